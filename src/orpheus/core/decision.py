@@ -1,0 +1,148 @@
+"""The decider's way in and way out: what it may look at (`View`), and what it answers (`Decision`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orpheus.core.facts import ArtifactRef, Fact
+from orpheus.core.graph import Graph
+from orpheus.core.job import Job
+from orpheus.core.task import NODE, Task, TaskState
+
+
+class View(Protocol):
+    """One job as it stands, read piece by piece: never the whole job for one fact (R4).
+
+    Every `Job` and `Task` handed out is the caller's own copy. All of it is as of the same instant: what earlier facts of
+    the same transaction decided is already in it.
+    """
+
+    @property
+    def graph(self) -> Graph: ...
+
+    def job(self) -> Job: ...
+
+    def task(self, node: str, index: int = NODE) -> Task | None:
+        """Return the current (highest generation) row."""
+
+    def tasks(self, states: Iterable[TaskState] | None = None, node: str | None = None) -> Sequence[Task]:
+        """Return current rows in (node order of the graph, index) order. For facts that concern a whole job or map."""
+
+    def params(self) -> Any: ...
+
+    def result(self, node: str, index: int = NODE) -> Any:
+        """Return the result of a completed task (None when it returned nothing). May hold `$spill` markers."""
+
+    def item_outcomes(self, node: str) -> Sequence[tuple[TaskState, Any, Any]]:
+        """Return `(state, result, error)` of a map's items in order, `error` being the TaskError or None."""
+
+    def item_value(self, node: str, index: int) -> Any:
+        """Return what a map item was given, stored when the map was expanded."""
+
+    def has_artifact(self, name: str) -> bool: ...
+
+    def child_states(self) -> Sequence[tuple[str, str, int]]:
+        """Return `(job_id, node, index)` of child jobs that have not ended."""
+
+
+class Draws(Protocol):
+    """Randomness, handed in."""
+
+    def uniform(self) -> float:
+        """Return the next draw in [0, 1)."""
+
+
+@dataclass(slots=True)
+class Event:
+    """One past-tense fact about a job, for the audit trail. `seq` is gapless per job; the store adds the cursor (R1, R2)."""
+
+    seq: int
+    type: str
+    at: float
+    actor: str
+    task: str | None = None
+    index: int | None = None
+    run_id: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something for others to do. `TellDependents` and `TellJob` are carried out in the same
+    commit; the rest follow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun(Command):
+    """Tell the worker to stop a run; when it has not reported after `grace_s`, fence it (R18)."""
+
+    run_id: str
+    reason: str
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRun(Command):
+    """The run is over for the engine: drop its lease and its limits, give its slots back. A worker that still holds it is
+    told to abandon it."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellDependents(Command):
+    """The job has ended as `state`: every job that depends on it gets `DependencySettled`, in the same transaction."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellJob(Command):
+    """Bring a fact to another job, in the same transaction (a child to its parent, a parent to its children)."""
+
+    job_id: str
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class PublishArtifacts(Command):
+    """Put the job's newly accepted artifacts under their stable names, then bring `ArtifactsPublished`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finalise(Command):
+    """Publish what is left, write the final manifest for `outcome`, then bring `Finalised`."""
+
+    outcome: str
+    generation: int
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a fact changes. The store writes all of it in one transaction.
+
+    `tasks` holds changed rows, `new_tasks` rows that did not exist. Payloads are beside the rows because they can be large
+    and most facts do not touch them. Keys of `results` and `items` are `Task.key`.
+    """
+
+    job: Job
+    is_new: bool = False
+    tasks: list[Task] = field(default_factory=list)
+    new_tasks: list[Task] = field(default_factory=list)
+    results: dict[tuple[str, str, int, int], Any] = field(default_factory=dict)
+    items: dict[tuple[str, str, int, int], Any] = field(default_factory=dict)
+    artifacts: list[tuple[Task, ArtifactRef]] = field(default_factory=list)
+    published: tuple[str, ...] = ()
+    """Names of artifacts that now stand under their stable names."""
+    params: Any = None
+    """Set at submission and when an approval edits them."""
+    job_result: Any = None
+    sets_job_result: bool = False
+    events: list[Event] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    dependencies: list[tuple[str, str]] = field(default_factory=list)
+    """At submission: `(job_id, on)` this job waits for."""
+    assignment: dict[str, Any] | None = None
+    """Answer to `TaskClaimed` when the task now runs: `{"args": …}` with every reference resolved."""

@@ -1,0 +1,150 @@
+"""What a workflow looks like: nodes, their options, and who waits for whom.
+
+The JSON form (what `@workflow` serialises to and what may be posted to the API) is, whole:
+
+    {"format": 1, "name": "talk", "version": 3, "description": "…",
+     "params": <JSON Schema of an object>, "nodes": [<node>, …], "output": <value>, "result": <JSON Schema>,
+     "source": "flows.py:31"}
+
+A node: `name`, `kind` ("task" | "map" | "approval" | "sleep" | "wait_for" | "child"), `task` and `version` (task nodes, and
+maps whose body is a task), `workflow` and `workflow_version` (child nodes, and maps whose body is a child), `args`
+(`{name: value}`), `items` (maps: `{name: value}` with the one argument mapped over), `when` (condition), `after` (node names), and the options below. `source`
+is the `file:line` for messages; it is not part of the content that `definition_id` hashes.
+
+A value is JSON in which an object with one `$` key is a reference (`values.py`); a condition is JSON too (`conditions.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from orpheus.core.retry import RetryPolicy
+
+FORMAT = 1
+
+
+class NodeKind(StrEnum):
+    TASK = "task"
+    MAP = "map"
+    """One task or one child job per item of a list."""
+    APPROVAL = "approval"
+    SLEEP = "sleep"
+    WAIT_FOR = "wait_for"
+    CHILD = "child"
+
+
+class OnFailure(StrEnum):
+    """What a task's final failure means to the rest."""
+
+    FAIL = "fail"
+    """The job fails (in a map: the map fails, and with it the job)."""
+    SKIP = "skip"
+    """The task counts as skipped, and so does what needs its value (R12, R13)."""
+    CONTINUE = "continue"
+    """The job goes on: in a map the typed failure stands at its index (R13); a single task counts as without a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The four time limits of a task, in seconds; None is no limit (R5)."""
+
+    schedule_to_start_s: float | None = None
+    start_to_close_s: float | None = 3600.0
+    schedule_to_close_s: float | None = None
+    heartbeat_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of a graph, with every option resolved (defaults of its task already filled in by the authoring side)."""
+
+    name: str
+    kind: NodeKind = NodeKind.TASK
+    task: str = ""
+    version: int = 1
+    workflow: str = ""
+    workflow_version: int | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    items: Mapping[str, Any] = field(default_factory=dict)
+    when: Any = None
+    """A condition, or None for always."""
+    after: tuple[str, ...] = ()
+    queue: str = "default"
+    priority: int | None = None
+    """Overrides the job's."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    resources: Mapping[str, int] = field(default_factory=dict)
+    concurrency_key: Any = None
+    """A value (may hold references); at most `concurrency_limit` runs share one key at a time."""
+    concurrency_limit: int = 1
+    rate_limit: Mapping[str, float] | None = None
+    """`{"limit": n, "period_s": s}`, per task name."""
+    on_failure: OnFailure = OnFailure.FAIL
+    undo: str | None = None
+    """Name of the task that compensates this one (R19)."""
+    undo_version: int = 1
+    undo_unknown: bool = False
+    cache: bool = False
+    cache_extra: Any = None
+    max_concurrency: int | None = None
+    """Maps: items released and not yet settled at any time; None is no cap."""
+    stagger_s: float = 0.0
+    """Maps: least seconds between the starts of two items."""
+    weight: float = 1.0
+    """Share of the job's progress."""
+    price: float = 0.0
+    prompt: str = ""
+    editable: bool = False
+    on_reject: str = "fail"
+    timeout_s: float | None = None
+    """Approval, wait_for: how long to wait."""
+    duration: Any = None
+    """Sleep: seconds (value), or `{"until": value}` with an RFC 3339 instant."""
+    signal: str = ""
+    """wait_for: the event's name."""
+    type_schema: Any = None
+    """JSON Schema of the node's value, where known; approvals check edits against it."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def handler(self) -> str:
+        """`name@version` a worker must offer to run this node; empty where no worker is needed."""
+        return f"{self.task}@{self.version}" if self.task else ""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A checked workflow definition. Build it with `validate.parse_graph`, which refuses anything unusable."""
+
+    name: str
+    version: int
+    nodes: Mapping[str, Node]
+    """By name, in the order written, which is also the order in which equals are released."""
+    params_schema: Mapping[str, Any]
+    output: Any = None
+    result_schema: Any = None
+    description: str = ""
+    source: str = ""
+    definition_id: str = ""
+    predecessors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Distinct nodes each node waits for: through values, conditions and `after`."""
+    dependents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The reverse, in node order."""
+    needed_paths: Mapping[str, tuple[tuple[str | int, ...], ...]] = field(default_factory=dict)
+    """Paths into each node's result that others read. A worker that spills a large result reports these inline, so that
+    the core can decide without opening files."""
+    has_file_params: bool = False
+
+    @cached_property
+    def weight_total(self) -> float:
+        return sum(node.weight for node in self.nodes.values()) or 1.0
+
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        return tuple(name for name, before in self.predecessors.items() if not before)

@@ -1,0 +1,235 @@
+"""The contract every engine keeps: what can be asked of it, named after what happens to a job.
+
+The API knows this file and nothing else of the engine. Two engines keep it: the embedded one (SQLite, `embedded.py`) and,
+later, Temporal's. Both let the same core decide. Every method that changes something returns after the commit that
+records it, and raises an `OrpheusError` that changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orpheus.core.decision import Event
+from orpheus.core.errors import OrpheusError, TaskError
+from orpheus.core.facts import ArtifactRef, Fact
+from orpheus.core.graph import Graph
+from orpheus.core.job import Job
+from orpheus.core.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One job to create. The API has parsed it; the engine checks it against the definition and what is stored."""
+
+    workflow: str | Mapping[str, Any]
+    """`name`, `name@version`, or a graph in JSON."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tenant: str = "default"
+    priority: int = 3
+    run_at: float | None = None
+    delay_s: float | None = None
+    depends_on: tuple[tuple[str, str], ...] = ()
+    """`(job_id, "success" | "end")`."""
+    requires_approval: bool = False
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    """Canonical hash of the body and of the uploaded file (R21); needed with a key."""
+    timeout_s: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    webhook_url: str | None = None
+    correlation_id: str = ""
+    traceparent: str | None = None
+    actor: str = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    job: Job
+    created: bool
+    """False when the idempotency key had been used for the same body before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHello:
+    session_id: str
+    worker: str
+    host: str = ""
+    pid: int = 0
+    queues: tuple[str, ...] = ()
+    slots: int = 1
+    resources: Mapping[str, int] = field(default_factory=dict)
+    handlers: tuple[str, ...] = ()
+    """`name@version` of every task it offers."""
+    task_specs: tuple[Mapping[str, Any], ...] = ()
+    workflows: tuple[Mapping[str, Any], ...] = ()
+    held: tuple[str, ...] = ()
+    supervised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A claimed task on its way to a worker."""
+
+    run_id: str
+    run_token: str
+    task: Task
+    job: Job
+    args: Mapping[str, Any]
+    max_retries: int
+    start_to_close_s: float | None
+    heartbeat_s: float | None
+    resources: Mapping[str, int]
+    needed_paths: tuple[tuple[str | int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    run_id: str
+    reason: str
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PollAnswer:
+    seq: int
+    grants: tuple[Grant, ...] = ()
+    cancel: tuple[CancelOrder, ...] = ()
+    unknown: tuple[str, ...] = ()
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """One item of a worker's report, parsed. `kind` as in protocol/worker.py."""
+
+    run_id: str
+    kind: str
+    result: Any = None
+    artifacts: tuple[ArtifactRef, ...] = ()
+    error: TaskError | None = None
+    final: bool = False
+    retry_after_s: float | None = None
+    fraction: float | None = None
+    stage: str | None = None
+    heartbeat: Any = None
+    lines: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    states: tuple[str, ...] = ()
+    workflow: str | None = None
+    tenant: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    q: str | None = None
+    """Substring of id, workflow, labels or params' text."""
+    created_after: float | None = None
+    created_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEvent:
+    """An event on a stream: with its job's identity and the opaque cursor (R2)."""
+
+    event: Event
+    job_id: str
+    tenant: str
+    correlation_id: str
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why something does not move (promise 6)."""
+
+    reason: str
+    detail: str = ""
+    since: float | None = None
+
+
+class Reads(Protocol):
+    """What the API shows. Runs beside the writer and never blocks it. Unknown things are None; `tenant` None sees all."""
+
+    async def job(self, job_id: str) -> Job | None: ...
+    async def job_payload(self, job_id: str) -> tuple[Any, Any]:
+        """Return `(params, result)`, references in the result resolved as far as they are inline."""
+
+    async def jobs(self, filters: JobFilter, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]: ...
+    async def tasks(
+        self, job_id: str, *, node: str | None, states: Sequence[str], limit: int, cursor: str | None
+    ) -> tuple[list[Task], str | None]: ...
+    async def task_result(self, task: Task) -> Any: ...
+    async def attempts(self, task: Task) -> list[Mapping[str, Any]]: ...
+    async def events(self, job_id: str, *, after: int, limit: int) -> list[Event]: ...
+    async def logs(
+        self, job_id: str, *, node: str | None, after: int, limit: int
+    ) -> list[tuple[int, Mapping[str, Any]]]: ...
+    async def artifacts(self, job_id: str) -> list[Mapping[str, Any]]: ...
+    async def graph(self, definition_id: str) -> Graph | None: ...
+    async def definition(self, definition_id: str) -> Mapping[str, Any] | None:
+        """Return the graph's JSON as it was published."""
+
+    async def workflows(self) -> list[Mapping[str, Any]]: ...
+    async def waiting_for_job(self, job: Job) -> list[Waiting]: ...
+    async def waiting_for_task(self, job: Job, task: Task) -> list[Waiting]: ...
+    async def queues(self) -> list[Mapping[str, Any]]: ...
+    async def workers(self) -> list[Mapping[str, Any]]: ...
+    async def file(self, file_id: str) -> Mapping[str, Any] | None: ...
+    async def stats(self) -> Mapping[str, Any]:
+        """Return counts and timings for /metrics; cheap whatever the backlog."""
+
+
+class Engine(Protocol):
+    """What can be asked of an engine."""
+
+    @property
+    def reads(self) -> Reads: ...
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None:
+        """Answer what waits, commit what is queued, close the store. Safe to call twice."""
+
+    async def publish(self, definition: Mapping[str, Any], *, actor: str) -> Graph:
+        """Store a workflow definition; the same again changes nothing, another content is `definition_conflict`."""
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        """Create all of the jobs or none (R21)."""
+
+    async def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Job:
+        """Bring a person's or program's order to a job: approve, reject, cancel, pause, resume, retry. A job of another
+        tenant is unknown. An order already in effect changes nothing and succeeds."""
+
+    async def add_file(self, record: Mapping[str, Any]) -> None:
+        """Record an uploaded file that already lies in the object store."""
+
+    async def hello(self, hello: WorkerHello) -> tuple[str, ...]:
+        """Register a session and its definitions; return the runs of `held` that are no longer current."""
+
+    async def poll(
+        self, session_id: str, seq: int, *, held: Sequence[str], free: int, resources_free: Mapping[str, int], wait_s: float
+    ) -> PollAnswer: ...
+    async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]: ...
+    async def heartbeat(
+        self, session_id: str, held: Sequence[str], memory_bytes: int
+    ) -> tuple[tuple[CancelOrder, ...], tuple[str, ...]]: ...
+    async def bye(self, session_id: str) -> None: ...
+    async def run_of_token(self, run_id: str, token: str) -> Task | None:
+        """Return the current run that the token was made for, for uploads and downloads of remote workers."""
+
+    def subscribe(self, *, after: str | None) -> AsyncIterator[PublishedEvent | None]:
+        """Yield every event committed after the cursor (None: from now on), in commit order, each once. Raises
+        `CursorReset` when the cursor is pruned or foreign. None is a tick for idle times."""
+
+    async def wait_job(self, job_id: str, *, wait_s: float) -> Job | None:
+        """Return the job when it has ended or the time is over."""
+
+    def server_epoch(self) -> str: ...
+
+
+class CursorReset(OrpheusError):
+    """The stream cursor is pruned or of another store: fetch anew, then subscribe from now (R2)."""
+
+    code = "reset"
+    status = 409
