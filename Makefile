@@ -1,0 +1,69 @@
+# `make` lists what there is. On a bare machine Python 3.11, make and git are enough: the rest is fetched, pinned by hash.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+SEED ?= 1
+ARGS ?=
+JOBS ?= 2
+export PYTHONDONTWRITEBYTECODE := 1
+
+# Rooms, checks and examples that are type-checked and linted.
+CODE := src tests scripts examples benchmarks
+TYPED := src scripts examples
+
+.PHONY: help env demo test lint types fmt imports unit sim crash browser bench docs diagram lock clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: .venv/.synced ## Make .venv ready (every other target does it by itself)
+
+.venv/.synced: constraints/dev.txt constraints/tools.txt pyproject.toml scripts/env.sh
+	@PYTHON='$(PYTHON)' sh scripts/env.sh
+
+demo: env ## Send real files through the real workflows and show each step
+	@$(BIN)/python scripts/demo.py $(ARGS)
+
+test: lint types imports unit ## Everything CI runs: lint, types, import contracts, tests
+
+lint: env ## Check style and format
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: env ## Check types, strictly
+	$(BIN)/mypy $(TYPED)
+
+imports: env ## Check who imports whom
+	$(BIN)/lint-imports --no-cache
+
+unit: env ## Run the tests (ARGS="-k name" for some)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+fmt: env ## Put the code in order
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+sim: env ## Replay a simulated cluster: make sim SEED=42
+	$(BIN)/python -m orpheus.testing.simulation --seed $(SEED) $(ARGS)
+
+crash: env ## Kill the real server and a real worker under load, and count
+	$(BIN)/pytest tests/crash -p no:randomly $(ARGS)
+
+browser: env ## Test the pages in a real browser
+	$(BIN)/pytest tests/browser $(ARGS)
+
+bench: env ## Measure: throughput, latency, memory
+	$(BIN)/python benchmarks/peer_orpheus.py $(ARGS)
+
+docs: env ## Run the snippets of the docs and check that nothing is undescribed
+	$(BIN)/pytest tests/docs $(ARGS)
+
+diagram: env ## Draw the state diagrams from the transition tables
+	$(BIN)/python scripts/diagram.py $(ARGS)
+
+lock: env ## Pin the packages anew (ARGS="fastapi" moves one)
+	@UV=$$(command -v uv || echo .tools/bin/uv) sh scripts/lock.sh $(ARGS)
+
+clean: ## Remove what the targets made, except .venv
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-files demo-out build dist
