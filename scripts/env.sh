@@ -48,7 +48,7 @@ fi
 VIRTUAL_ENV="$PWD/.venv"
 export VIRTUAL_ENV
 
-# The first install brings about 60 MB; say so where somebody waits.
+# The first install brings some 200 MB of wheels, FFmpeg and the checkers included; say so where somebody waits.
 [ -e .venv/.synced ] || say "installing what constraints/dev.txt pins into .venv (once)"
 "$uv" pip sync --quiet --require-hashes constraints/dev.txt
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
