@@ -141,6 +141,23 @@ class PublishedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveMessage:
+    """Progress or log lines of a run, for pages that watch: neither numbered nor stored in the stream, and dropped for a
+    reader that is behind (R2)."""
+
+    kind: str
+    """`progress` or `log`."""
+    job_id: str
+    tenant: str
+    task: str
+    index: int | None
+    run_id: str
+    at: float
+    data: Mapping[str, Any]
+    """progress: `fraction`, `stage`, `progress_percentage`; log: `lines`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Why something does not move (promise 6)."""
 
@@ -220,12 +237,52 @@ class Engine(Protocol):
 
     def subscribe(self, *, after: str | None) -> AsyncIterator[PublishedEvent | None]:
         """Yield every event committed after the cursor (None: from now on), in commit order, each once. Raises
-        `CursorReset` when the cursor is pruned or foreign. None is a tick for idle times."""
+        `CursorReset` when the cursor is pruned or foreign, and `SlowReader` when the reader cannot keep up. None is a
+        tick for idle times."""
+
+    def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
+        """Yield progress and log messages from now on, of one job or of all; lossy for a reader that is behind."""
+
+    def cursor(self) -> str:
+        """Return the cursor of the newest committed event: where `subscribe(after=None)` begins, and what ticks carry."""
 
     async def wait_job(self, job_id: str, *, wait_s: float) -> Job | None:
         """Return the job when it has ended or the time is over."""
 
     def server_epoch(self) -> str: ...
+
+
+class UnknownSession(OrpheusError):
+    """The server does not know this worker session (it restarted, or the session was silent for long): say hello again,
+    with the runs still held."""
+
+    code = "unknown_session"
+    status = 409
+    retryable = True
+
+
+class EngineStopping(OrpheusError):
+    """The server is going down, or could not carry out the operation just now; nothing was changed. Try again."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+
+class InternalError(OrpheusError):
+    """A fault of ours met while carrying out the operation; nothing was changed."""
+
+    code = "internal_error"
+    status = 500
+    retryable = True
+
+
+class SlowReader(OrpheusError):
+    """The subscriber fell too far behind and is disconnected; its last cursor goes on where it stopped (R2)."""
+
+    code = "slow_reader"
+    status = 503
+    retryable = True
 
 
 class CursorReset(OrpheusError):
