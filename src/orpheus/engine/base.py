@@ -218,6 +218,10 @@ class Engine(Protocol):
         """Bring a person's or program's order to a job: approve, reject, cancel, pause, resume, retry. A job of another
         tenant is unknown. An order already in effect changes nothing and succeeds."""
 
+    async def update_queue(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+        """Change some of a queue's settings: `paused` (bool), `concurrency` (int or null), `rate_limit` (`{"limit",
+        "period_s"}` or null). Returns the queue as `Reads.queues` shows it. A pause stops claims only (R26)."""
+
     async def add_file(self, record: Mapping[str, Any]) -> None:
         """Record an uploaded file that already lies in the object store."""
 
