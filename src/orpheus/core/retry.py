@@ -30,7 +30,13 @@ class RetryPolicy:
 
 
 def next_attempt_in(
-    policy: RetryPolicy, *, attempt: int, retryable: bool, error_type: str | None, retry_after_s: float | None, draw: float
+    policy: RetryPolicy,
+    *,
+    attempt: int,
+    retryable: bool,
+    error_type: str | None,
+    retry_after_s: float | None,
+    draw: float,
 ) -> float | None:
     """Decide on the attempt after a failed one.
 

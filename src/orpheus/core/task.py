@@ -15,6 +15,10 @@ NODE = -1
 """The `index` of the row that stands for the node itself; items of a map count from 0."""
 
 
+NEVER = 1e15
+"""An instant that does not come; finite, so that it can be stored and sent anywhere."""
+
+
 class TaskState(StrEnum):
     """Where a task stands."""
 
@@ -139,7 +143,7 @@ class Task:
     items_failed: int = 0
     items_skipped: int = 0
     stagger_until: float | None = None
-    """No further item may be released before this instant; `inf` while a released item has not started yet."""
+    """No further item may be released before this instant; `NEVER` while a released item has not started yet."""
     superseded: bool = False
     """A later generation has a row for the same node and index."""
     extra: dict[str, Any] = field(default_factory=dict)

@@ -109,6 +109,54 @@ _RESOLVERS: dict[str, Callable[[Any, Scope], Any]] = {
 }
 
 
+def missing(value: Any, has_value: Callable[[str], bool]) -> str | None:
+    """Name a node whose lack of a value leaves `value` without one, or None: the question of R12, asked without loading
+    any result.
+
+    Args:
+        value: a value or condition.
+        has_value: tells whether a (settled) node has a value; a skipped one has not.
+    """
+    operator = operator_of(value)
+    if operator == "$ref":
+        return None if has_value(value["$ref"]) else value["$ref"]
+    if operator in ("$optional", "$is_none", "$literal"):
+        return None
+    if operator == "$first_of":
+        gaps = [missing(choice, has_value) for choice in value["$first_of"]]
+        return gaps[-1] if gaps and None not in gaps else None
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in inner:
+        gap = missing(part, has_value)
+        if gap is not None:
+            return gap
+    return None
+
+
+def item_result(completed: bool, result: Any, failure: dict[str, Any] | None) -> Any:
+    """Return what stands at an item's place in its map's result (R13): its result, a typed failure, or null."""
+    if completed:
+        return result
+    return None if failure is None else {"$failure": failure}
+
+
+def spread(value: Any) -> list[Any]:
+    """Return the items of a list to be mapped over; those of a spilled one stay references into it.
+
+    Raises:
+        BindingError: it is not a list.
+    """
+    if isinstance(value, list):
+        return value
+    if operator_of(value) == "$spill":
+        spill = value["$spill"]
+        path = list(spill.get("path", ()))
+        for known, length in spill.get("lengths", ()):
+            if list(known) == path:
+                return [{"$spill": {**spill, "path": [*path, index]}} for index in range(length)]
+    raise BindingError(f"can only map over a list, not {type(value).__name__}")
+
+
 def follow(value: Any, path: Path, *, origin: Any = None) -> Any:
     """Walk `path` into `value`.
 

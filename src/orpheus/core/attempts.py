@@ -1,0 +1,240 @@
+"""What becomes of an attempt: claimed, returned, completed, failed, lost, out of time, fenced.
+
+Every function takes the row of the *current* attempt: `Draft.run` has refused any other as `stale_run` (R6).
+"""
+
+from __future__ import annotations
+
+from orpheus.core.advance import begin_job, fail_task, settle, share_of, start_deadline, to_ready
+from orpheus.core.closing import cancel_task, end_if_still, end_run
+from orpheus.core.decision import PublishArtifacts
+from orpheus.core.draft import Draft, JobScope
+from orpheus.core.errors import InvalidTransition, TaskError
+from orpheus.core.facts import (
+    RunCompleted,
+    RunFailed,
+    RunFenced,
+    RunLost,
+    RunProgressed,
+    RunReturned,
+    RunTimedOut,
+    TaskClaimed,
+)
+from orpheus.core.retry import next_attempt_in
+from orpheus.core.task import NEVER, NODE, Task, TaskState
+from orpheus.core.values import BindingError, Skipped, resolve
+
+
+def claimed(draft: Draft, fact: TaskClaimed) -> None:
+    """Begin an attempt and answer with its arguments; a task whose arguments cannot be made fails instead."""
+    job = draft.job
+    task = draft.task(fact.node, fact.index)
+    if task.state is not TaskState.READY or job.paused or job.closing is not None:
+        raise InvalidTransition(f"task {fact.node!r} of job {job.job_id} cannot be claimed now")
+    node = draft.node(task)
+    scope = JobScope(draft, task)
+    try:
+        args = {name: resolve(value, scope) for name, value in node.args.items()}
+        if task.index != NODE:
+            args |= {name: scope.item() for name in node.items}
+    except (BindingError, Skipped) as error:
+        message = f"task {task.node!r} cannot get its input: {error}"
+        fail_task(draft, task, TaskError(code="binding_failed", message=message, task=task.node))
+        return
+    begin_job(draft)
+    draft.move(task, TaskState.RUNNING)
+    task.attempt += 1
+    task.run_id = fact.run_id
+    task.worker = fact.worker
+    task.started_at = draft.now
+    task.wake_at = None
+    task.stage = None
+    job.runs_active += 1
+    job.current_stage = task.node
+    if task.index != NODE and node.stagger_s > 0:
+        _start_stagger(draft, task, node.stagger_s)
+    draft.event("task.started", task, attempt=task.attempt, worker=fact.worker)
+    draft.decision.assignment = {"args": args}
+
+
+def _start_stagger(draft: Draft, item: Task, stagger_s: float) -> None:
+    """Let the next item of the map be released a stagger's length from now: this one has started."""
+    container = draft.task(item.node)
+    if container.stagger_until != NEVER:
+        return  # a later attempt of an item that had started before
+    draft.change(container)
+    container.stagger_until = draft.now + stagger_s
+    if container.items_released < container.items_total:
+        container.wake_at = container.stagger_until
+
+
+def returned(draft: Draft, fact: RunReturned) -> None:
+    """Take back a grant that never reached its worker: no attempt was made (R8)."""
+    task = draft.run(fact)
+    end_run(draft, task)
+    if draft.job.closing is not None:
+        cancel_task(draft, task)
+        end_if_still(draft)
+        return
+    draft.move(task, TaskState.READY)
+    draft.event("task.ready", task, reason="grant_not_received", attempt=task.attempt - 1)
+    task.attempt -= 1
+    task.run_id = None
+    task.worker = None
+    task.started_at = None
+    task.wake_at = start_deadline(task, draft.node(task))
+
+
+def completed(draft: Draft, fact: RunCompleted) -> None:
+    """Accept a result. One that arrives while the job closes is kept, but starts no successor (R18)."""
+    task = draft.run(fact)
+    view = draft.view
+    assert view is not None
+    twice = next((ref.name for ref in fact.artifacts if view.has_artifact(ref.name)), None)
+    if twice is not None:
+        message = f"task {task.node!r} saved {twice!r}, which another task of this job has saved already"
+        error = TaskError(
+            code="artifact_conflict", message=message, hint="give one of them another name", task=task.node
+        )
+        _end_badly(draft, task, error, retry_after_s=None)
+        return
+    end_run(draft, task)
+    draft.decision.results[task.key] = fact.result
+    task.error = None
+    task.cached = fact.cached
+    if fact.artifacts:
+        draft.decision.artifacts.extend((task, ref) for ref in fact.artifacts)
+        draft.job.has_files = True
+        draft.command(PublishArtifacts())
+    draft.move(task, TaskState.COMPLETED)
+    draft.event("task.completed", task, attempt=task.attempt, artifacts=[ref.name for ref in fact.artifacts])
+    settle(draft, task)
+    end_if_still(draft)
+
+
+def failed(draft: Draft, fact: RunFailed) -> None:
+    """Decide between another attempt and the end of the task (R17)."""
+    task = draft.run(fact)
+    _end_badly(draft, task, fact.error, retry_after_s=fact.retry_after_s)
+
+
+def lost(draft: Draft, fact: RunLost) -> None:
+    """Take an attempt away from a worker that was not heard of for a lease's length. It counts (R9)."""
+    task = draft.run(fact)
+    draft.event("task.rescued", task, attempt=task.attempt, worker=task.worker)
+    error = TaskError(
+        code="worker_lost",
+        message=f"the worker {task.worker} was not heard of for a whole lease during attempt {task.attempt}",
+        hint="it was killed, lost its network, or this file makes it crash; see the attempts and the worker's own log",
+        retryable=True,
+        task=task.node,
+    )
+    _end_badly(draft, task, error, retry_after_s=None)
+
+
+_LIMITS = {
+    "timeout_start_to_close": "start_to_close_s",
+    "timeout_heartbeat": "heartbeat_s",
+    "timeout_schedule_to_close": "schedule_to_close_s",
+    "timeout_schedule_to_start": "schedule_to_start_s",
+}
+
+
+def timeout_error(draft: Draft, task: Task, code: str) -> TaskError:
+    """Return the error of a passed limit. The limits that span all attempts are final."""
+    option = _LIMITS[code]
+    limit = getattr(draft.node(task).timeouts, option)
+    return TaskError(
+        code=code,
+        message=f"task {task.node!r} passed its {option} of {limit:g} s",
+        hint=f"raise {option}, or see in the attempt's log where the time went",
+        retryable=code in ("timeout_start_to_close", "timeout_heartbeat"),
+        task=task.node,
+    )
+
+
+def timed_out(draft: Draft, fact: RunTimedOut) -> None:
+    """End an attempt that passed a limit; whether another follows is for the policy to say."""
+    task = draft.run(fact)
+    _end_badly(draft, task, timeout_error(draft, task, fact.code), retry_after_s=None)
+
+
+def fenced(draft: Draft, fact: RunFenced) -> None:
+    """Stop waiting for a run that was told to stop and did not within its grace (R18)."""
+    task = draft.run(fact)
+    if draft.job.closing is None:
+        raise InvalidTransition(f"run {fact.run_id} was not told to stop")
+    end_run(draft, task)
+    cancel_task(draft, task)
+    end_if_still(draft)
+
+
+def progressed(draft: Draft, fact: RunProgressed) -> None:
+    """Remember how far a run is. Progress only grows, over all attempts of a generation (promise 7)."""
+    task = draft.change(draft.run(fact))
+    if fact.fraction is not None:
+        fraction = min(1.0, max(0.0, fact.fraction))
+        if fraction > task.progress:
+            draft.job.weight_done += share_of(draft, task) * (fraction - task.progress)
+            task.progress = fraction
+    if fact.stage is not None:
+        task.stage = fact.stage
+        draft.job.current_stage = fact.stage
+    if fact.heartbeat is not None:
+        task.heartbeat = fact.heartbeat
+
+
+def _end_badly(draft: Draft, task: Task, error: TaskError, *, retry_after_s: float | None) -> None:
+    end_run(draft, task)
+    if draft.job.closing is not None:
+        cancel_task(draft, task, error)
+        end_if_still(draft)
+        return
+    wait_s = next_attempt_in(
+        draft.node(task).retry,
+        attempt=task.attempt,
+        retryable=error.retryable,
+        error_type=error.type,
+        retry_after_s=retry_after_s,
+        draw=draft.draws.uniform(),
+    )
+    if wait_s is None:
+        fail_task(draft, task, error)
+        return
+    due = draft.now + wait_s
+    task.error = error
+    draft.move(task, TaskState.RETRYING)
+    limit = close_deadline(draft, task)
+    task.wake_at = due if limit is None else min(due, limit)
+    told = {"code": error.code, "message": error.message, "type": error.type}
+    draft.event("task.retrying", task, attempt=task.attempt, wait_s=wait_s, error=told)
+
+
+def close_deadline(draft: Draft, task: Task) -> float | None:
+    """Return the end of `schedule_to_close_s`, which spans all attempts (R5)."""
+    limit = draft.node(task).timeouts.schedule_to_close_s
+    return None if limit is None or task.first_ready_at is None else task.first_ready_at + limit
+
+
+def woken_retrying(draft: Draft, task: Task) -> None:
+    """Begin the next attempt's wait for a worker, or end the task when its time is over."""
+    limit = close_deadline(draft, task)
+    if limit is not None and draft.now >= limit:
+        fail_task(draft, task, timeout_error(draft, task, "timeout_schedule_to_close"))
+    else:
+        to_ready(draft, task)
+
+
+def woken_ready(draft: Draft, task: Task) -> None:
+    """End a task that waited too long for a worker."""
+    limit = close_deadline(draft, task)
+    node = draft.node(task)
+    if limit is not None and draft.now >= limit:
+        fail_task(draft, task, timeout_error(draft, task, "timeout_schedule_to_close"))
+        return
+    start = node.timeouts.schedule_to_start_s
+    if start is not None and task.ready_at is not None and draft.now >= task.ready_at + start:
+        fail_task(draft, task, timeout_error(draft, task, "timeout_schedule_to_start"))
+        return
+    task.wake_at = start_deadline(task, node)
+    draft.change(task)

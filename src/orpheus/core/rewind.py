@@ -1,0 +1,179 @@
+"""What runs again? Retry of a job, and rewind to a task (R20).
+
+A new generation begins. The affected tasks get new rows; older rows stay as they ended. Finished work elsewhere is kept,
+in a map even item by item.
+"""
+
+from __future__ import annotations
+
+from orpheus.core.closing import end_run
+from orpheus.core.draft import Draft
+from orpheus.core.errors import InvalidTransition, UnknownTask
+from orpheus.core.facts import RetryRequested
+from orpheus.core.gates import start_clock
+from orpheus.core.graph import Node, NodeKind, OnFailure
+from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.task import NODE, SETTLED, Task, TaskState
+
+
+def retry_requested(draft: Draft, fact: RetryRequested) -> None:
+    """Begin a new generation with the failed tasks, or with `from_task` and all that depends on it."""
+    job = draft.job
+    _check_allowed(draft, fact)
+    affected, whole = _affected(draft, fact.from_task)
+    _stop_what_is_affected(draft, affected)
+    job.generation += 1
+    job.error = None
+    job.cancel_requested_at = None
+    job.cancel_reason = None
+    job.closing = None
+    job.finished_at = None
+    draft.decision.sets_job_result = True
+    renewed = _renew_rows(draft, affected, whole)
+    if job.state in TERMINAL:
+        draft.move_job(JobState.QUEUED)
+    _recount_progress(draft)
+    start_clock(draft)
+    told = {"from_task": fact.from_task} if fact.from_task else {}
+    draft.event("job.retried", None, generation=job.generation, state=str(job.state), renewed=renewed, **told)
+    for name in affected:
+        if draft.task(name).unmet == 0:
+            draft.to_consider.append(name)
+
+
+def _check_allowed(draft: Draft, fact: RetryRequested) -> None:
+    job = draft.job
+    if job.closing is not None:
+        raise InvalidTransition(f"job {job.job_id} is about to end; retry it then")
+    if fact.from_task is not None:
+        if fact.from_task not in draft.graph.nodes:
+            raise UnknownTask(
+                f"workflow {job.workflow!r} has no task {fact.from_task!r}",
+                hint=f"its tasks are {', '.join(list(draft.graph.nodes)[:20])}",
+            )
+        if job.state in (JobState.PENDING, JobState.QUEUED):
+            raise InvalidTransition(f"job {job.job_id} is {job.state}: nothing of it has run yet")
+    elif job.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise InvalidTransition(
+            f"job {job.job_id} is {job.state}; only a failed or cancelled job can be retried",
+            hint="name a task with from_task to run it and what depends on it again",
+        )
+    unapproved = job.requires_approval and job.approved_at is None
+    early = job.run_at is not None and draft.now < job.run_at
+    broken = job.error is not None and job.error.code == "dependency_failed"
+    if unapproved or early or broken or job.unmet_jobs > 0:
+        raise InvalidTransition(
+            f"job {job.job_id} was cancelled before it might run; a retry would pass over what it waited for",
+            hint="submit it again",
+        )
+
+
+def _affected(draft: Draft, from_task: str | None) -> tuple[list[str], dict[str, bool]]:
+    """Return affected nodes in node order, and for each whether all of it runs again (a map may keep finished items)."""
+    graph = draft.graph
+    broken = [
+        task.node
+        for task in draft.tasks((TaskState.FAILED, TaskState.CANCELLED))
+        if task.index == NODE
+        and not (task.state is TaskState.FAILED and graph.nodes[task.node].on_failure is OnFailure.CONTINUE)
+    ]
+    starts = broken if from_task is None else [from_task, *broken]
+    below: dict[str, bool] = {}
+    waiting = [name for start in starts for name in graph.dependents[start]]
+    while waiting:
+        name = waiting.pop()
+        if name not in below:
+            below[name] = True
+            waiting.extend(graph.dependents[name])
+    whole = dict.fromkeys(broken, False) | below | ({from_task: True} if from_task else {})
+    return [name for name in graph.nodes if name in whole], whole
+
+
+def _stop_what_is_affected(draft: Draft, affected: list[str]) -> None:
+    """Fence the running attempts among the affected tasks, and end the idle ones: their rows never move again."""
+    if draft.job.state in TERMINAL:
+        return
+    for name in affected:
+        for task in draft.tasks([state for state in TaskState if state not in SETTLED], name):
+            if task.state is TaskState.RUNNING and task.run_id is not None:
+                end_run(draft, task)
+            draft.move(task, TaskState.CANCELLED)
+            draft.event("task.cancelled", task, reason="rewound")
+
+
+def _renew_rows(draft: Draft, affected: list[str], whole: dict[str, bool]) -> dict[str, list[int] | None]:
+    """Give each affected node (and item) a new row; return the nodes, with the items renewed in kept maps."""
+    fresh = dict.fromkeys(affected, True)
+    renewed: dict[str, list[int] | None] = {}
+    for name in affected:
+        node = draft.graph.nodes[name]
+        old = draft.task(name)
+        unmet = sum(1 for before in draft.graph.predecessors[name] if before in fresh)
+        keeps_items = node.kind is NodeKind.MAP and not whole[name] and unmet == 0 and old.items_total > 0
+        items = draft.tasks(list(TaskState), name) if node.kind is NodeKind.MAP else []
+        items = [item for item in items if item.index != NODE]
+        draft.supersede(old)
+        new = draft.add(_new_row(draft, old, node, unmet))
+        renewed[name] = None
+        if keeps_items:
+            renewed[name] = _renew_items(draft, new, node, items)
+        else:
+            for item in items:
+                draft.supersede(item)
+    draft.job.nodes_open = len(affected)
+    return renewed
+
+
+def _new_row(draft: Draft, old: Task, node: Node, unmet: int) -> Task:
+    return Task(
+        job_id=old.job_id,
+        node=old.node,
+        index=old.index,
+        generation=draft.job.generation,
+        state=TaskState.BLOCKED,
+        tenant=old.tenant,
+        queue=old.queue,
+        handler=old.handler,
+        priority=draft.job.priority if node.priority is None else node.priority,
+        unmet=unmet,
+        extra={"no_cache": True} if node.cache else {},
+    )
+
+
+def _renew_items(draft: Draft, container: Task, node: Node, items: list[Task]) -> list[int]:
+    """Go on with a map where it failed: its finished items stay, the others get new rows with the values they had."""
+    assert draft.view is not None
+    renewed = []
+    settled = 0
+    for item in items:
+        if item.state in (TaskState.FAILED, TaskState.CANCELLED) and not (
+            item.state is TaskState.FAILED and node.on_failure is OnFailure.CONTINUE
+        ):
+            value = draft.view.item_value(item.node, item.index)
+            draft.supersede(item)
+            new = draft.add(_new_row(draft, item, node, 0))
+            draft.decision.items[new.key] = value
+            renewed.append(item.index)
+        else:
+            settled += 1
+            container.items_failed += item.state is TaskState.FAILED
+            container.items_skipped += item.state is TaskState.SKIPPED
+    container.items_total = len(items)
+    container.items_settled = container.items_released = settled
+    container.progress = settled / len(items)
+    container.extra = {**container.extra, "cursor": 0, "expanded": True}
+    return renewed
+
+
+def _recount_progress(draft: Draft) -> None:
+    """Start the new generation's progress from what is kept."""
+    job = draft.job
+    job.progress_percentage = 0.0
+    done = 0.0
+    for name, node in draft.graph.nodes.items():
+        task = draft.task(name)
+        if task.state in SETTLED:
+            done += node.weight
+        else:
+            done += node.weight * task.progress
+    job.weight_done = done
