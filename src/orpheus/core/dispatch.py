@@ -1,0 +1,576 @@
+"""Which ready task goes to which worker? The embedded engine's second pure policy, beside the decider (R4, R25).
+
+`Dispatcher` knows a bounded window of the ready tasks of each source (queue, priority, tenant, handler, key); the rest
+are rows, fetched when a window runs low, so a million queued tasks are not a million objects (promise 5). It picks by
+priority, then weighted fairness between tenants, then first in first out (`dispatch_fair.py`), and takes the limits of
+queue, key, rate and resources together or not at all (`dispatch_limits.py`). It reads no clock and no database:
+
+    committed rows became ready ─► add(ref)                    a run ended ─► released(key); a row was cancelled ─► remove
+    refill_wanted() ─► the engine queries ─► refilled(…)       a worker polls ─► pick(offer, now) ─► [ReadyRef]
+
+A picked ref holds its limits until `released` (the run is over) or `give_back` (the claim came to nothing, the row is
+still ready). Nothing here is durable: after a start, `announce` the sources and `restore` the running tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from orpheus.core.dispatch_fair import Lane, Level, Pool, Resources
+from orpheus.core.dispatch_limits import Blocked, Gate, KeyGate, QueueGate, Rate, RateGate, task_name
+
+Key = tuple[str, str, int, int]
+"""`Task.key`: (job_id, node, index, generation)."""
+
+MAX_POOLS = 128
+"""Distinct (queues, handlers) among workers; beyond it the one unused for longest is forgotten and built anew when it
+polls."""
+
+
+class Source(NamedTuple):
+    """Where ready rows come from: the columns of the store's index of ready tasks before `ready_seq`."""
+
+    queue: str
+    priority: int
+    tenant: str
+    handler: str
+    concurrency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a node asks for beside a slot; from its definition. Share one per node."""
+
+    resources: Resources = ()
+    """`((name, amount), …)` sorted by name, amounts above 0."""
+    concurrency_limit: int = 1
+    """Runs that may share the source's `concurrency_key`, if it has one."""
+    rate: Rate | None = None
+    """`(limit, period_s)` by task name."""
+
+
+NO_NEEDS = Needs()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyRef:
+    """A ready task, as much of it as the order needs."""
+
+    job_id: str
+    node: str
+    index: int
+    generation: int
+    ready_seq: int
+    source: Source
+    needs: Needs = NO_NEEDS
+    key: Key = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.job_id, self.node, self.index, self.generation))
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a worker can take now.
+
+    Args:
+        handlers: `name@version` of every task it offers.
+        queues: those it serves; empty is all.
+        free: tasks it can take.
+        resources_free: amounts by name.
+    """
+
+    handlers: tuple[str, ...]
+    queues: tuple[str, ...] = ()
+    free: int = 1
+    resources_free: Mapping[str, int] = field(default_factory=dict)
+
+
+class Refill(NamedTuple):
+    """Wanted: rows of `source` with `ready_seq > after_seq`, in that order, at most `limit`."""
+
+    source: Source
+    after_seq: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """A live worker, for `why`: its offer as last heard, and all it has."""
+
+    offer: Offer
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+
+class Reason(NamedTuple):
+    """Why a ready task waits: `pause`, `slot`, `key`, `rate`, `resource` or `worker` (promise 6)."""
+
+    reason: str
+    detail: str
+
+
+class _Window:
+    """The known ready tasks of one source: all of them up to `tail`; when `more`, rows beyond it are only in the
+    store."""
+
+    __slots__ = ("lanes", "more", "refs", "source", "tail")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.refs: dict[Key, ReadyRef] = {}
+        self.lanes: dict[Needs, Lane] = {}
+        self.tail = -1
+        self.more = False
+
+
+class Dispatcher:
+    """The order of all ready tasks. Deterministic: the same calls give the same picks.
+
+    Args:
+        window: most refs kept of one source (and of one kind of needs in it).
+        max_refs: most refs kept in all; many sources get smaller windows.
+        max_sources: most sources known at a time (a key of its own for each of a million jobs is a million sources).
+        ageing_s: a priority that had something to give and was passed over for this long goes first once; None is off.
+    """
+
+    def __init__(
+        self, *, window: int = 512, max_refs: int = 65_536, max_sources: int = 50_000, ageing_s: float | None = None
+    ) -> None:
+        self._window = window
+        self._max_refs = max_refs
+        self._max_sources = max_sources
+        self._ageing_s = ageing_s
+        self._windows: dict[Source, _Window] = {}
+        self._where: dict[Key, _Window] = {}
+        self._held: dict[Key, ReadyRef] = {}
+        self._queues: dict[str, QueueGate] = {}
+        self._keys: dict[str, KeyGate] = {}
+        self._rates: dict[str, RateGate] = {}
+        self._due: list[tuple[float, int, Gate]] = []
+        """When a rate lets the next one through."""
+        self._pools: dict[tuple[tuple[str, ...], tuple[str, ...]], Pool] = {}
+        self._weights: dict[str, float] = {}
+        self._thirsty: dict[Source, None] = {}
+        self._overflowed = False
+        self._serial = 0
+
+    # What is ready
+
+    def __len__(self) -> int:
+        """Return how many refs are kept in memory."""
+        return len(self._where)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._where
+
+    def add(self, ref: ReadyRef) -> None:
+        """A committed row is ready. Kept if its window has room and no rows before it are missing, else left to a
+        refill.
+
+        Adding a task again replaces what was known of it; one whose run still holds limits is taken as released.
+        """
+        self.released(ref.key)
+        if ref.key in self._where:
+            self.remove(ref.key)
+        window = self._windows.get(ref.source)
+        if window is None:
+            window = self._open_window(ref.source)
+            if window is None:
+                return
+        if ref.ready_seq > window.tail:
+            if window.more or self._is_full(window, ref.needs):
+                if not window.more:
+                    window.more = True
+                    self._look_for_thirst(window)
+                return
+            window.tail = ref.ready_seq
+        self._keep(window, ref)
+
+    def remove(self, key: Key) -> None:
+        """The row is no longer ready (cancelled, timed out, held by a pause). Unknown keys are ignored."""
+        window = self._where.pop(key, None)
+        if window is None:
+            return
+        lane = window.lanes[window.refs.pop(key).needs]
+        lane.live -= 1
+        lane.tidy()
+        self._look_for_thirst(window)
+
+    def remove_job(self, job_id: str) -> None:
+        """Forget every ready task of a job (it was paused). Looks at all that is in memory; after a resume,
+        `invalidate` the sources of its ready rows."""
+        for key in [key for key in self._where if key[0] == job_id]:
+            self.remove(key)
+
+    def announce(self, source: Source) -> None:
+        """Rows of this source may exist in the store: after a start, after `sources_wanted`."""
+        if source not in self._windows:
+            window = self._open_window(source)
+            if window is not None:
+                window.more = True
+                self._look_for_thirst(window)
+
+    def invalidate(self, source: Source) -> None:
+        """Rows with an old place became ready again in the store (a resume): read the window anew."""
+        window = self._windows.get(source)
+        if window is None:
+            self.announce(source)
+            return
+        for key in list(window.refs):
+            del self._where[key]
+        window.refs.clear()
+        for lane in window.lanes.values():
+            lane.live = 0
+            lane.refs.clear()
+        window.tail, window.more = -1, True
+        self._look_for_thirst(window)
+
+    def refill_wanted(self, limit: int = 64) -> list[Refill]:
+        """Return which sources need rows, at most `limit` of them; they are asked for again until `refilled`."""
+        wanted: list[Refill] = []
+        for source in list(self._thirsty):
+            window = self._windows.get(source)
+            if window is None or not window.more:
+                del self._thirsty[source]
+                continue
+            wanted.append(Refill(source, window.tail, self._share()))
+            if len(wanted) == limit:
+                break
+        return wanted
+
+    def refilled(self, source: Source, refs: Iterable[ReadyRef], *, more: bool) -> None:
+        """Rows of a source after its `after_seq`, in order; `more` when the store has further ones."""
+        self._thirsty.pop(source, None)
+        window = self._windows.get(source)
+        if window is None:
+            return
+        window.more = more
+        for ref in refs:
+            window.tail = max(window.tail, ref.ready_seq)
+            if ref.key not in self._held and ref.key not in window.refs:
+                self._keep(window, ref)
+        self._look_for_thirst(window)
+
+    def sources_wanted(self) -> bool:
+        """Tell whether sources were left out for lack of room and there is room again: the engine then announces
+        all."""
+        if self._overflowed and len(self._windows) <= self._max_sources // 2:
+            self._overflowed = False
+            return True
+        return False
+
+    def _open_window(self, source: Source) -> _Window | None:
+        if len(self._windows) >= self._max_sources:
+            self._overflowed = True
+            return None
+        window = self._windows[source] = _Window(source)
+        return window
+
+    def _keep(self, window: _Window, ref: ReadyRef) -> None:
+        lane = window.lanes.get(ref.needs)
+        if lane is None:
+            source = window.source
+            lane = window.lanes[ref.needs] = Lane(
+                window,
+                queue=source.queue,
+                priority=source.priority,
+                tenant=source.tenant,
+                handler=source.handler,
+                resources=ref.needs.resources,
+            )
+        window.refs[ref.key] = ref
+        self._where[ref.key] = window
+        self._serial += 1
+        lane.push(ref.ready_seq, self._serial, ref)
+        if lane.refs[0][2] is ref:
+            for pool in self._pools.values():
+                if pool.serves(lane.queue, lane.handler):
+                    pool.woken(lane, ref.ready_seq)
+
+    def _share(self) -> int:
+        """Return how many refs a source may keep now."""
+        return max(4, min(self._window, self._max_refs // (len(self._windows) or 1)))
+
+    def _is_full(self, window: _Window, needs: Needs) -> bool:
+        share = self._share()
+        lane = window.lanes.get(needs)
+        return (lane is not None and lane.live >= share) or len(window.refs) >= 8 * share
+
+    def _look_for_thirst(self, window: _Window) -> None:
+        """Ask for rows when a lane runs low, and forget a window that has nothing and expects nothing."""
+        if not window.more:
+            if not window.refs:
+                self._windows.pop(window.source, None)
+                self._thirsty.pop(window.source, None)
+            return
+        share = self._share()
+        if len(window.refs) < 8 * share and (
+            not window.refs or any(lane.live <= share // 2 for lane in window.lanes.values())
+        ):
+            self._thirsty[window.source] = None
+
+    # Who gets what
+
+    def pick(self, offer: Offer, now: float) -> list[ReadyRef]:
+        """Choose up to `offer.free` tasks for a worker, and take their limits.
+
+        Every ref returned holds its limits until `released` or `give_back`; its row must be claimed in the transaction
+        that follows. Within one answer the worker's resources are counted down.
+        """
+        while self._due and self._due[0][0] <= now:
+            at, _, gate = heappop(self._due)
+            if gate.due == at:
+                gate.due = None
+            gate.tell()
+        picked: list[ReadyRef] = []
+        if offer.free <= 0 or not offer.handlers:
+            return picked
+        pool = self._pool(offer)
+        free = dict(offer.resources_free)
+        while len(picked) < offer.free:
+            ref = self._pick_one(pool, free, now)
+            if ref is None:
+                break
+            for name, amount in ref.needs.resources:
+                free[name] -= amount
+            picked.append(ref)
+        return picked
+
+    def _pick_one(self, pool: Pool, free: Mapping[str, int], now: float) -> ReadyRef | None:
+        levels: Sequence[Level] = tuple(pool.levels.values())
+        if self._ageing_s is not None:
+            hungry = [
+                level
+                for level in levels
+                if level.hungry_since is not None and now - level.hungry_since >= self._ageing_s
+            ]
+            if hungry:
+                levels = (*hungry, *(level for level in levels if level not in hungry))
+        for position, level in enumerate(levels):
+            ref = self._pick_at(level, free, now)
+            if ref is None:
+                level.hungry_since = None
+                continue
+            level.hungry_since = None
+            if self._ageing_s is not None:
+                for passed_over in levels[position + 1 :]:
+                    if passed_over.hungry_since is None and passed_over.best(free) is not None:
+                        passed_over.hungry_since = now
+            return ref
+        return None
+
+    def _pick_at(self, level: Level, free: Mapping[str, int], now: float) -> ReadyRef | None:
+        while (found := level.best(free)) is not None:
+            shelf, seq, lane = found
+            first: ReadyRef = lane.refs[0][2]
+            blocked = self._blocked(first.source, first.needs, now)
+            if blocked is not None:
+                gate, name, at = blocked
+                shelf.park(lane, seq, gate, (gate, name))
+                if at is not None and (gate.due is None or at < gate.due):
+                    gate.due = at
+                    self._serial += 1
+                    heappush(self._due, (at, self._serial, gate))
+                continue
+            ref: ReadyRef = lane.pop()
+            window: _Window = lane.window
+            del window.refs[ref.key]
+            del self._where[ref.key]
+            level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0))
+            self._take(ref, now)
+            self._look_for_thirst(window)
+            return ref
+        return None
+
+    def _pool(self, offer: Offer) -> Pool:
+        name = (offer.queues, offer.handlers)
+        pool = self._pools.pop(name, None)
+        if pool is not None and len(pool.places) > 1024 + 2 * len(self._windows):
+            pool.leave_lines()  # mostly lanes that are long gone: build it anew
+            pool = None
+        if pool is None:
+            pool = Pool(*name)
+            if len(self._pools) >= MAX_POOLS:
+                oldest = next(iter(self._pools))
+                self._pools.pop(oldest).leave_lines()
+            for window in self._windows.values():
+                if pool.serves(window.source.queue, window.source.handler):
+                    for lane in window.lanes.values():
+                        head = lane.head()
+                        if head is not None:
+                            pool.woken(lane, head)
+        self._pools[name] = pool  # the latest used stands last
+        return pool
+
+    # Limits
+
+    def set_queue(
+        self, queue: str, *, paused: bool = False, concurrency: int | None = None, rate: Rate | None = None
+    ) -> None:
+        """Set a queue's pause and limits; None is no limit. A lower limit stops no run."""
+        gate = self._queue(queue)
+        gate.paused, gate.concurrency, gate.rate = paused, concurrency, rate
+        gate.tell()
+
+    def set_tenant_weight(self, tenant: str, weight: float) -> None:
+        """Give a tenant a share other than 1: 2 is twice as many tasks as a tenant of weight 1.
+
+        Raises:
+            ValueError: the weight is not above 0.
+        """
+        if not weight > 0:
+            raise ValueError(f"weight of tenant {tenant!r} must be above 0, not {weight}")
+        self._weights[tenant] = weight
+
+    def released(self, key: Key) -> None:
+        """The run is over, or its claim failed and the row is not ready any more. Safe to repeat."""
+        ref = self._held.pop(key, None)
+        if ref is None:
+            return
+        queue = self._queue(ref.source.queue)
+        queue.running -= 1
+        queue.tell()
+        if ref.source.concurrency_key is not None:
+            gate = self._keys[ref.source.concurrency_key]
+            gate.running -= 1
+            gate.tell()
+            if gate.running == 0 and not gate.lines:
+                del self._keys[ref.source.concurrency_key]
+
+    def give_back(self, ref: ReadyRef) -> None:
+        """The pick came to nothing and the row is still ready with the same `ready_seq`: as if it had not been picked.
+
+        Rates get their start back; the tenant's turn is spent.
+        """
+        if self._held.get(ref.key) is not ref:
+            return
+        queue = self._queue(ref.source.queue)
+        if queue.rate is not None:
+            queue.starts.refund()
+        if ref.needs.rate is not None:
+            gate = self._rate(ref.source.handler)
+            gate.starts.refund()
+            gate.tell()
+        self.add(ref)
+
+    def restore(self, ref: ReadyRef, started_at: float) -> None:
+        """A running task found at start-up: count its limits without asking. Call in the order of `started_at`."""
+        if ref.key not in self._held:
+            self._take(ref, started_at)
+
+    def _blocked(self, source: Source, needs: Needs, now: float) -> Blocked | None:
+        """Return the first gate that is closed to this task, what its line is named by, and when to look again."""
+        queue = self._queues.get(source.queue)
+        if queue is not None and queue.blocked(now):
+            waits_for_rate = not queue.paused and not queue.full
+            return queue, None, queue.free_at() if waits_for_rate else None
+        if source.concurrency_key is not None:
+            key = self._keys.get(source.concurrency_key)
+            if key is not None and key.running >= needs.concurrency_limit:
+                return key, needs.concurrency_limit, None
+        if needs.rate is not None:
+            rate = self._rate(source.handler)
+            free_at = rate.starts.free_at(needs.rate)
+            if free_at > now:
+                return rate, needs.rate, free_at
+        return None
+
+    def _take(self, ref: ReadyRef, now: float) -> None:
+        self._held[ref.key] = ref
+        queue = self._queue(ref.source.queue)
+        queue.running += 1
+        if queue.rate is not None:
+            queue.starts.take(now)
+        if ref.source.concurrency_key is not None:
+            key = self._keys.get(ref.source.concurrency_key)
+            if key is None:
+                key = self._keys[ref.source.concurrency_key] = KeyGate(ref.source.concurrency_key)
+            key.running += 1
+        if ref.needs.rate is not None:
+            rate = self._rate(ref.source.handler)
+            rate.starts.free_at(ref.needs.rate)  # has the log keep as many starts as this rate looks back on
+            rate.starts.take(now)
+
+    def _queue(self, name: str) -> QueueGate:
+        gate = self._queues.get(name)
+        if gate is None:
+            gate = self._queues[name] = QueueGate(name)
+        return gate
+
+    def _rate(self, handler: str) -> RateGate:
+        name = task_name(handler)
+        gate = self._rates.get(name)
+        if gate is None:
+            gate = self._rates[name] = RateGate(name)
+        return gate
+
+    def next_wake(self) -> float | None:
+        """Return when a rate lets a parked task through; a poll that found nothing should be tried again then."""
+        while self._due and not self._due[0][2].lines:
+            at, _, gate = heappop(self._due)
+            if gate.due == at:
+                gate.due = None
+        return self._due[0][0] if self._due else None
+
+    def running(self, queue: str) -> int:
+        """Return how many runs hold a slot of the queue."""
+        gate = self._queues.get(queue)
+        return gate.running if gate is not None else 0
+
+    # Why not
+
+    def why(self, source: Source, needs: Needs, workers: Sequence[Capacity], now: float) -> list[Reason]:
+        """List every reason why a ready task of this source and these needs waits; one at least (promise 6)."""
+        reasons: list[Reason] = []
+        queue = self._queues.get(source.queue)
+        if queue is not None:
+            if queue.paused:
+                reasons.append(Reason("pause", f"queue {source.queue!r} is paused"))
+            if queue.full:
+                reasons.append(Reason("slot", f"queue {source.queue!r} runs {queue.running} of {queue.concurrency}"))
+            if queue.free_at() > now:
+                reasons.append(Reason("rate", f"queue {source.queue!r}, {_seconds(queue.free_at() - now)} to go"))
+        if source.concurrency_key is not None:
+            key = self._keys.get(source.concurrency_key)
+            if key is not None and key.running >= needs.concurrency_limit:
+                reasons.append(
+                    Reason("key", f"{source.concurrency_key!r} runs {key.running} of {needs.concurrency_limit}")
+                )
+        if needs.rate is not None:
+            free_at = self._rate(source.handler).starts.free_at(needs.rate)
+            if free_at > now:
+                reasons.append(Reason("rate", f"{task_name(source.handler)}, {_seconds(free_at - now)} to go"))
+        return reasons + _why_no_worker(source, needs, workers, alone=not reasons)
+
+
+def _why_no_worker(source: Source, needs: Needs, workers: Sequence[Capacity], *, alone: bool) -> list[Reason]:
+    able = [
+        worker
+        for worker in workers
+        if source.handler in worker.offer.handlers and (not worker.offer.queues or source.queue in worker.offer.queues)
+    ]
+    if not able:
+        return [Reason("worker", f"no worker for {source.handler} on queue {source.queue!r}")]
+    equipped = [
+        worker for worker in able if all(worker.resources.get(name, 0) >= amount for name, amount in needs.resources)
+    ]
+    wanted = ", ".join(f"{name}={amount}" for name, amount in needs.resources)
+    if not equipped:
+        return [Reason("resource", f"no worker for {source.handler} has {wanted}")]
+    free = [
+        worker
+        for worker in equipped
+        if all(worker.offer.resources_free.get(name, 0) >= amount for name, amount in needs.resources)
+    ]
+    if not free:
+        return [Reason("resource", f"{wanted} is in use")]
+    if alone:
+        return [Reason("slot", "others go first" if any(w.offer.free > 0 for w in free) else "every worker is busy")]
+    return []
+
+
+def _seconds(length_s: float) -> str:
+    return f"{length_s:.1f} s"
