@@ -58,6 +58,12 @@ class InvalidGraph(OrpheusError):
 
     code = "invalid_graph"
 
+    def __str__(self) -> str:
+        """Tell all of it, as a traceback or a command line shows it."""
+        return (
+            f"{self.code}: {self.message}{'' if self.message.endswith(('.', '?', '!')) else '.'} {self.hint}".rstrip()
+        )
+
 
 class UnknownReference(InvalidGraph):
     """The graph mentions a node, param or field that does not exist; the hint holds the nearest match."""

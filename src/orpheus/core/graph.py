@@ -138,7 +138,7 @@ class Graph:
     """The reverse, in node order."""
     needed_paths: Mapping[str, tuple[tuple[str | int, ...], ...]] = field(default_factory=dict)
     """Paths into each node's result that others read. A worker that spills a large result reports these inline, so that
-    the core can decide without opening files."""
+    the core can decide without opening files. Of a map, whose worker sees single items, they are paths into an item's result."""
     has_file_params: bool = False
 
     @cached_property
