@@ -26,7 +26,7 @@ OPERATORS = ("$param", "$ref", "$item", "$get", "$optional", "$first_of", "$lite
 PASSED_THROUGH = ("$secret", "$spill", "$file")
 
 
-class Skipped(Exception):  # noqa: N818 (a fact, not a fault)
+class Skipped(Exception):
     """The value does not exist because the node that makes it was skipped."""
 
     def __init__(self, node: str) -> None:
