@@ -39,8 +39,9 @@ class Lane:
 
     __slots__ = ("handler", "live", "priority", "queue", "refs", "resources", "tenant", "window")
 
-    def __init__(self, window: Any, *, queue: str, priority: int, tenant: str, handler: str, resources: Resources) ->
-    None:
+    def __init__(
+        self, window: Any, *, queue: str, priority: int, tenant: str, handler: str, resources: Resources
+    ) -> None:
         self.window = window
         self.queue = queue
         self.priority = priority
