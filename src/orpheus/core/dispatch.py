@@ -341,6 +341,7 @@ class Dispatcher:
 
     def _pick_one(self, pool: Pool, free: Mapping[str, int], now: float) -> ReadyRef | None:
         levels: Sequence[Level] = tuple(pool.levels.values())
+        hungry: list[Level] = []
         if self._ageing_s is not None:
             hungry = [
                 level
@@ -354,7 +355,7 @@ class Dispatcher:
             if ref is None:
                 level.hungry_since = None
                 continue
-            level.hungry_since = None
+            level.hungry_since = now if level in hungry else None  # its next turn out of order is an ageing length away
             if self._ageing_s is not None:
                 for passed_over in levels[position + 1 :]:
                     if passed_over.hungry_since is None and passed_over.best(free) is not None:

@@ -1,0 +1,409 @@
+"""Dispatch against a model that is too slow to be wrong, and its promises one by one (R25)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orpheus.core.dispatch import Capacity, Dispatcher, Needs, Offer, ReadyRef, Source
+from orpheus.core.dispatch_limits import RateLog
+
+HANDLERS = ("draw@1", "draw@2", "read@1")
+QUEUES = ("cpu", "gpu")
+TENANTS = ("ada", "bob", "cyd")
+KEYS = (None, "k1", "k2")
+NEEDS = (
+    Needs(),
+    Needs(resources=(("gpu", 1),)),
+    Needs(concurrency_limit=2),
+    Needs(rate=(2, 10.0)),
+    Needs(resources=(("gpu", 2), ("vram_mb", 100)), rate=(1, 5.0)),
+)
+
+
+def offer(free: int = 1, handlers: tuple[str, ...] = HANDLERS, queues: tuple[str, ...] = (), **resources: int) -> Offer:
+    return Offer(handlers=handlers, queues=queues, free=free, resources_free=resources)
+
+
+def ref(
+    seq: int,
+    tenant: str = "ada",
+    *,
+    priority: int = 3,
+    queue: str = "cpu",
+    handler: str = "draw@1",
+    key: str | None = None,
+    needs: Needs = NEEDS[0],
+) -> ReadyRef:
+    return ReadyRef(f"job-{seq}", "node", -1, 1, seq, Source(queue, priority, tenant, handler, key), needs)
+
+
+@dataclass
+class Model:
+    """All ready tasks in a list, every limit recounted from scratch at each question. Knows which tasks may go, not who is
+    fairest."""
+
+    ready: dict[tuple[str, str, int, int], ReadyRef] = field(default_factory=dict)
+    held: dict[tuple[str, str, int, int], ReadyRef] = field(default_factory=dict)
+    starts: list[tuple[float, ReadyRef]] = field(default_factory=list)
+    queues: dict[str, tuple[bool, int | None, tuple[float, float] | None]] = field(default_factory=dict)
+
+    def fits(self, one: ReadyRef, by: Offer, now: float, free: dict[str, int]) -> bool:
+        source, needs = one.source, one.needs
+        if source.handler not in by.handlers or (by.queues and source.queue not in by.queues):
+            return False
+        if any(free.get(name, 0) < amount for name, amount in needs.resources):
+            return False
+        paused, concurrency, rate = self.queues.get(source.queue, (False, None, None))
+        if paused or (
+            concurrency is not None and sum(o.source.queue == source.queue for o in self.held.values()) >= concurrency
+        ):
+            return False
+        if rate is not None and self._recent(now, rate[1], queue=source.queue) >= rate[0]:
+            return False
+        shared = sum(o.source.concurrency_key == source.concurrency_key for o in self.held.values())
+        if source.concurrency_key is not None and shared >= needs.concurrency_limit:
+            return False
+        name = source.handler.partition("@")[0]
+        return needs.rate is None or self._recent(now, needs.rate[1], task=name) < needs.rate[0]
+
+    def _recent(self, now: float, period_s: float, *, queue: str | None = None, task: str | None = None) -> int:
+        return sum(
+            at > now - period_s
+            and (
+                (queue is not None and o.source.queue == queue and self.queues.get(queue, (0, 0, None))[2] is not None)
+                or (task is not None and o.needs.rate is not None and o.source.handler.partition("@")[0] == task)
+            )
+            for at, o in self.starts
+        )
+
+    def take(self, one: ReadyRef, now: float) -> None:
+        del self.ready[one.key]
+        self.held[one.key] = one
+        self.starts.append((now, one))
+
+
+class Store:
+    """The rows behind the windows: answers refills as the engine would."""
+
+    def __init__(self, dispatcher: Dispatcher, model: Model) -> None:
+        self.dispatcher = dispatcher
+        self.model = model
+
+    def refill(self) -> None:
+        while wanted := self.dispatcher.refill_wanted():
+            for source, after, limit in wanted:
+                rows = sorted(
+                    (r for r in self.model.ready.values() if r.source == source and r.ready_seq > after),
+                    key=lambda r: r.ready_seq,
+                )
+                self.dispatcher.refilled(source, rows[:limit], more=len(rows) > limit)
+
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("add"),
+            st.sampled_from(TENANTS),
+            st.integers(1, 3),
+            st.sampled_from(QUEUES),
+            st.sampled_from(HANDLERS),
+            st.sampled_from(KEYS),
+            st.sampled_from(NEEDS),
+            st.integers(1, 8),
+        ),
+        st.tuples(
+            st.just("pick"),
+            st.integers(1, 5),
+            st.sampled_from([HANDLERS, HANDLERS[:1], HANDLERS[1:]]),
+            st.sampled_from([(), ("cpu",), QUEUES]),
+            st.sampled_from([{}, {"gpu": 1}, {"gpu": 4, "vram_mb": 1000}]),
+        ),
+        st.tuples(st.sampled_from(["end", "remove", "return", "give_back"]), st.integers(0, 1000)),
+        st.tuples(st.just("hold"), st.integers(0, 1000)),
+        st.tuples(st.just("wait"), st.sampled_from([0.5, 3.0, 20.0])),
+        st.tuples(
+            st.just("queue"),
+            st.sampled_from(QUEUES),
+            st.booleans(),
+            st.sampled_from([None, 0, 1, 3]),
+            st.sampled_from([None, (1, 4.0), (3, 2.0), (0.5, 1.0)]),
+        ),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(script=actions, window=st.sampled_from([4, 512]))
+def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window: int) -> None:
+    """Whatever happens: each pick is allowed, nothing allowed is left when fewer were picked than wanted (work conserving),
+    no higher priority could have gone, and within a tenant no older task could have gone."""
+    dispatcher, model = Dispatcher(window=window, max_refs=10_000), Model()
+    store = Store(dispatcher, model)
+    now, seq = 1000.0, 0
+    paused: dict[str, list[ReadyRef]] = {}
+    for action in script:
+        match action:
+            case ("add", tenant, priority, queue, handler, key, needs, count):
+                for _ in range(count):
+                    seq += 1
+                    one = ref(seq, tenant, priority=priority, queue=queue, handler=handler, key=key, needs=needs)
+                    model.ready[one.key] = one
+                    dispatcher.add(one)
+            case ("pick", free, handlers, queues, resources):
+                store.refill()
+                by = offer(free, handlers, queues, **resources)
+                left = dict(resources)
+                picked = dispatcher.pick(by, now)
+                assert len(picked) <= free
+                for one in picked:
+                    assert model.fits(one, by, now, left)
+                    for other in model.ready.values():
+                        if model.fits(other, by, now, left):
+                            assert one.source.priority <= other.source.priority
+                            if (
+                                other.source.tenant == one.source.tenant
+                                and other.source.priority == one.source.priority
+                            ):
+                                assert one.ready_seq <= other.ready_seq
+                    model.take(one, now)
+                    for name, amount in one.needs.resources:
+                        left[name] -= amount
+                if len(picked) < free:
+                    assert not [o for o in model.ready.values() if model.fits(o, by, now, left)]
+            case ("end", number) if model.held:
+                key = list(model.held)[number % len(model.held)]
+                del model.held[key]
+                dispatcher.released(key)
+            case ("return", number) if model.held:
+                old = model.held.pop(list(model.held)[number % len(model.held)])
+                seq += 1
+                one = ReadyRef(*old.key, seq, old.source, old.needs)
+                model.ready[one.key] = one
+                dispatcher.released(one.key)
+                dispatcher.add(one)
+            case ("remove", number) if model.ready:
+                key = list(model.ready)[number % len(model.ready)]
+                del model.ready[key]
+                dispatcher.remove(key)
+            case ("give_back", number) if model.held:
+                one = model.held.pop(list(model.held)[number % len(model.held)])
+                if model.starts and model.starts[-1][1] is one:
+                    model.starts.pop()
+                    model.ready[one.key] = one
+                    dispatcher.give_back(one)
+                else:
+                    dispatcher.released(one.key)
+            case ("hold", number) if model.ready:
+                one = model.ready[list(model.ready)[number % len(model.ready)]]
+                source = one.source
+                if source.tenant in paused:  # resume: rows come back at their old places
+                    back = paused.pop(source.tenant)
+                    for other in back:
+                        model.ready[other.key] = other
+                    for where in dict.fromkeys(other.source for other in back):
+                        dispatcher.invalidate(where)
+                else:
+                    gone = [o for o in model.ready.values() if o.source.tenant == source.tenant]
+                    paused[source.tenant] = gone
+                    for other in gone:
+                        del model.ready[other.key]
+                        dispatcher.remove_job(other.job_id)
+            case ("wait", length):
+                now += length
+            case ("queue", queue, closed, concurrency, rate):
+                before = model.queues.get(queue, (False, None, None))
+                rate = rate if before[2] is None else before[2]  # what was started while no rate held is not counted
+                if before[2] is None and rate is not None:
+                    model.starts = [
+                        s for s in model.starts if s[1].source.queue != queue or s[1].needs.rate is not None
+                    ]
+                    if any(s[1].source.queue == queue for s in model.starts):
+                        rate = None
+                model.queues[queue] = (closed, concurrency, rate)
+                dispatcher.set_queue(queue, paused=closed, concurrency=concurrency, rate=rate)
+    wake = dispatcher.next_wake()
+    assert wake is None or wake > now - 30
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 3), min_size=2, max_size=5),
+    st.integers(1, 7),
+    st.integers(0, 2**32),
+)
+def test_backlogged_tenants_share_by_weight(weights: list[int], batch: int, shuffle: int) -> None:
+    """While everybody has something to do, served/weight of any two tenants differs by at most 1/w1 + 1/w2 (SFQ's bound)."""
+    dispatcher = Dispatcher()
+    for number, weight in enumerate(weights):
+        dispatcher.set_tenant_weight(f"t{number}", weight)
+    for seq in range(200 * len(weights)):
+        who = (seq * (shuffle | 1)) % len(weights)
+        dispatcher.add(ref(seq, f"t{who}", handler=HANDLERS[seq % 3]))
+    backlog = Counter(window.source.tenant for window in dispatcher._where.values())
+    served: Counter[str] = Counter()
+    while all(backlog[f"t{n}"] > batch for n in range(len(weights))):
+        for one in dispatcher.pick(offer(batch), 0.0):
+            served[one.source.tenant] += 1
+            backlog[one.source.tenant] -= 1
+            dispatcher.released(one.key)
+            shares = [served[f"t{n}"] / w for n, w in enumerate(weights)]
+            for i, a in enumerate(weights):
+                for j, b in enumerate(weights):
+                    assert shares[i] - shares[j] <= 1 / a + 1 / b + 1e-9
+
+
+def test_idle_tenant_gets_no_credit() -> None:
+    """Who comes after a thousand tasks of somebody else goes next once, then takes turns: nothing was saved up."""
+    dispatcher = Dispatcher(window=5000)
+    for seq in range(2000):
+        dispatcher.add(ref(seq, "busy"))
+    assert len(dispatcher.pick(offer(1000), 0.0)) == 1000
+    for seq in range(2000, 2100):
+        dispatcher.add(ref(seq, "late"))
+    order = [one.source.tenant for one in dispatcher.pick(offer(20), 0.0)]
+    assert Counter(order) == {"busy": 10, "late": 10}
+
+
+def test_tenant_without_worker_gets_no_credit() -> None:
+    """Tasks nobody could run for long don't make their tenant overtake when a worker for them comes."""
+    dispatcher = Dispatcher(window=5000)
+    for seq in range(1000):
+        dispatcher.add(ref(seq, "busy", handler="draw@1"))
+        dispatcher.add(ref(5000 + seq, "stuck", queue="gpu"))
+    dispatcher.set_queue("gpu", paused=True)
+    dispatcher.pick(offer(500), 0.0)
+    dispatcher.set_queue("gpu")
+    order = [one.source.tenant for one in dispatcher.pick(offer(100), 0.0)]
+    assert abs(Counter(order)["busy"] - 50) <= 1
+
+
+def test_saturated_queue_is_parked_not_scanned() -> None:
+    """A thousand tenants behind one full queue cost the others nothing, and a freed slot goes to the next of them."""
+    dispatcher = Dispatcher(window=50)
+    dispatcher.set_queue("gpu", concurrency=2)
+    seq = 0
+    for tenant in range(1000):
+        for _ in range(2):
+            seq += 1
+            dispatcher.add(ref(seq, f"t{tenant}", queue="gpu", priority=1))
+    for tenant in range(10):
+        seq += 1
+        dispatcher.add(ref(seq, f"t{tenant}", queue="cpu", priority=2))
+    first = dispatcher.pick(offer(12), 0.0)
+    assert [one.source.queue for one in first] == ["gpu"] * 2 + ["cpu"] * 10
+    assert dispatcher.pick(offer(5), 0.0) == []
+    seen = [one.source.tenant for one in first[:2]]
+    held = first[0]
+    for _ in range(900):
+        dispatcher.released(held.key)
+        [held] = dispatcher.pick(offer(5), 0.0)
+        seen.append(held.source.tenant)
+    assert max(Counter(seen).values()) == 1
+
+
+def test_million_rows_are_not_objects() -> None:
+    """However many rows become ready, a bounded number of refs is kept, and all are given out in order by refills."""
+    dispatcher, model = Dispatcher(window=64, max_refs=256), Model()
+    store = Store(dispatcher, model)
+    for seq in range(3000):
+        one = ref(seq, TENANTS[seq % 3])
+        model.ready[one.key] = one
+        dispatcher.add(one)
+        assert len(dispatcher) <= 256
+    order: dict[str, list[int]] = {tenant: [] for tenant in TENANTS}
+    while model.ready:
+        store.refill()
+        for one in dispatcher.pick(offer(7), 0.0):
+            order[one.source.tenant].append(one.ready_seq)
+            del model.ready[one.key]
+            dispatcher.released(one.key)
+    assert all(seqs == sorted(seqs) and len(seqs) == 1000 for seqs in order.values())
+
+
+def test_too_many_sources_come_later() -> None:
+    """More sources than fit (a key for each job) are announced again when there is room; none is lost."""
+    dispatcher, model = Dispatcher(max_sources=20), Model()
+    store = Store(dispatcher, model)
+    for seq in range(100):
+        one = ref(seq, key=f"k{seq}")
+        model.ready[one.key] = one
+        dispatcher.add(one)
+    got: list[int] = []
+    for _ in range(100):
+        if dispatcher.sources_wanted():
+            for source in dict.fromkeys(o.source for o in model.ready.values()):
+                dispatcher.announce(source)
+        store.refill()
+        for one in dispatcher.pick(offer(8), 0.0):
+            got.append(one.ready_seq)
+            del model.ready[one.key]
+            dispatcher.released(one.key)
+    assert sorted(got) == list(range(100))
+
+
+def test_ageing_lets_a_starved_priority_through() -> None:
+    """With ageing, priority 5 gets one task through per ageing length, however much priority 1 has; without, none."""
+    for ageing_s, expected in ((None, 0), (10.0, 10)):
+        dispatcher = Dispatcher(ageing_s=ageing_s, window=2000)
+        for seq in range(1000):
+            dispatcher.add(ref(seq, priority=1))
+            dispatcher.add(ref(1000 + seq, priority=5))
+        picked = [one for now in range(105) for one in dispatcher.pick(offer(1), float(now))]
+        assert Counter(one.source.priority for one in picked)[5] == expected
+
+
+@given(
+    st.integers(1, 40),
+    st.floats(0.5, 20),
+    st.lists(st.floats(0.01, 3), max_size=200),
+)
+def test_rate_holds_in_every_window(limit: int, period_s: float, steps: list[float]) -> None:
+    """No window of the period has more starts than the limit, and a start is never refused without need."""
+    log, now, starts = RateLog(), 0.0, []
+    for step in steps:
+        now += step
+        free = log.free_at((limit, period_s)) <= now
+        recent = [at for at in starts if at + period_s > now]
+        assert free == (len(recent) < limit)
+        if free:
+            log.take(now)
+            starts.append(now)
+
+
+def test_why_names_every_reason() -> None:
+    """Pause, slot, key, rate, resource and missing worker are told apart (promise 6)."""
+    dispatcher = Dispatcher()
+    needs = Needs(resources=(("gpu", 1),), rate=(1, 60.0))
+    source = Source("gpu", 3, "ada", "draw@1", "k")
+    running = ReadyRef("j", "n", -1, 1, 1, source, needs)
+    dispatcher.set_queue("gpu", concurrency=1)
+    dispatcher.restore(running, 100.0)
+    dispatcher.set_queue("gpu", paused=True, concurrency=1)
+    reasons = [r.reason for r in dispatcher.why(source, needs, [], 101.0)]
+    assert reasons == ["pause", "slot", "key", "rate", "worker"]
+    dispatcher.released(running.key)
+    dispatcher.set_queue("gpu")
+    idle = Offer(handlers=("draw@1",), free=1, resources_free={"gpu": 0})
+    free = Offer(handlers=("draw@1",), free=1, resources_free={"gpu": 1})
+    busy = Offer(handlers=("draw@1",), free=0, resources_free={"gpu": 1})
+    assert [r.reason for r in dispatcher.why(source, needs, [Capacity(idle)], 200.0)] == ["resource"]
+    assert [r.reason for r in dispatcher.why(source, needs, [Capacity(idle, {"gpu": 1})], 200.0)] == ["resource"]
+    assert dispatcher.why(source, needs, [Capacity(busy, {"gpu": 1})], 200.0)[0].detail == "every worker is busy"
+    assert dispatcher.why(source, needs, [Capacity(free, {"gpu": 1})], 200.0)[0].reason == "slot"
+
+
+def test_next_wake_says_when_a_rate_opens() -> None:
+    """After a pick that a rate cut short, the engine is told when to try again, and then it works."""
+    dispatcher = Dispatcher()
+    for seq in range(4):
+        dispatcher.add(ref(seq, needs=Needs(rate=(2, 10.0))))
+    assert len(dispatcher.pick(offer(4), 100.0)) == 2
+    assert dispatcher.next_wake() == 110.0
+    assert dispatcher.pick(offer(4), 109.9) == []
+    assert len(dispatcher.pick(offer(4), 110.0)) == 2
+    assert dispatcher.next_wake() is None
