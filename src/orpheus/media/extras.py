@@ -1,0 +1,39 @@
+"""Is the package that a task needs installed? Modules of this room import without any extra; the tasks ask here."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Final
+
+from orpheus.media.errors import ExtraMissing
+
+EXTRA_OF: Final = {
+    "PIL.Image": ("pillow", "image"),
+    "PIL.ImageCms": ("pillow", "image"),
+    "PIL.ImageOps": ("pillow", "image"),
+    "PIL.features": ("pillow", "image"),
+    "pillow_heif": ("pillow-heif", "image"),
+    "blurhash": ("blurhash", "image"),
+    "av": ("av", "video"),
+    "imageio_ffmpeg": ("imageio-ffmpeg", "video"),
+    "pypdfium2": ("pypdfium2", "pdf"),
+}
+"""Module → (package, extra)."""
+
+
+def need(module: str) -> ModuleType:
+    """Import `module`.
+
+    Raises:
+        ExtraMissing: its package is not installed; names the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package, extra = EXTRA_OF[module]
+        raise ExtraMissing(
+            f"this needs the package {package}, which is not installed here ({error})",
+            hint=f'Install it where the worker runs: pip install "orpheus-jobs[{extra}]", or everything for media: '
+            'pip install "orpheus-jobs[media]".',
+        ) from error
