@@ -13,7 +13,7 @@ All are final: the same bytes give the same answer, so a retry cannot help.
 from __future__ import annotations
 
 
-class Refused(Exception):  # noqa: N818 (a verdict about a file)
+class Refused(Exception):
     """A file cannot be processed. `message` says what was found and `hint` what to do about it."""
 
     code = "unsupported_media"

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from orpheus.media.errors import BY_CODE, CorruptMedia, Refused, TooLarge, UnsupportedMedia
 from orpheus.media.limits import CHILD_MEMORY_BYTES, CHILD_TIME_S

@@ -135,9 +135,8 @@ def check(path: Path, found: Type) -> None:
     """
     if found.opener == "PNG":
         # `load` does not look at every checksum; `verify` does, and leaves the image unusable.
-        with opened(path, found) as image:
-            with _translated(found):
-                image.verify()
+        with opened(path, found) as image, _translated(found):
+            image.verify()
     with opened(path, found) as image, _translated(found):
         image.load()
 
@@ -209,7 +208,7 @@ def _plain(value: Any) -> str | int | float | None:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    return round(number, 6) if number == number and abs(number) < 1e12 else None
+    return round(number, 6) if abs(number) < 1e12 else None  # false for NaN too
 
 
 def upright(path: Path, found: Type, *, at_least: int) -> Image:
@@ -246,7 +245,7 @@ def _eight_bits(image: Image) -> Image:
         return image.convert("I").point(lambda value: value / 256).convert("L")
     low, high = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
     spread = (high - low) or 1.0
-    if 0 <= low and high <= 255:
+    if low >= 0 and high <= 255:
         return image.convert("L")
     return image.point(lambda value: (value - low) * (255.0 / spread)).convert("L")
 

@@ -135,7 +135,7 @@ def _clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = re.sub("[\ufffe\u0002]\n?", "", text)
     return "".join(
-        character for character in text if character in "\n\t" or ord(character) >= 32 and character != "\x7f"
+        character for character in text if character in "\n\t" or (ord(character) >= 32 and character != "\x7f")
     )
 
 

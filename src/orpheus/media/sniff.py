@@ -164,7 +164,7 @@ _FOREIGN: tuple[tuple[Callable[[bytes], bool], str], ...] = (
         lambda head: b"<svg" in head[:1024].lower(),
         "an SVG drawing, which can carry scripts and references to other files",
     ),
-    (lambda head: _is_html(head), "an HTML page"),
+    (_is_html, "an HTML page"),
     (lambda head: head.lstrip().startswith(b"<?xml"), "an XML document"),
     (_starts(b"#EXTM3U"), "a playlist, which only points at other files"),
     (_starts(b"ffconcat"), "an ffconcat script, which only points at other files"),

@@ -49,13 +49,15 @@ def opened(path: Path, found: Type) -> Iterator[Any]:
         ExtraMissing: PyAV is not installed.
     """
     av = need("av")
-    with _translated(found):
-        with av.open(
+    with (
+        _translated(found),
+        av.open(
             str(path.absolute()), mode="r", format=found.opener, options=dict(_OPEN_OPTIONS), metadata_errors="replace"
-        ) as container:
-            if len(container.streams) > MAX_STREAMS:
-                raise TooLarge(f"the file has {len(container.streams)} streams; at most {MAX_STREAMS} are opened")
-            yield container
+        ) as container,
+    ):
+        if len(container.streams) > MAX_STREAMS:
+            raise TooLarge(f"the file has {len(container.streams)} streams; at most {MAX_STREAMS} are opened")
+        yield container
 
 
 @contextlib.contextmanager
@@ -149,7 +151,7 @@ def _codec(stream: Any) -> str:
 
 def _duration_s(container: Any) -> float:
     if container.duration:
-        return max(0.0, container.duration / 1_000_000)
+        return max(0.0, float(container.duration) / 1_000_000)
     lengths = [float(stream.duration * stream.time_base) for stream in container.streams if stream.duration]
     return max([0.0, *lengths])
 
