@@ -1,0 +1,232 @@
+"""The client for event loops. What each method does is told in `sync.py`; both run the same operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TypeAlias, TypeVar, Unpack
+
+from orpheus.client import completions, downloads, jobs, params, system
+from orpheus.client._drive_async import AsyncDriver
+from orpheus.client.address import DEFAULT_TIMEOUT_S, Address
+from orpheus.client.effects import Operation
+from orpheus.client.errors import ConnectionLost, OrpheusHTTPError
+from orpheus.client.follow import Follower, follow_events, follow_logs
+from orpheus.client.jobs import JobOptions, NewJob
+from orpheus.client.paging import Pager
+from orpheus.client.requests import job_path
+from orpheus.client.retrying import Patience
+from orpheus.protocol.jobs import ArtifactInfo, EventInfo, FileInfo, JobInfo, LogInfo, SubmitJob, TaskInfo
+
+T = TypeVar("T")
+
+Jobs: TypeAlias = list[JobInfo]
+"""Spelled out here because the clients have a method called `list`."""
+
+
+class AsyncClient:
+    """Speak to an Orpheus server from asyncio code: `Client` with `await` and `async for`.
+
+        async with AsyncClient() as orpheus:
+            job = await orpheus.submit("wordcount", {"text": "to be or not to be"})
+            print(await orpheus.result(job.job_id))
+
+    Belongs to the event loop it is first used on. Arguments and errors are those of `Client`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        patience: Patience | None = None,
+        correlation_id: str | None = None,
+        connections: int = 16,
+    ) -> None:
+        address = Address.of(url, api_key, correlation_id)
+        self.url = address.url
+        self._patience = patience or Patience()
+        self._driver = AsyncDriver(address, timeout_s, connections)
+        self._run = self._driver.run
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Submitting
+
+    async def submit(
+        self, workflow: Any, params: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
+    ) -> JobInfo:
+        """Create a job and return it as it stands."""
+        return await self._run(jobs.submit({"workflow": workflow, "params": params or {}, **options}, self._patience))
+
+    async def submit_many(
+        self, new_jobs: Iterable[NewJob | SubmitJob | Mapping[str, Any]], *, batch: int = jobs.BATCH, in_flight: int = 4
+    ) -> Jobs:
+        """Create many jobs, in batches of `batch` with up to `in_flight` of them on their way."""
+        return await self._run(jobs.submit_many(new_jobs, self._patience, batch=batch, in_flight=in_flight))
+
+    async def upload(self, file: Path | BinaryIO, *, name: str | None = None) -> FileInfo:
+        """Send a file; its `{"file_id": …}` may then be a param of any number of jobs."""
+        return await self._run(params.upload_file(file, self._patience, name=name))
+
+    # Looking
+
+    async def get(self, job_id: str) -> JobInfo:
+        """Return the job as it stands."""
+        return await self._run(jobs.fetch(job_id, self._patience))
+
+    async def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobInfo:
+        """Return the job once it has ended, in whatever state."""
+        return await self._run(jobs.wait(job_id, timeout_s, self._patience))
+
+    async def wait_many(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> Jobs:
+        """Return the jobs, in the order given, once all have ended. One stream serves any number of them."""
+        return await self._run(completions.wait_jobs(job_ids, timeout_s, self._patience))
+
+    async def wait_states(self, job_ids: Iterable[str], *, timeout_s: float | None = None) -> dict[str, str]:
+        """Return only the final states by id, once all have ended: cheaper than `wait_many`."""
+        return await self._run(completions.wait_states(job_ids, timeout_s, self._patience))
+
+    async def result(self, job_id: str, *, timeout_s: float | None = None) -> Any:
+        """Wait, and return the job's result."""
+        return await self._run(jobs.result(job_id, timeout_s, self._patience))
+
+    def list(
+        self,
+        *,
+        state: str | Sequence[str] | None = None,
+        workflow: str | None = None,
+        tenant: str | None = None,
+        label: Mapping[str, str] | None = None,
+        q: str | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[JobInfo]:
+        """Iterate over jobs, the newest first, fetching pages as needed."""
+        query = jobs.filters(
+            state=state, workflow=workflow, tenant=tenant, label=label, q=q, created=(created_after, created_before)
+        )
+        return self._pages(Pager(JobInfo, "/jobs", query, self._patience, limit=limit))
+
+    def tasks(
+        self, job_id: str, *, node: str | None = None, state: str | Sequence[str] | None = None, attempts: bool = False
+    ) -> AsyncIterator[TaskInfo]:
+        """Iterate over a job's tasks, map items included; `attempts` adds the history of each."""
+        query = {"node": node, "state": state, "attempts": True if attempts else None}
+        return self._pages(Pager(TaskInfo, job_path(job_id, "tasks"), query, self._patience))
+
+    def events(self, job_id: str, *, follow: bool = False, after: int = 0) -> AsyncIterator[EventInfo]:
+        """Iterate over a job's events, each once and in order; with `follow` up to the one that ends the job."""
+        if follow:
+            return self._follow(lambda: follow_events(job_id, after, self._patience))
+        return self._pages(Pager(EventInfo, job_path(job_id, "events"), {"after": after or None}, self._patience))
+
+    def logs(self, job_id: str, *, follow: bool = False, task: str | None = None) -> AsyncIterator[LogInfo]:
+        """Iterate over a job's log lines; with `follow` until it has ended."""
+        if follow:
+            return self._follow(lambda: follow_logs(job_id, task, self._patience))
+        return self._pages(Pager(LogInfo, job_path(job_id, "logs"), {"node": task}, self._patience))
+
+    # Orders
+
+    async def cancel(self, job_id: str, *, reason: str = "") -> JobInfo:
+        """Ask for the job's end. Idle work ends at once, running work is told (R18)."""
+        return await self._run(jobs.order(jobs.cancel_request(job_id, reason), self._patience))
+
+    async def retry(self, job_id: str, *, from_task: str | None = None) -> JobInfo:
+        """Begin a new generation: the failed tasks, or the named one and all that depend on it (R20)."""
+        return await self._run(jobs.order(jobs.retry_request(job_id, from_task), self._patience))
+
+    async def approve(self, job_id: str, *, params: Mapping[str, Any] | None = None, comment: str = "") -> JobInfo:
+        """Let a job that needs approval begin, perhaps with other params (R15)."""
+        return await self._run(jobs.approve(job_id, params, comment, self._patience))
+
+    async def reject(self, job_id: str, reason: str) -> JobInfo:
+        """Refuse a job that needs approval; it ends as cancelled."""
+        return await self._run(jobs.order(jobs.reject_request(job_id, reason), self._patience))
+
+    async def pause(self, job_id: str) -> JobInfo:
+        """Stop claims of the job's tasks; what runs goes on (R26)."""
+        return await self._run(jobs.order(jobs.simple_request(job_id, "pause"), self._patience))
+
+    async def resume(self, job_id: str) -> JobInfo:
+        """Undo `pause`."""
+        return await self._run(jobs.order(jobs.simple_request(job_id, "resume"), self._patience))
+
+    # Results
+
+    async def artifacts(self, job_id: str) -> Sequence[ArtifactInfo]:
+        """Return what the job's accepted attempts published."""
+        return await self._run(downloads.artifacts(job_id, self._patience))
+
+    async def manifest(self, job_id: str) -> dict[str, Any]:
+        """Return the job's manifest (design.md section 6)."""
+        return await self._run(system.show(job_path(job_id, "manifest"), self._patience))
+
+    async def download(self, job_id: str, name: str, to: Path | str) -> Path:
+        """Fetch an artifact to the file `to`, or under its own name into the folder `to`; return where it is."""
+        return await self._run(downloads.download(job_id, name, Path(to), self._patience))
+
+    # Everything else
+
+    def workflows(self) -> AsyncIterator[dict[str, Any]]:
+        """Iterate over the published workflows."""
+        return self._pages(Pager(dict[str, Any], "/workflows", {}, self._patience))
+
+    async def workflow(self, name: str, *, version: int | None = None) -> dict[str, Any]:
+        """Return one workflow: schema, graph, versions."""
+        return await self._run(system.show(system.workflow_path(name, version=version), self._patience))
+
+    async def publish(self, workflow: Any) -> dict[str, Any]:
+        """Store a workflow's definition, so that jobs may name it."""
+        return await self._run(system.publish(workflow, self._patience))
+
+    def queues(self) -> AsyncIterator[dict[str, Any]]:
+        """Iterate over the queues: depth, limits, paused."""
+        return self._pages(Pager(dict[str, Any], "/queues", {}, self._patience))
+
+    def workers(self) -> AsyncIterator[dict[str, Any]]:
+        """Iterate over the workers that are connected."""
+        return self._pages(Pager(dict[str, Any], "/workers", {}, self._patience))
+
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Ask once, without retries, whether the server takes work."""
+        return await self._run(system.ready())
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation of this package's sans-IO modules."""
+        return await self._run(operation)
+
+    async def _pages(self, pager: Pager[T]) -> AsyncIterator[T]:
+        while not pager.finished:
+            for item in await self._run(pager.next_page()):
+                yield item
+
+    async def _follow(self, begin: Callable[[], Follower[T]]) -> AsyncIterator[T]:
+        follower = begin()
+        while not follower.is_finished():
+            try:
+                async with self._driver.stream(follower.request(), follower.idle_s) as chunks:
+                    async for chunk in chunks:
+                        for value in follower.feed(chunk):
+                            yield value
+                        if follower.is_finished():
+                            return
+                pause = follower.broken()
+            except (ConnectionLost, OrpheusHTTPError) as broken:
+                pause = follower.broken(broken)
+            await asyncio.sleep(pause)

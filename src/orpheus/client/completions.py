@@ -1,0 +1,137 @@
+"""How does one wait for thousands of jobs? One stream that tells every end, and one look at what had ended before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from orpheus.client.effects import Effect, Listen, Operation, Pause, Together
+from orpheus.client.errors import ConnectionLost, OrpheusHTTPError, WaitTimeout
+from orpheus.client.follow import IDLE_S, JOB_ENDS, Follower, decoder_of
+from orpheus.client.jobs import ENDED, fetch
+from orpheus.client.paging import Pager
+from orpheus.client.requests import PAGE
+from orpheus.client.retrying import Patience
+from orpheus.protocol.jobs import EventInfo, JobInfo
+
+FEW = 32
+"""Up to so many jobs are asked for one by one, more through the list."""
+SIDE_BY_SIDE = 8
+
+
+def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patience) -> Operation[dict[str, str]]:
+    """Return the final state of every job.
+
+    The stream is opened first and then the jobs are looked at once, so an end between the two is seen twice rather than
+    missed. A broken stream goes on at its cursor; a `reset` looks at the open ones again.
+
+    Raises:
+        WaitTimeout: some had not ended after `timeout_s`; the message counts them.
+    """
+    wanted = list(dict.fromkeys(job_ids))
+    open_ids = set(wanted)
+    states: dict[str, str] = {}
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    follower = _ends(open_ids, patience)
+
+    def settle(job_id: str, state: str) -> None:
+        if job_id in open_ids and state in ENDED:
+            open_ids.discard(job_id)
+            states[job_id] = state
+
+    def take(chunk: bytes) -> bool:
+        for event in follower.feed(chunk):
+            settle(event.job_id, event.type.removeprefix("job."))
+        return not open_ids or follower.was_reset
+
+    look_again = True
+    while open_ids:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise WaitTimeout(f"{len(open_ids)} of {len(wanted)} jobs have not ended after {timeout_s:g} s")
+
+        def look() -> Operation[bool]:
+            for job in (yield from look_up(open_ids, patience)).values():
+                settle(job.job_id, job.state)
+            return not open_ids
+
+        try:
+            yield Listen(follower.request(), take, IDLE_S, limit_s=left, opened=look() if look_again else None)
+            look_again = follower.was_reset
+            if follower.was_reset:
+                follower.was_reset = False
+            elif open_ids and (deadline is None or time.monotonic() < deadline):
+                yield Pause(follower.broken())
+        except (ConnectionLost, OrpheusHTTPError) as broken:
+            look_again = look_again or (isinstance(broken, OrpheusHTTPError) and broken.code == "reset")
+            yield Pause(follower.broken(broken))
+    return {job_id: states[job_id] for job_id in wanted}
+
+
+def wait_jobs(job_ids: Iterable[str], timeout_s: float | None, patience: Patience) -> Operation[list[JobInfo]]:
+    """Wait for every job and return them whole, in the order asked for."""
+    wanted = list(job_ids)
+    yield from wait_states(wanted, timeout_s, patience)
+    found = yield from look_up(set(wanted), patience)
+    return [found[job_id] for job_id in wanted]
+
+
+def _ends(open_ids: Collection[str], patience: Patience) -> Follower[EventInfo]:
+    decode = decoder_of(EventInfo)
+    topics = [f"job:{one}" for one in open_ids] if len(open_ids) <= 4 else ["jobs"]
+    return Follower(
+        "/stream",
+        {"topic": topics, "types": ",".join(sorted(JOB_ENDS))},
+        lambda message: event if (event := decode(message)) and event.type in JOB_ENDS else None,
+        lambda _event: False,
+        patience,
+    )
+
+
+def look_up(job_ids: Collection[str], patience: Patience) -> Operation[dict[str, JobInfo]]:
+    """Fetch jobs by id: few of them one by one, many through pages of the list.
+
+    Ids sort by time (formats.md), so the list is narrowed to the minutes the ids come from; when those are full of other
+    jobs, what is still missing is fetched singly.
+    """
+    missing = set(job_ids)
+    found: dict[str, JobInfo] = {}
+    window = _window(missing) if len(missing) > FEW else None
+    if window is not None:
+        pager = Pager(JobInfo, "/jobs", {"created_after": window[0], "created_before": window[1]}, patience)
+        pages = 2 * (len(missing) // PAGE + 1)
+        while missing and pages and not pager.finished:
+            pages -= 1
+            for job in (yield from pager.next_page()):
+                if job.job_id in missing:
+                    missing.discard(job.job_id)
+                    found[job.job_id] = job
+    singles: list[JobInfo] = yield from _singly(missing, patience)
+    return found | {job.job_id: job for job in singles}
+
+
+def _singly(job_ids: Iterable[str], patience: Patience) -> Operation[list[JobInfo]]:
+    effect: Effect = Together((fetch(job_id, patience) for job_id in sorted(job_ids)), SIDE_BY_SIDE)
+    jobs: list[JobInfo] = yield effect
+    return jobs
+
+
+def _window(job_ids: Iterable[str]) -> tuple[str, str] | None:
+    """Return the span of time in which jobs with these ids were made, or None when the ids do not tell (UUIDv7 do)."""
+    instants = []
+    for job_id in job_ids:
+        try:
+            identity = UUID(job_id)
+        except ValueError:
+            return None
+        if identity.version != 7:
+            return None
+        instants.append((identity.int >> 80) / 1000)
+    first, last = min(instants) - 1, max(instants) + 1
+    return _text(first), _text(last)
+
+
+def _text(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).isoformat()

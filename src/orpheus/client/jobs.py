@@ -1,0 +1,228 @@
+"""The operations on jobs, each once (effects.py). They hold every decision that both clients share."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+from uuid import uuid4
+
+import msgspec
+
+from orpheus.client.effects import Operation, Together
+from orpheus.client.errors import InvalidInput, JobFailed, WaitTimeout
+from orpheus.client.params import to_params, workflow_body
+from orpheus.client.requests import LONG_POLL_S, Request, decoder, encode, get, job_path, post
+from orpheus.client.retrying import Patience, send
+from orpheus.protocol.jobs import (
+    ApproveBody,
+    CancelBody,
+    DependsOn,
+    JobInfo,
+    RejectBody,
+    RetryBody,
+    SubmitBatch,
+    SubmitJob,
+)
+
+ENDED = frozenset({"completed", "failed", "cancelled"})
+BATCH = 500
+"""Jobs in one `POST /jobs/batch`: large enough that one commit carries many, small enough for a request of some 100 KB."""
+BATCHES_IN_FLIGHT = 4
+
+_JOB = decoder(JobInfo)
+
+
+class _Batch(msgspec.Struct):
+    items: list[JobInfo]
+
+
+_BATCH = decoder(_Batch)
+
+
+class JobOptions(TypedDict, total=False):
+    """What may be said about a job besides workflow and params (design.md section 5)."""
+
+    tenant: str | None
+    priority: int | None
+    run_at: datetime | str | None
+    delay_s: float | None
+    depends_on: Sequence[str | DependsOn | Mapping[str, str]]
+    requires_approval: bool | None
+    idempotency_key: str | None
+    timeout_s: float | None
+    labels: Mapping[str, str]
+    webhook_url: str | None
+
+
+class NewJob(JobOptions, total=False):
+    """One job for `submit_many`: options, workflow and params in one mapping."""
+
+    workflow: Any
+    params: Mapping[str, Any] | None
+
+
+def build(job: SubmitJob | NewJob | Mapping[str, Any], key: str, patience: Patience) -> Operation[SubmitJob]:
+    """Make the body of one job; `key` is its idempotency key unless it has one (R21)."""
+    given: dict[str, Any] = msgspec.structs.asdict(job) if isinstance(job, SubmitJob) else dict(job)
+    if "workflow" not in given:
+        raise InvalidInput("a job needs a `workflow`")
+    given["workflow"] = workflow_body(given["workflow"])
+    given["params"] = yield from to_params(dict(given.get("params") or {}), patience)
+    given["idempotency_key"] = given.get("idempotency_key") or key
+    given["depends_on"] = [_dependency(one) for one in given.get("depends_on") or ()]
+    given["labels"] = dict(given.get("labels") or {})
+    if isinstance(given.get("run_at"), datetime):
+        given["run_at"] = _rfc3339(given["run_at"])
+    try:
+        return SubmitJob(**given)
+    except TypeError as error:
+        raise InvalidInput(f"a job has no such option: {error}") from None
+
+
+def _dependency(one: str | DependsOn | Mapping[str, str]) -> str | DependsOn:
+    if isinstance(one, str | DependsOn):
+        return one
+    try:
+        return msgspec.convert(dict(one), DependsOn)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"depends_on: {error}") from None
+
+
+def _rfc3339(when: datetime) -> str:
+    if when.tzinfo is None:
+        raise InvalidInput("run_at has no time zone: say datetime.now(timezone.utc), or .astimezone() for local time")
+    return when.astimezone(UTC).isoformat()
+
+
+def new_key() -> str:
+    return f"auto-{uuid4().hex}"
+
+
+def submit(job: NewJob | SubmitJob | Mapping[str, Any], patience: Patience) -> Operation[JobInfo]:
+    """Upload its files, then create the job. Safe to repeat: it carries a key."""
+    body = yield from build(job, new_key(), patience)
+    return _JOB((yield from send(post("/jobs", body), patience)))
+
+
+def submit_many(
+    jobs: Iterable[SubmitJob | NewJob | Mapping[str, Any]],
+    patience: Patience,
+    *,
+    batch: int = BATCH,
+    in_flight: int = BATCHES_IN_FLIGHT,
+) -> Operation[list[JobInfo]]:
+    """Create jobs in batches, several on their way at a time; the result keeps the order.
+
+    Each batch is atomic, the whole is not: when a batch is refused, earlier ones stand. Every job has a key of its own,
+    so a batch whose answer was lost is sent again without doubling anything.
+    """
+    prefix = new_key()  # one random part and a counter: neighbours in the server's index, and cheap
+    numbered = enumerate(jobs)
+
+    def batches() -> Iterable[Operation[list[JobInfo]]]:
+        while chunk := list(itertools.islice(numbered, batch)):
+            yield _submit_batch(chunk, prefix, patience)
+
+    done: list[list[JobInfo]] = yield Together(batches(), in_flight)
+    return list(itertools.chain.from_iterable(done))
+
+
+def _submit_batch(
+    chunk: list[tuple[int, SubmitJob | NewJob | Mapping[str, Any]]], prefix: str, patience: Patience
+) -> Operation[list[JobInfo]]:
+    bodies = []
+    for number, job in chunk:
+        bodies.append((yield from build(job, f"{prefix}-{number:x}", patience)))
+    reply = yield from send(post("/jobs/batch", SubmitBatch(jobs=bodies)), patience)
+    return _BATCH(reply).items
+
+
+def fetch(job_id: str, patience: Patience) -> Operation[JobInfo]:
+    return _JOB((yield from send(get(job_path(job_id)), patience)))
+
+
+def wait(job_id: str, timeout_s: float | None, patience: Patience) -> Operation[JobInfo]:
+    """Long-poll until the job has ended.
+
+    Raises:
+        WaitTimeout: it had not after `timeout_s`.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        left = LONG_POLL_S if deadline is None else min(LONG_POLL_S, max(0.0, deadline - time.monotonic()))
+        query = {"wait_s": round(left, 3)} if left > 0 else {}
+        job = _JOB((yield from send(get(job_path(job_id), query, extra_wait_s=left), patience)))
+        if job.state in ENDED:
+            return job
+        if deadline is not None and time.monotonic() >= deadline:
+            raise WaitTimeout(f"job {job_id} is still {job.state} after {timeout_s:g} s")
+
+
+def result(job_id: str, timeout_s: float | None, patience: Patience) -> Operation[Any]:
+    """Wait, and return the job's result.
+
+    Raises:
+        JobFailed: it ended as failed or cancelled.
+        WaitTimeout: it did not end in time.
+    """
+    job = yield from wait(job_id, timeout_s, patience)
+    if job.state != "completed":
+        raise JobFailed(job)
+    return job.result
+
+
+def order(request: Request, patience: Patience) -> Operation[JobInfo]:
+    """Bring an order to a job and return the job as it then stands."""
+    return _JOB((yield from send(request, patience)))
+
+
+def cancel_request(job_id: str, reason: str) -> Request:
+    return post(job_path(job_id, "cancel"), CancelBody(reason=reason))
+
+
+def retry_request(job_id: str, from_task: str | None) -> Request:
+    """Twice would begin two generations when the first has already failed again, so it is not repeated."""
+    return post(job_path(job_id, "retry"), RetryBody(from_task=from_task), repeatable=False)
+
+
+def approve_request(job_id: str, params: Any, comment: str) -> Request:
+    return post(job_path(job_id, "approve"), ApproveBody(params=params, comment=comment))
+
+
+def reject_request(job_id: str, reason: str) -> Request:
+    return post(job_path(job_id, "reject"), RejectBody(reason=reason))
+
+
+def simple_request(job_id: str, verb: str) -> Request:
+    """pause, resume."""
+    return Request("POST", job_path(job_id, verb), headers={"content-type": "application/json"}, body=encode({}))
+
+
+def approve(job_id: str, params: Mapping[str, Any] | None, comment: str, patience: Patience) -> Operation[JobInfo]:
+    """Approve a pending job, perhaps with edited params (R15)."""
+    wire = None if params is None else (yield from to_params(dict(params), patience))
+    return (yield from order(approve_request(job_id, wire, comment), patience))
+
+
+def filters(
+    *,
+    state: str | Sequence[str] | None,
+    workflow: str | None,
+    tenant: str | None,
+    label: Mapping[str, str] | None,
+    q: str | None,
+    created: tuple[str | None, str | None],
+) -> dict[str, Any]:
+    """Return the query of `GET /jobs`; `created` is the span (after, before)."""
+    return {
+        "state": state if state is None or isinstance(state, str) else list(state),
+        "workflow": workflow,
+        "tenant": tenant,
+        "label": [f"{name}:{value}" for name, value in (label or {}).items()],
+        "q": q,
+        "created_after": created[0],
+        "created_before": created[1],
+    }
