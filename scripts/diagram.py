@@ -1,7 +1,7 @@
 """Write docs/states.md from the transition tables, so that the pictures cannot disagree with the code.
 
-    python scripts/diagram.py           writes the page
-    python scripts/diagram.py --check   fails when the page is out of date
+python scripts/diagram.py           writes the page
+python scripts/diagram.py --check   fails when the page is out of date
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ PAGE = Path(__file__).parent.parent / "docs" / "states.md"
 
 def paragraphs(module: ModuleType, name: str) -> dict[str, str]:
     """Return the docstring that follows each member of an enum."""
-    body = next(node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef) and node.name == name).body
+    body = next(
+        node
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.ClassDef) and node.name == name
+    ).body
     found: dict[str, str] = {}
     for member, after in zip(body, body[1:], strict=False):
         if isinstance(member, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):

@@ -53,7 +53,9 @@ def test_resolve(value: Any, expected: Any) -> None:
     assert resolve(value, SCOPE) == expected
 
 
-@pytest.mark.parametrize("value", [{"$ref": "gone"}, [{"a": {"$get": [{"$ref": "gone"}, "x"]}}], {"$first_of": [{"$ref": "gone"}]}])
+@pytest.mark.parametrize(
+    "value", [{"$ref": "gone"}, [{"a": {"$get": [{"$ref": "gone"}, "x"]}}], {"$first_of": [{"$ref": "gone"}]}]
+)
 def test_a_skipped_node_has_no_value(value: Any) -> None:
     """What needs it outside optional and first_of cannot be resolved, and `missing` says so without resolving."""
     with pytest.raises(Skipped):
@@ -79,7 +81,15 @@ def test_missing_asks_no_more_than_needed() -> None:
 
 def test_spilled_values_are_followed_as_far_as_they_are_inline() -> None:
     """A field reported inline is used; any other path is kept for the worker to walk."""
-    spill = {"$spill": {"key": "k", "size_bytes": 9, "path": [], "inline": [[["kind"], "video"]], "lengths": [[["parts"], 2]]}}
+    spill = {
+        "$spill": {
+            "key": "k",
+            "size_bytes": 9,
+            "path": [],
+            "inline": [[["kind"], "video"]],
+            "lengths": [[["parts"], 2]],
+        }
+    }
     assert follow(spill, ("kind",)) == "video"
     parts = follow(spill, ("parts",))
     assert parts["$spill"]["path"] == ["parts"]
@@ -91,7 +101,10 @@ def test_spilled_values_are_followed_as_far_as_they_are_inline() -> None:
 
 def test_references_are_listed_in_order() -> None:
     """The graph's edges come from here."""
-    value = {"a": {"$get": [{"$ref": "x"}, "f", 0]}, "b": [{"$optional": {"$param": "p"}}, {"$literal": {"$ref": "no"}}]}
+    value = {
+        "a": {"$get": [{"$ref": "x"}, "f", 0]},
+        "b": [{"$optional": {"$param": "p"}}, {"$literal": {"$ref": "no"}}],
+    }
     assert list(references(value)) == [("$ref", "x", ("f", 0)), ("$param", "p", ())]
 
 

@@ -32,7 +32,7 @@ def retry_requested(draft: Draft, fact: RetryRequested) -> None:
     renewed = _renew_rows(draft, affected, whole)
     if job.state in TERMINAL:
         draft.move_job(JobState.QUEUED)
-    _recount_progress(draft)
+    _recount(draft)
     start_clock(draft)
     told = {"from_task": fact.from_task} if fact.from_task else {}
     draft.event("job.retried", None, generation=job.generation, state=str(job.state), renewed=renewed, **told)
@@ -120,7 +120,6 @@ def _renew_rows(draft: Draft, affected: list[str], whole: dict[str, bool]) -> di
         else:
             for item in items:
                 draft.supersede(item)
-    draft.job.nodes_open = len(affected)
     return renewed
 
 
@@ -165,15 +164,14 @@ def _renew_items(draft: Draft, container: Task, node: Node, items: list[Task]) -
     return renewed
 
 
-def _recount_progress(draft: Draft) -> None:
-    """Start the new generation's progress from what is kept."""
+def _recount(draft: Draft) -> None:
+    """Start the new generation's progress, and the number of open nodes, from what is kept."""
     job = draft.job
     job.progress_percentage = 0.0
-    done = 0.0
+    job.weight_done = 0.0
+    job.nodes_open = 0
     for name, node in draft.graph.nodes.items():
         task = draft.task(name)
-        if task.state in SETTLED:
-            done += node.weight
-        else:
-            done += node.weight * task.progress
-    job.weight_done = done
+        settled = task.state in SETTLED
+        job.nodes_open += not settled
+        job.weight_done += node.weight * (1.0 if settled else task.progress)
