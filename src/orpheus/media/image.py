@@ -211,18 +211,22 @@ def _plain(value: Any) -> str | int | float | None:
     return round(number, 6) if abs(number) < 1e12 else None  # false for NaN too
 
 
-def upright(path: Path, found: Type, *, at_least: int) -> Image:
-    """Decode the (first) picture upright, in sRGB or sRGB with alpha, at least `at_least` pixels on its longest side if it has them.
+def upright(path: Path, found: Type, *, at_least: int) -> tuple[Image, tuple[int, int]]:
+    """Decode the (first) picture upright, in sRGB or sRGB with alpha; at least `at_least` pixels on its longest side if it has them.
 
     JPEGs are decoded at a fraction of their size where that is enough, which is several times faster.
+
+    Returns:
+        The picture, and its full upright size.
     """
     with opened(path, found) as image, _translated(found):
         ops = need("PIL.ImageOps")
+        full = image.size if _orientation(image) < 5 else image.size[::-1]
         if found.opener == "JPEG":
             image.draft(None, (at_least, at_least))  # never below what is asked for; keeps the mode
         image.load()
         turned = ops.exif_transpose(image)
-        return _standard(turned)
+        return _standard(turned), full
 
 
 def _standard(image: Image) -> Image:
@@ -281,11 +285,11 @@ def thumbnails(
     The files are written from pixels alone: nothing of the source's metadata, or of what hides behind its end, is in them.
     """
     largest_first = sorted(sides, reverse=True)
-    picture = upright(path, found, at_least=largest_first[0])
+    picture, full = upright(path, found, at_least=largest_first[0])
     with _translated(found):
         lanczos = need("PIL.Image").Resampling.LANCZOS
         for side in largest_first:
-            size = fit(*picture.size, side)
+            size = fit(*full, side)
             if size != picture.size:
                 picture = picture.resize(size, lanczos, reducing_gap=3.0)
             yield side, webp(picture), picture.size
