@@ -1,0 +1,28 @@
+"""The store: SQLite with one writer that commits in groups, and readers beside it.
+
+lock.py         who holds the data directory?
+database.py     how is the file opened and brought up to date?      migrations/*.sql
+store.py        the open file: begin, commit, rollback, checkpoint
+transaction.py  load what a decision needs, write what it decided   queries/*.sql
+writer.py       many operations, one commit (R3)
+reader.py       what the API shows, beside the writer
+"""
+
+from orpheus.store.errors import CommitFailed, DataInUse, DataNewer, DataUnusable, GuardFailed
+from orpheus.store.ready import ReadyRow
+from orpheus.store.store import Store
+from orpheus.store.transaction import Applied, Transaction
+from orpheus.store.view import StoreView
+
+__all__ = [
+    "Applied",
+    "CommitFailed",
+    "DataInUse",
+    "DataNewer",
+    "DataUnusable",
+    "GuardFailed",
+    "ReadyRow",
+    "Store",
+    "StoreView",
+    "Transaction",
+]

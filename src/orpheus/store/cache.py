@@ -1,0 +1,151 @@
+"""What the writer remembers between transactions: rows it will need again, and decoded payloads.
+
+There is one writer, so what it wrote is what stands in the file: a remembered row needs no second look. Both memories are
+bounded (promise 5) and both are emptied by a rollback, the only event that could make them differ from the file.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+from orpheus.core.job import TERMINAL, Job, JobState
+from orpheus.core.task import SETTLED, Task, TaskState
+
+MAX_JOBS = 8_192
+MAX_TASKS = 32_768
+"""Rows kept after a commit; about a kilobyte each."""
+MAX_PAYLOAD_BYTES = 32 << 20
+
+TaskKey = tuple[str, str, int, int]
+TaskPlace = tuple[str, str, int]
+"""(job_id, node, index): names the current generation's row."""
+
+
+class JobEntry:
+    """A job's row, and what the file says of it until the next flush."""
+
+    __slots__ = ("dirty", "job", "job_no", "new_result", "stored_labels", "stored_seq", "stored_state")
+
+    def __init__(self, job_no: int, job: Job, *, stored: bool) -> None:
+        self.job_no = job_no
+        self.job = job
+        self.dirty = not stored
+        self.stored_state: str | None = job.state.value if stored else None
+        """None: the row is not in the file yet."""
+        self.stored_seq = job.last_seq
+        self.stored_labels = job.labels if stored else {}
+        self.new_result: str | None = None
+        """The job's result as JSON when it is to be written; ABSENT clears it."""
+
+
+class TaskEntry:
+    """A task's row, and what the file says of it until the next flush."""
+
+    __slots__ = ("counted_as", "dirty", "job_no", "new_result", "stored_attempt", "stored_state", "task")
+
+    def __init__(self, job_no: int, task: Task, *, stored: bool) -> None:
+        self.job_no = job_no
+        self.task = task
+        self.dirty = not stored
+        self.stored_state: str | None = task.state.value if stored else None
+        """None: the row is not in the file yet."""
+        self.stored_attempt = task.attempt
+        self.counted_as: str | None = task.state.value if stored and not task.superseded else None
+        """The state `task_counts` has it under."""
+        self.new_result: str | None = None
+
+
+class RowCache:
+    """Rows by identity, in the order in which they came."""
+
+    def __init__(self, max_jobs: int = MAX_JOBS, max_tasks: int = MAX_TASKS) -> None:
+        self.jobs: OrderedDict[str, JobEntry] = OrderedDict()
+        self.tasks: OrderedDict[TaskKey, TaskEntry] = OrderedDict()
+        self.current: dict[TaskPlace, TaskEntry] = {}
+        self._max_jobs = max_jobs
+        self._max_tasks = max_tasks
+
+    def clear(self) -> None:
+        self.jobs.clear()
+        self.tasks.clear()
+        self.current.clear()
+
+    def add_task(self, entry: TaskEntry, *, current: bool) -> None:
+        task = entry.task
+        self.tasks[task.key] = entry
+        if current:
+            self.current[task.job_id, task.node, task.index] = entry
+
+    def drop_task(self, entry: TaskEntry) -> None:
+        task = entry.task
+        self.tasks.pop(task.key, None)
+        place = (task.job_id, task.node, task.index)
+        if self.current.get(place) is entry:
+            del self.current[place]
+
+    def forget_ended(self, jobs: list[JobEntry], tasks: list[TaskEntry]) -> None:
+        """After a commit: drop rows that will hardly be asked for again, and keep to the bounds.
+
+        Above a bound, what came last and does not run goes first: work is begun in the order in which it came, so with a
+        long backlog the newest rows are wanted last. Then the oldest go, which have been passed over.
+        """
+        for job in jobs:
+            state = job.job.state
+            if state in TERMINAL or (state is not JobState.RUNNING and len(self.jobs) > self._max_jobs):
+                self.jobs.pop(job.job.job_id, None)
+        for task in tasks:
+            row = task.task
+            if row.state in SETTLED or (row.state is not TaskState.RUNNING and len(self.tasks) > self._max_tasks):
+                self.drop_task(task)
+        while len(self.jobs) > self._max_jobs:
+            self.jobs.popitem(last=False)
+        while len(self.tasks) > self._max_tasks:
+            self.drop_task(next(iter(self.tasks.values())))
+
+
+class PayloadCache:
+    """Decoded JSON by key, bounded by the bytes of its text; least recently used goes first.
+
+    Values are shared between all who ask: nobody changes them.
+    """
+
+    def __init__(self, max_bytes: int = MAX_PAYLOAD_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> tuple[Any, int] | None:
+        """Return `(value, size)`, or None when it is not remembered."""
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def put(self, key: Hashable, value: Any, size_bytes: int) -> None:
+        if size_bytes > self._max_bytes // 4:
+            self.drop(key)
+            return  # one giant must not drive out everything else
+        cost = size_bytes + 200
+        replaced = self._entries.pop(key, None)
+        if replaced is not None:
+            self._bytes -= replaced[1]
+        self._entries[key] = (value, cost)
+        self._bytes += cost
+        while self._bytes > self._max_bytes:
+            _key, (_value, gone) = self._entries.popitem(last=False)
+            self._bytes -= gone
+
+    def drop(self, key: Hashable) -> None:
+        gone = self._entries.pop(key, None)
+        if gone is not None:
+            self._bytes -= gone[1]
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._bytes

@@ -1,0 +1,87 @@
+"""Params, results and item values: the JSON beside the rows, read when asked for and remembered within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from orpheus.core.draft import failure_of
+from orpheus.core.graph import Graph, NodeKind
+from orpheus.core.task import NODE, Task, TaskState
+from orpheus.core.values import item_result
+from orpheus.store import rows
+from orpheus.store.cache import JobEntry, PayloadCache
+from orpheus.store.unit import Unit
+
+Outcome = tuple[TaskState, Any, Any]
+"""`(state, result, error)` of one item of a map."""
+
+
+def outcomes_of(found: Sequence[tuple[str, str | None, str | None]]) -> list[Outcome]:
+    """Read the rows of `item_outcomes`."""
+    return [
+        (TaskState(state), None if result is None else rows.from_json(result), rows.read_error(error))
+        for state, result, error in found
+    ]
+
+
+def map_result(outcomes: Sequence[Outcome]) -> list[Any]:
+    """Assemble what a map's own row stands for: the items' results in order (R13)."""
+    return [
+        item_result(state is TaskState.COMPLETED, result, failure_of(error, index, state))
+        for index, (state, result, error) in enumerate(outcomes)
+    ]
+
+
+class Payloads:
+    """Reads payloads for one transaction; what it decodes outlives the transaction in the `PayloadCache`."""
+
+    def __init__(self, unit: Unit, cache: PayloadCache) -> None:
+        self._unit = unit
+        self._cache = cache
+
+    def params(self, job: JobEntry) -> Any:
+        return self._read(("params", job.job.job_id), "job_params", (job.job_no,))
+
+    def remember_params(self, job: JobEntry, params: Any, size: int) -> None:
+        self._cache.put(("params", job.job.job_id), params, size)
+
+    def result(self, job: JobEntry, task: Task, graph: Graph) -> Any:
+        """Return a task's result; a map's own is put together from its items."""
+        if task.index == NODE and graph.nodes[task.node].kind is NodeKind.MAP:
+            return self._map_result(job, task)
+        return self._read(("result", *task.key), "task_result", (job.job_no, task.node, task.index, task.generation))
+
+    def remember_result(self, task: Task, result: Any, size: int) -> None:
+        self._cache.put(("result", *task.key), result, size)
+
+    def _map_result(self, job: JobEntry, task: Task) -> Any:
+        key = ("result", *task.key)
+        known = self._cache.get(key)
+        if known is not None and task.state is TaskState.COMPLETED:
+            return known[0]
+        found = self._unit.execute("item_outcomes", (job.job_no, task.node)).fetchall()
+        value = map_result(outcomes_of(found))
+        if task.state is TaskState.COMPLETED:
+            self._cache.put(key, value, sum(len(result or "") + 60 for _state, result, _error in found))
+        return value
+
+    def item_outcomes(self, job: JobEntry, node: str) -> list[Outcome]:
+        return outcomes_of(self._unit.execute("item_outcomes", (job.job_no, node)).fetchall())
+
+    def item(self, job: JobEntry, task: Task) -> Any:
+        return self._read(("item", *task.key), "item_value", (job.job_no, task.node, task.index, task.generation))
+
+    def remember_item(self, key: tuple[str, str, int, int], item: Any, size: int) -> None:
+        self._cache.put(("item", *key), item, size)
+
+    def _read(self, key: Hashable, name: str, parameters: tuple[Any, ...]) -> Any:
+        known = self._cache.get(key)
+        if known is not None:
+            return known[0]
+        row = self._unit.execute(name, parameters).fetchone()
+        if row is None or row[0] is None:
+            return None
+        value = rows.from_json(row[0])
+        self._cache.put(key, value, len(row[0]))
+        return value

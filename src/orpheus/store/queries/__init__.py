@@ -1,0 +1,40 @@
+"""SQL lives in `*.sql` beside this file, one file per question; a statement is found by its name.
+
+A statement begins with `-- name: claim_window` and runs to the next such line. Names are unique across all files, so that
+a search for one finds it. Loaded once, when first asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def _all() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in sorted(files(__package__).iterdir(), key=lambda one: one.name):
+        if not entry.name.endswith(".sql"):
+            continue
+        _prose, *parts = _NAME.split(entry.read_text(encoding="utf-8"))
+        for name, body in zip(parts[::2], parts[1::2], strict=True):
+            assert name not in found, f"{entry.name}: query {name!r} is named twice"
+            found[name] = body.strip().removesuffix(";")
+    return found
+
+
+def query(name: str) -> str:
+    """Return the statement of that name.
+
+    Raises:
+        KeyError: no file has it.
+    """
+    return _all()[name]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all statements, for tests that look at each."""
+    return tuple(_all())

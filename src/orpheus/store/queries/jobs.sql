@@ -1,0 +1,95 @@
+-- The rows of jobs, one by one. Parameters are in the order of rows.py.
+--
+-- `char(26)`, -1 and -1e300 stand for NULL in the parameters (rows.py, ABSENT_*): the sqlite3 module binds None fifteen
+-- times slower than a str, an int or a float, which was half the cost of a row.
+
+-- name: insert_job
+INSERT INTO jobs (
+  job_no,
+  job_id, tenant, workflow, workflow_version, definition_id, state, created_at, correlation_id, priority, paused,
+  generation, labels, error, last_seq, traceparent, idempotency_key, fingerprint, webhook_url, has_files,
+  requires_approval, approved_at, unmet_jobs, run_at, timeout_s, deadline_at, wake_at, cancel_requested_at,
+  cancel_reason, closing, nodes_open, runs_active, counts, weight_total, weight_done, progress_percentage,
+  current_stage, started_at, finished_at, updated_at, decider_version, extra,
+  result)
+VALUES (
+  ?,
+  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, char(26)), nullif(?, char(26)), ?, nullif(?, char(26)),
+  nullif(?, char(26)), nullif(?, char(26)), nullif(?, char(26)), ?, ?, nullif(?, -1e300), ?, nullif(?, -1e300),
+  nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, char(26)),
+  nullif(?, char(26)), ?, ?, nullif(?, char(26)), ?, ?, ?, nullif(?, char(26)), nullif(?, -1e300), nullif(?, -1e300),
+  ?, ?, nullif(?, char(26)),
+  nullif(?, char(26)));
+
+-- The guard names what the decision was made on; the caller counts the rows.
+-- name: update_job
+UPDATE jobs SET
+  priority = ?, paused = ?, generation = ?, labels = nullif(?, char(26)), error = nullif(?, char(26)), last_seq = ?,
+  has_files = ?, approved_at = nullif(?, -1e300), unmet_jobs = ?, run_at = nullif(?, -1e300),
+  deadline_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), cancel_requested_at = nullif(?, -1e300),
+  cancel_reason = nullif(?, char(26)), closing = nullif(?, char(26)), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, char(26)), weight_total = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = nullif(?, char(26)), started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300),
+  updated_at = ?, extra = nullif(?, char(26))
+WHERE job_no = ? AND last_seq = ?;
+
+-- Apart from `update_job`, because naming `state` rewrites its index entry even when it stays the same.
+-- name: update_job_state
+UPDATE jobs SET
+  state = ?,
+  priority = ?, paused = ?, generation = ?, labels = nullif(?, char(26)), error = nullif(?, char(26)), last_seq = ?,
+  has_files = ?, approved_at = nullif(?, -1e300), unmet_jobs = ?, run_at = nullif(?, -1e300),
+  deadline_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), cancel_requested_at = nullif(?, -1e300),
+  cancel_reason = nullif(?, char(26)), closing = nullif(?, char(26)), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, char(26)), weight_total = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = nullif(?, char(26)), started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300),
+  updated_at = ?, extra = nullif(?, char(26))
+WHERE job_no = ? AND last_seq = ?;
+
+-- name: update_job_result
+UPDATE jobs SET result = nullif(?, char(26)) WHERE job_no = ?;
+
+-- name: job_by_id
+SELECT job_no,
+  job_id, tenant, workflow, workflow_version, definition_id, state, created_at, correlation_id, priority, paused,
+  generation, labels, error, last_seq, traceparent, idempotency_key, fingerprint, webhook_url, has_files,
+  requires_approval, approved_at, unmet_jobs, run_at, timeout_s, deadline_at, wake_at, cancel_requested_at,
+  cancel_reason, closing, nodes_open, runs_active, counts, weight_total, weight_done, progress_percentage,
+  current_stage, started_at, finished_at, updated_at, decider_version, extra
+FROM jobs WHERE job_id = ?;
+
+-- name: job_result
+SELECT result FROM jobs WHERE job_no = ?;
+
+-- name: insert_params
+INSERT INTO job_params (job_no, params) VALUES (?, ?);
+
+-- name: update_params
+UPDATE job_params SET params = ? WHERE job_no = ?;
+
+-- name: job_params
+SELECT params FROM job_params WHERE job_no = ?;
+
+-- name: insert_label
+INSERT INTO labels (key, value, created_at, job_no) VALUES (?, ?, ?, ?);
+
+-- name: delete_labels
+DELETE FROM labels WHERE key = ? AND value = ? AND created_at = ? AND job_no = ?;
+
+-- name: idempotent_job
+SELECT job_id, fingerprint FROM jobs WHERE tenant = ? AND idempotency_key = ?;
+
+-- name: insert_dependency
+INSERT INTO dependencies (on_job_no, job_no, "on") VALUES (?, ?, ?);
+
+-- name: dependents_of_job
+SELECT jobs.job_id, dependencies."on"
+FROM dependencies JOIN jobs ON jobs.job_no = dependencies.job_no
+WHERE dependencies.on_job_no = ? ORDER BY dependencies.job_no;
+
+-- name: move_job_count
+INSERT INTO job_counts (tenant, workflow, state, count) VALUES (?, ?, ?, ?)
+ON CONFLICT (tenant, workflow, state) DO UPDATE SET count = count + excluded.count;
+
+-- name: last_job_no
+SELECT coalesce(max(job_no), 0) FROM jobs;

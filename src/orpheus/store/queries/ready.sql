@@ -1,0 +1,61 @@
+-- What may be claimed, what is due, what runs: the questions of claims, timers and start-up (R7, R25, R26).
+
+-- One lane after the other out of `tasks_ready`; start-up only.
+-- name: lanes
+SELECT queue, priority, tenant, handler, concurrency_key, count(*) FROM tasks
+WHERE state = 'ready' AND held = 0
+GROUP BY queue, priority, tenant, handler, concurrency_key;
+
+-- name: lanes_of_job
+SELECT queue, priority, tenant, handler, concurrency_key, count(*) FROM tasks
+WHERE job_no = ? AND +state = 'ready' AND +held = 0
+GROUP BY queue, priority, tenant, handler, concurrency_key;
+
+-- The next rows of one lane, first in first out.
+-- name: ready_window
+SELECT jobs.job_id, jobs.definition_id, tasks.node, tasks."index", tasks.generation, tasks.ready_seq
+FROM tasks INDEXED BY tasks_ready JOIN jobs ON jobs.job_no = tasks.job_no
+WHERE tasks.state = 'ready' AND tasks.held = 0
+  AND tasks.queue = ? AND tasks.priority = ? AND tasks.tenant = ? AND tasks.handler = ? AND tasks.concurrency_key IS ?
+  AND tasks.ready_seq > ?
+ORDER BY tasks.ready_seq LIMIT ?;
+
+-- name: hold_ready_tasks
+UPDATE tasks SET held = ? WHERE job_no = ? AND +state = 'ready' AND +held <> ?;
+
+-- name: due_jobs
+SELECT job_id FROM jobs INDEXED BY jobs_due WHERE wake_at IS NOT NULL AND wake_at <= ? ORDER BY wake_at, job_no LIMIT ?;
+
+-- name: due_tasks
+SELECT jobs.job_id, tasks.node, tasks."index" FROM tasks INDEXED BY tasks_due JOIN jobs ON jobs.job_no = tasks.job_no
+WHERE tasks.wake_at IS NOT NULL AND tasks.wake_at <= ? AND tasks.superseded = 0
+ORDER BY tasks.wake_at, tasks.job_no, tasks.node, tasks."index" LIMIT ?;
+
+-- name: next_job_wake
+SELECT min(wake_at) FROM jobs INDEXED BY jobs_due WHERE wake_at IS NOT NULL;
+
+-- name: next_task_wake
+SELECT min(wake_at) FROM tasks INDEXED BY tasks_due WHERE wake_at IS NOT NULL;
+
+-- name: task_of_run
+SELECT jobs.job_id, tasks.node, tasks."index" FROM tasks INDEXED BY tasks_of_run JOIN jobs ON jobs.job_no = tasks.job_no
+WHERE tasks.run_id = ? AND tasks.state IN ('running', 'waiting') AND tasks.superseded = 0;
+
+-- name: running_tasks
+SELECT jobs.job_id,
+  tasks.node, tasks."index", tasks.generation, tasks.state, tasks.tenant, tasks.queue, tasks.handler, tasks.priority,
+  tasks.concurrency_key, tasks.unmet, tasks.attempt, tasks.run_id, tasks.worker, tasks.ready_seq, tasks.ready_at,
+  tasks.first_ready_at, tasks.started_at, tasks.finished_at, tasks.wake_at, tasks.error, tasks.progress, tasks.stage,
+  tasks.cached, tasks.heartbeat, tasks.items_total, tasks.items_released, tasks.items_settled, tasks.items_failed,
+  tasks.items_skipped, tasks.stagger_until, tasks.superseded, tasks.extra
+FROM tasks INDEXED BY tasks_of_run JOIN jobs ON jobs.job_no = tasks.job_no
+WHERE tasks.run_id IS NOT NULL AND tasks.state IN ('running', 'waiting') AND tasks.superseded = 0
+ORDER BY tasks.run_id;
+
+-- name: jobs_to_finalise
+SELECT job_id, closing, generation FROM jobs INDEXED BY jobs_closing
+WHERE closing IS NOT NULL AND runs_active = 0 ORDER BY job_no;
+
+-- name: jobs_to_publish
+SELECT DISTINCT jobs.job_id FROM artifacts INDEXED BY artifacts_unpublished JOIN jobs ON jobs.job_no = artifacts.job_no
+WHERE artifacts.published_at IS NULL AND artifacts.superseded = 0 ORDER BY artifacts.job_no;

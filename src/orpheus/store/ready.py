@@ -1,0 +1,80 @@
+"""What may be claimed, what is due, what runs? The questions of claims, timers and start-up (R7, R25, R26)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from orpheus.core.dispatch import Source
+from orpheus.core.task import Task
+from orpheus.store import rows
+from orpheus.store.cache import JobEntry
+from orpheus.store.unit import Unit
+
+
+class ReadyRow(NamedTuple):
+    """A claimable task, as much of it as its place in the order needs; its node's options are in the graph of
+    `definition_id`."""
+
+    job_id: str
+    definition_id: str
+    node: str
+    index: int  # type: ignore[assignment]  # the word of the glossary; tuple.index is not used
+    generation: int
+    ready_seq: int
+
+
+class Ready:
+    """The questions about tasks in many jobs, within one transaction."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    def lanes(self) -> list[tuple[Source, int]]:
+        """Return every source that has claimable tasks, with their number. Reads the whole index: for start-up."""
+        return [(Source(*row[:5]), row[5]) for row in self._unit.execute("lanes")]
+
+    def lanes_of_job(self, job: JobEntry) -> list[tuple[Source, int]]:
+        """Return the sources of one job's claimable tasks: what a resume gives back."""
+        return [(Source(*row[:5]), row[5]) for row in self._unit.execute("lanes_of_job", (job.job_no,))]
+
+    def window(self, source: Source, after_seq: int, limit: int) -> list[ReadyRow]:
+        """Return the next claimable tasks of a source, first in first out."""
+        return [ReadyRow(*row) for row in self._unit.execute("ready_window", (*source, after_seq, limit))]
+
+    def hold(self, job: JobEntry, held: bool) -> int:
+        """Take the job's ready tasks out of the order of claims, or put them back to the places they had (R26)."""
+        flag = int(held)
+        self._unit.wrote = True
+        return self._unit.execute("hold_ready_tasks", (flag, job.job_no, flag)).rowcount
+
+    def due_jobs(self, now: float, limit: int) -> list[str]:
+        """Return jobs whose `wake_at` has come, longest overdue first."""
+        return [row[0] for row in self._unit.execute("due_jobs", (now, limit))]
+
+    def due_tasks(self, now: float, limit: int) -> list[tuple[str, str, int]]:
+        """Return `(job_id, node, index)` of tasks whose `wake_at` has come, longest overdue first."""
+        return [(row[0], row[1], row[2]) for row in self._unit.execute("due_tasks", (now, limit))]
+
+    def next_wake(self) -> float | None:
+        """Return the earliest `wake_at` of any job or task."""
+        names = ("next_job_wake", "next_task_wake")
+        wakes = [row[0] for name in names for row in self._unit.execute(name) if row[0] is not None]
+        return min(wakes, default=None)
+
+    def of_run(self, run_id: str) -> tuple[str, str, int] | None:
+        """Return `(job_id, node, index)` of the task that this run is current for, else None."""
+        row = self._unit.execute("task_of_run", (run_id,)).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
+
+    def running(self) -> list[Task]:
+        """Return every task that a worker holds (or that waits for a callback), by `run_id`. For start-up (R7)."""
+        return [rows.task_from_row(row[0], row) for row in self._unit.execute("running_tasks")]
+
+    def jobs_to_finalise(self) -> list[tuple[str, str, int]]:
+        """Return `(job_id, outcome, generation)` of jobs whose end is decided and nothing runs any more: their
+        `Finalise` was lost with the process."""
+        return [(row[0], row[1], row[2]) for row in self._unit.execute("jobs_to_finalise")]
+
+    def jobs_to_publish(self) -> list[str]:
+        """Return jobs with accepted files that do not yet stand under their stable names."""
+        return [row[0] for row in self._unit.execute("jobs_to_publish")]

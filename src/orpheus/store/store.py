@@ -1,0 +1,160 @@
+"""The store: one file, one writer, and what it remembers.
+
+`begin`, the work, `Transaction.flush`, `commit`: all but `commit` on one thread; `commit` may be called in another while the
+first one leaves the store alone, so that the fsync does not stop the event loop (R3).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from orpheus.store import database
+from orpheus.store.cache import PayloadCache, RowCache
+from orpheus.store.definitions import GraphCache
+from orpheus.store.errors import CommitFailed
+from orpheus.store.queries import query
+from orpheus.store.records import LogBudgets
+from orpheus.store.transaction import Transaction
+from orpheus.store.unit import Counters, Unit
+
+
+class Store:
+    """The open file. Make it with `Store.open`; the caller holds the lock on the data directory (`lock.py`)."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, epoch: str, migrated_from: int) -> None:
+        self.path = path
+        self.epoch = epoch
+        """Made with the file and kept with it: a stream cursor of another epoch is foreign (R2)."""
+        self.migrated_from = migrated_from
+        """Schema version the file had when it was opened; 0 for a new one."""
+        self._connection = connection
+        self._rows = RowCache()
+        self._payloads = PayloadCache()
+        self._graphs = GraphCache()
+        self._budgets = LogBudgets()
+        self._transaction: Transaction | None = None
+        self._unit: Unit | None = None
+        self._counters = self._read_counters()
+        self._checkpointer: sqlite3.Connection | None = None
+        self._checkpoint_lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path, *, now: float, epoch: str) -> Store:
+        """Open the file, making or migrating it as needed.
+
+        Args:
+            now: stamp of a backup.
+            epoch: used when the file is new; a random text.
+
+        Raises:
+            DataNewer, DataUnusable: the file is left as it is.
+        """
+        connection = database.connect(path)
+        try:
+            version = database.migrate(connection, path, now=now)
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('epoch', ?) ON CONFLICT (key) DO NOTHING", (epoch,)
+            )
+            kept = connection.execute(query("meta"), ("epoch",)).fetchone()[0]
+            return cls(connection, path, epoch=kept, migrated_from=version)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _read_counters(self) -> Counters:
+        def one(name: str, *parameters: str) -> int:
+            row = self._connection.execute(query(name), parameters).fetchone()
+            return 0 if row is None else int(row[0])
+
+        reserved = one("meta", "ready_seq_end")
+        return Counters(
+            job_no=one("last_job_no"),
+            cursor=one("last_cursor"),
+            log_no=one("last_log_no"),
+            ready_seq=reserved,
+            ready_seq_end=reserved,
+        )
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The writer's connection, for reads by the simulator and by tests. Nothing else may write through it."""
+        return self._connection
+
+    @property
+    def last_cursor(self) -> int:
+        """Cursor of the newest committed event, outside a transaction."""
+        return self._counters.cursor
+
+    def begin(self) -> Transaction:
+        """Begin a transaction; there is one at a time."""
+        assert self._transaction is None, "the last transaction was neither committed nor rolled back"
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._unit = Unit(self._connection, self._rows, self._counters.copy())
+        self._transaction = Transaction(self._unit, payloads=self._payloads, graphs=self._graphs, budgets=self._budgets)
+        return self._transaction
+
+    def commit(self) -> None:
+        """Make the transaction durable. The only call that waits for the disk.
+
+        Raises:
+            CommitFailed: whether it is on disk is unknown; the process must end (R3).
+        """
+        transaction, unit = self._transaction, self._unit
+        assert transaction is not None and unit is not None, "nothing was begun"
+        transaction.flush()
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise CommitFailed(f"COMMIT on {self.path} failed: {error}") from error
+        self._counters = unit.counters
+        transaction.committed()
+        self._transaction = self._unit = None
+
+    def rollback(self) -> None:
+        """Undo the transaction and forget what was remembered of it. Safe when there is none."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._transaction = self._unit = None
+        self._rows.clear()
+        self._payloads.clear()
+        self._graphs.names.clear()
+        self._budgets.clear()
+
+    def wal_bytes(self) -> int:
+        """Return the size of the write-ahead log, which a checkpoint lets begin anew."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def checkpoint(self, *, truncate: bool = False) -> tuple[int, int]:
+        """Copy the write-ahead log into the file; for a thread beside the writer (R3).
+
+        Args:
+            truncate: also empty the log, which waits for readers and keeps the writer out: only between transactions.
+
+        Returns:
+            Pages in the log, and pages of it that are now in the file.
+        """
+        with self._checkpoint_lock:
+            if self._closed:
+                return (0, 0)
+            if self._checkpointer is None:
+                self._checkpointer = database.connect(self.path)
+            mode = "TRUNCATE" if truncate else "PASSIVE"
+            _busy, pages, done = self._checkpointer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            return (pages, done)
+
+    def close(self) -> None:
+        """Close the file; an open transaction is undone. Safe to call twice."""
+        with self._checkpoint_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self.rollback()
+            if self._checkpointer is not None:
+                self._checkpointer.close()
+            self._connection.close()

@@ -1,0 +1,370 @@
+"""One transaction: load what a decision needs, write what it decided, ask what comes next.
+
+    transaction = store.begin()
+    view = transaction.view(job_id)                  # raises UnknownJob
+    decision = decide(view, fact, now, draws)        # may raise: nothing was written
+    applied = transaction.apply(decision)            # rows, payloads, events …
+    transaction.flush()                              # everything is in SQLite's hands
+    store.commit()                                   # the fsync; then transaction.committed()
+
+Later decisions of the same transaction see what earlier ones wrote. Nothing outside sees any of it before the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orpheus.core.decision import Decision, Event
+from orpheus.core.dispatch import Source
+from orpheus.core.errors import TaskError, UnknownJob
+from orpheus.core.graph import Graph
+from orpheus.core.job import Job, JobState
+from orpheus.core.task import Task, TaskState
+from orpheus.store import rows
+from orpheus.store.cache import JobEntry, PayloadCache, RowCache, TaskEntry
+from orpheus.store.definitions import Definitions, GraphCache
+from orpheus.store.payloads import Payloads
+from orpheus.store.ready import Ready, ReadyRow
+from orpheus.store.records import LogBudgets, Records, artifact_record
+from orpheus.store.rows import ABSENT
+from orpheus.store.unit import Unit
+from orpheus.store.view import StoreView
+
+_TIMEOUT = "timeout_"
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a decision came to. Rows in it are the store's own: read them, don't change them."""
+
+    job: Job
+    job_no: int
+    was: JobState | None
+    """The job's state before; None for a new job."""
+    events: list[tuple[int, Event]] = field(default_factory=list)
+    """With their cursors in the stream of all jobs."""
+    released: list[Task] = field(default_factory=list)
+    """Tasks that became ready, with their `ready_seq`."""
+    withdrawn: list[tuple[str, str, int, int]] = field(default_factory=list)
+    """Keys of tasks that were ready and no longer are (claimed, cancelled …)."""
+    started: list[Task] = field(default_factory=list)
+    """Tasks that a worker now holds."""
+    ended_runs: list[tuple[str, Task]] = field(default_factory=list)
+    """`(run_id, task as it now is)` of attempts that are over."""
+    wake_at: float | None = None
+    """Earliest `wake_at` among the rows written: when to look at the timers at the latest."""
+    held: bool | None = None
+    """The job was paused (True) or resumed (False) by this; None otherwise. See `Transaction.lanes_of_job`."""
+
+
+class Transaction:
+    """One SQLite transaction. Made by `Store.begin`, ended by `Store.commit` or `Store.rollback`."""
+
+    def __init__(self, unit: Unit, *, payloads: PayloadCache, graphs: GraphCache, budgets: LogBudgets) -> None:
+        self._unit = unit
+        self._payloads = Payloads(unit, payloads)
+        self.definitions = Definitions(unit, graphs)
+        self.ready = Ready(unit)
+        self.records = Records(unit, budgets)
+
+    # One job
+
+    def view(self, job_id: str, *, tenant: str | None = None) -> StoreView:
+        """Return the job as the decider sees it.
+
+        Args:
+            tenant: whose job it must be; None sees all.
+
+        Raises:
+            UnknownJob: there is none, or it is another tenant's.
+        """
+        entry = self._entry(job_id)
+        if tenant is not None and entry.job.tenant != tenant:
+            raise UnknownJob(f"there is no job {job_id}")
+        return StoreView(self._unit, self._payloads, entry, self.graph(entry.job.definition_id))
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a copy of the job's row."""
+        entry = self._unit.job(job_id)
+        return None if entry is None else rows.copy_job(entry.job)
+
+    def params(self, job_id: str) -> Any:
+        return self._payloads.params(self._entry(job_id))
+
+    def task(self, job_id: str, node: str, index: int = -1) -> Task | None:
+        """Return a copy of the task's current row."""
+        job = self._unit.job(job_id)
+        entry = None if job is None else self._unit.task(job, node, index)
+        return None if entry is None else rows.copy_task(entry.task)
+
+    def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:
+        """Return `(job_id, fingerprint)` of the job submitted with this key before (R21)."""
+        return self._unit.idempotent(tenant, key)
+
+    def dependency_state(self, job_id: str) -> tuple[str, JobState] | None:
+        """Return `(tenant, state)` of a job that another wants to depend on."""
+        entry = self._unit.job(job_id)
+        return None if entry is None else (entry.job.tenant, entry.job.state)
+
+    def dependents(self, job_id: str) -> list[tuple[str, str]]:
+        """Return `(job_id, on)` of the jobs that wait for this one, in the order in which they came."""
+        entry = self._entry(job_id)
+        return [(row[0], row[1]) for row in self._unit.execute("dependents_of_job", (entry.job_no,))]
+
+    def artifacts(self, job_id: str) -> list[dict[str, Any]]:
+        """Return the accepted artifacts of the job, in order of acceptance."""
+        return [artifact_record(row) for row in self._unit.execute("artifacts_of_job", (job_id,))]
+
+    def unpublished_artifacts(self, job_id: str) -> list[dict[str, Any]]:
+        """Return those that do not yet stand under their stable names."""
+        return [artifact_record(row) for row in self._unit.execute("unpublished_artifacts", (job_id,))]
+
+    def _entry(self, job_id: str) -> JobEntry:
+        entry = self._unit.job(job_id)
+        if entry is None:
+            raise UnknownJob(f"there is no job {job_id}")
+        return entry
+
+    # Writing a decision
+
+    def apply(self, decision: Decision) -> Applied:
+        """Write a decision. Its rows belong to the store from here on: don't change them.
+
+        Gives `ready_seq` to tasks that become ready and a cursor to every event, marks a paused job's ready tasks as
+        held, keeps the history of attempts, and takes a rewound task's artifacts out of the manifest.
+        """
+        job = decision.job
+        entry, was, paused_before = self._job_row(decision)
+        applied = Applied(job=job, job_no=entry.job_no, was=was)
+        if entry.dirty:
+            self._wake(applied, job.wake_at)
+        for task in decision.tasks:
+            self._changed_task(applied, entry, task)
+        for task in decision.new_tasks:
+            self._new_task(applied, entry, task)
+        self._payload_rows(entry, decision)
+        applied.events = [(self._unit.event(entry.job_no, event), event) for event in decision.events]
+        for task, ref in decision.artifacts:
+            assert task.run_id is not None, f"{task.key} has artifacts of no run"
+            self._unit.insert(
+                "insert_artifact",
+                (
+                    *(entry.job_no, ref.name, task.node, task.index, task.generation, task.run_id, ref.key, ref.sha256),
+                    *(
+                        ref.size_bytes,
+                        ref.content_type,
+                        rows.to_json(ref.metadata) if ref.metadata else ABSENT,
+                        job.updated_at,
+                    ),
+                ),
+            )
+        for name in decision.published:
+            self._unit.execute("publish_artifact", (job.updated_at, entry.job_no, name))
+        if paused_before is not None and paused_before != job.paused:
+            self.ready.hold(entry, job.paused)
+            applied.held = job.paused
+        self._unit.wrote = self._unit.wrote or entry.dirty
+        return applied
+
+    def _job_row(self, decision: Decision) -> tuple[JobEntry, JobState | None, bool | None]:
+        job = decision.job
+        if decision.is_new:
+            entry = self._unit.new_job(job)
+            for on_job_id, on in decision.dependencies:
+                self._unit.insert("insert_dependency", (self._entry(on_job_id).job_no, entry.job_no, on))
+            if decision.sets_job_result:
+                entry.new_result = rows.to_json(decision.job_result)
+            return entry, None, None
+        entry = self._entry(job.job_id)
+        was, paused = entry.job.state, entry.job.paused
+        assert job.last_seq == entry.job.last_seq + len(decision.events), f"{job.job_id}: events are not gapless"
+        if decision.events or decision.tasks or decision.new_tasks or decision.sets_job_result or job != entry.job:
+            self._unit.change_job(entry, job)
+            if decision.sets_job_result:
+                entry.new_result = ABSENT if decision.job_result is None else rows.to_json(decision.job_result)
+        return entry, was, paused
+
+    def _payload_rows(self, entry: JobEntry, decision: Decision) -> None:
+        if decision.params is not None:
+            text = rows.to_json(decision.params)
+            if decision.is_new:
+                self._unit.insert("insert_params", (entry.job_no, text))
+            else:
+                self._unit.execute("update_params", (text, entry.job_no))
+            self._payloads.remember_params(entry, decision.params, len(text))
+        for key, result in decision.results.items():
+            task = self._unit.task_by_key(entry, key)
+            assert task.dirty, f"{key} got a result but is not listed as changed"
+            task.new_result = rows.to_json(result)
+            self._payloads.remember_result(task.task, result, len(task.new_result))
+        for key, item in decision.items.items():
+            text = rows.to_json(item)
+            self._unit.insert("insert_item", (entry.job_no, *key[1:], text))
+            self._payloads.remember_item(key, item, len(text))
+
+    def _new_task(self, applied: Applied, job: JobEntry, task: Task) -> None:
+        if task.state is TaskState.READY:
+            self._release(applied, task)
+        self._wake(applied, task.wake_at)
+        self._unit.new_task(job, task)
+
+    def _changed_task(self, applied: Applied, job: JobEntry, task: Task) -> None:
+        entry = self._unit.task_by_key(job, task.key)
+        before = entry.task
+        assert not before.superseded, f"{task.key} belongs to an older generation and never changes"
+        if task.state is TaskState.READY:
+            if before.state is not TaskState.READY:
+                self._release(applied, task)
+            elif task.ready_seq is None:
+                task.ready_seq = before.ready_seq
+        elif before.state is TaskState.READY:
+            applied.withdrawn.append(task.key)
+        if before.state in (TaskState.RUNNING, TaskState.WAITING) and before.run_id is not None:
+            self._attempt_ended(applied, job, before, task)
+        elif task.state is TaskState.RUNNING and task.run_id is not None:
+            applied.started.append(task)
+        self._wake(applied, task.wake_at)
+        self._unit.change_task(entry, task)
+        if task.superseded and job.job.has_files:
+            place = (job.job_no, task.node, task.index, task.generation)
+            self._unit.execute("supersede_artifacts", place)
+
+    def _release(self, applied: Applied, task: Task) -> None:
+        task.ready_seq = self._unit.next_ready_seq()
+        applied.released.append(task)
+
+    def _attempt_ended(self, applied: Applied, job: JobEntry, before: Task, task: Task) -> None:
+        """Write the history row of an attempt that is over and was not completed; the row of the task has the rest."""
+        if task.state in (TaskState.RUNNING, TaskState.WAITING) and task.run_id == before.run_id:
+            return
+        assert before.run_id is not None
+        applied.ended_runs.append((before.run_id, task))
+        if task.state is TaskState.COMPLETED:
+            return
+        outcome, error = _outcome(before, task)
+        finished_at = applied.job.updated_at
+        self._unit.insert(
+            "insert_attempt",
+            rows.attempt_insert(job.job_no, before, outcome=outcome, error=error, finished_at=finished_at),
+        )
+
+    @staticmethod
+    def _wake(applied: Applied, wake_at: float | None) -> None:
+        if wake_at is not None and (applied.wake_at is None or wake_at < applied.wake_at):
+            applied.wake_at = wake_at
+
+    # Definitions
+
+    def graph(self, definition_id: str) -> Graph:
+        """Return the graph; raises KeyError for an unknown id."""
+        return self.definitions.graph(definition_id)
+
+    def definition_by_name(self, name: str, version: int | None = None) -> str | None:
+        return self.definitions.by_name(name, version)
+
+    def put_definition(
+        self, definition: Mapping[str, Any], graph: Graph, now: float, *, published: bool = True
+    ) -> bool:
+        """Store a definition (see `Definitions.put`); `published=False` for a graph sent inline with a job."""
+        return self.definitions.put(definition, graph, now, published=published)
+
+    def put_task_spec(self, spec: Mapping[str, Any], now: float) -> bool:
+        return self.definitions.put_task_spec(spec, now)
+
+    # Claims, timers, start-up: see `Ready`
+
+    def lanes(self) -> list[tuple[Source, int]]:
+        return self.ready.lanes()
+
+    def lanes_of_job(self, job_id: str) -> list[tuple[Source, int]]:
+        """Return the sources whose windows a resume of this job reopens; their rows keep their old `ready_seq`."""
+        return self.ready.lanes_of_job(self._entry(job_id))
+
+    def ready_window(self, source: Source, after_seq: int, limit: int) -> list[ReadyRow]:
+        return self.ready.window(source, after_seq, limit)
+
+    def hold_job(self, job_id: str, held: bool) -> int:
+        """Hold or give back a job's ready tasks. `apply` does so itself when `paused` changes."""
+        return self.ready.hold(self._entry(job_id), held)
+
+    def job_of_run(self, run_id: str) -> tuple[str, str, int] | None:
+        return self.ready.of_run(run_id)
+
+    def due_jobs(self, now: float, limit: int) -> list[str]:
+        return self.ready.due_jobs(now, limit)
+
+    def due_tasks(self, now: float, limit: int) -> list[tuple[str, str, int]]:
+        return self.ready.due_tasks(now, limit)
+
+    def next_wake(self) -> float | None:
+        return self.ready.next_wake()
+
+    def running(self) -> list[Task]:
+        return self.ready.running()
+
+    def jobs_to_finalise(self) -> list[tuple[str, str, int]]:
+        return self.ready.jobs_to_finalise()
+
+    def jobs_to_publish(self) -> list[str]:
+        return self.ready.jobs_to_publish()
+
+    # Logs, files, queues, workers: see `Records`
+
+    def add_logs(self, task: Task, lines: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Append lines to the log of the task's current attempt; return the numbers of those kept."""
+        assert task.run_id is not None
+        job = self._entry(task.job_id)
+        return self.records.add_logs(
+            job, node=task.node, index=task.index, attempt=task.attempt, run_id=task.run_id, lines=lines
+        )
+
+    def add_file(self, record: Mapping[str, Any]) -> None:
+        self.records.add_file(record)
+
+    def file(self, file_id: str) -> dict[str, Any] | None:
+        return self.records.file(file_id)
+
+    def put_queue_settings(self, name: str, settings: Mapping[str, Any], now: float) -> None:
+        self.records.put_queue_settings(name, settings, now)
+
+    def queue_settings(self) -> dict[str, dict[str, Any]]:
+        return self.records.queue_settings()
+
+    def record_worker(self, session_id: str, worker: str, hello: Mapping[str, Any], now: float) -> None:
+        self.records.record_worker(session_id, worker, hello, now)
+
+    def end_worker(self, session_id: str, now: float) -> None:
+        self.records.end_worker(session_id, now)
+
+    # Ending
+
+    @property
+    def wrote(self) -> bool:
+        """Tell whether there is anything to commit."""
+        return self._unit.wrote
+
+    def flush(self) -> None:
+        """Hand everything gathered to SQLite; what is left of the commit is its fsync."""
+        self._unit.flush()
+
+    def committed(self) -> None:
+        """The commit is on disk."""
+        self._unit.committed()
+
+
+def _outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:
+    """Name how an attempt ended, from its task's row before and after."""
+    if task.state is TaskState.READY:
+        return ("returned" if task.attempt < before.attempt else "failed"), task.error
+    error = task.error if task.error is not before.error else None
+    code = error.code if error is not None else ""
+    if code == "worker_lost":
+        return "lost", error
+    if code.startswith(_TIMEOUT):
+        return "timed_out", error
+    return ("cancelled" if task.state is TaskState.CANCELLED else "failed"), error
+
+
+__all__ = ["Applied", "ReadyRow", "RowCache", "Source", "TaskEntry", "Transaction"]

@@ -1,0 +1,300 @@
+"""What a transaction has changed and not yet written: rows are gathered here and written together.
+
+A decision changes a handful of rows, a batch of decisions often the same rows again (a job submitted and claimed at once, a
+map's row for each of its items). Rows wait here, in their last form, and go to SQLite by `executemany` when somebody asks
+a question about many rows, and before COMMIT. Every UPDATE is guarded by what the row was when it was read, and the rows
+it met are counted: a mismatch is our bug and rolls the batch back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from orpheus.core.decision import Event
+from orpheus.core.job import Job
+from orpheus.core.task import NODE, Task, TaskState
+from orpheus.store import rows
+from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey
+from orpheus.store.errors import GuardFailed
+from orpheus.store.queries import query
+from orpheus.store.rows import ABSENT, Row
+
+READY_SEQ_BLOCK = 1_000_000
+"""`ready_seq` numbers are reserved in `meta` this many at a time: their maximum in the rows would need a scan at start."""
+
+
+class Counters:
+    """The numbers given to new rows. A rollback sets them back (`Store` opens a transaction with a copy)."""
+
+    __slots__ = ("cursor", "job_no", "log_no", "ready_seq", "ready_seq_end")
+
+    def __init__(self, *, job_no: int, cursor: int, log_no: int, ready_seq: int, ready_seq_end: int) -> None:
+        self.job_no = job_no
+        self.cursor = cursor
+        self.log_no = log_no
+        self.ready_seq = ready_seq
+        self.ready_seq_end = ready_seq_end
+
+    def copy(self) -> Counters:
+        return Counters(
+            job_no=self.job_no,
+            cursor=self.cursor,
+            log_no=self.log_no,
+            ready_seq=self.ready_seq,
+            ready_seq_end=self.ready_seq_end,
+        )
+
+
+class Unit:
+    """The rows of one transaction. Loads through the cache, gathers changes, flushes them in order."""
+
+    def __init__(self, connection: sqlite3.Connection, cache: RowCache, counters: Counters) -> None:
+        self.connection = connection
+        self.counters = counters
+        self.wrote = False
+        """Anything was changed, so a COMMIT is worth its fsync."""
+        self._cache = cache
+        self._dirty_jobs: list[JobEntry] = []
+        self._dirty_tasks: list[TaskEntry] = []
+        self._touched_jobs: list[JobEntry] = []
+        self._touched_tasks: list[TaskEntry] = []
+        self._inserts: dict[str, list[Row]] = {}
+        self._job_counts: dict[tuple[str, str, str], int] = {}
+        self._task_counts: dict[tuple[str, str], int] = {}
+        self._idempotent: dict[tuple[str, str], tuple[str, str | None]] = {}
+
+    # Loading
+
+    def job(self, job_id: str) -> JobEntry | None:
+        """Return the job's entry; its row is ours, callers copy it before changing."""
+        jobs = self._cache.jobs
+        entry = jobs.get(job_id)
+        if entry is None:
+            row = self.connection.execute(query("job_by_id"), (job_id,)).fetchone()
+            if row is None:
+                return None
+            entry = jobs[job_id] = JobEntry(row[0], rows.job_from_row(row), stored=True)
+        return entry
+
+    def task(self, job: JobEntry, node: str, index: int) -> TaskEntry | None:
+        """Return the current generation's row."""
+        job_id = job.job.job_id
+        entry = self._cache.current.get((job_id, node, index))
+        if entry is None and job.stored_state is not None:
+            row = self.connection.execute(query("current_task"), (job.job_no, node, index)).fetchone()
+            if row is not None:
+                entry = self._known(job, rows.task_from_row(job_id, row))
+        return entry
+
+    def task_by_key(self, job: JobEntry, key: TaskKey) -> TaskEntry:
+        """Return a row that must exist, of whatever generation."""
+        entry = self._cache.tasks.get(key)
+        if entry is None:
+            row = self.connection.execute(query("task_by_key"), (job.job_no, *key[1:])).fetchone()
+            if row is None:
+                raise GuardFailed(f"a decision changes task {key}, which does not exist")
+            entry = TaskEntry(job.job_no, rows.task_from_row(key[0], row), stored=True)
+            # Not `current`: an older generation's row may be asked for by its key.
+            self._cache.add_task(entry, current=False)
+        return entry
+
+    def current_tasks(self, job: JobEntry, node: str | None = None) -> list[TaskEntry]:
+        """Return every current row of the job, or of one node, in no particular order."""
+        self.flush()
+        if node is None:
+            found = self.connection.execute(query("current_tasks"), (job.job_no,))
+        else:
+            found = self.connection.execute(query("current_tasks_of_node"), (job.job_no, node))
+        return [self._known(job, rows.task_from_row(job.job.job_id, row)) for row in found]
+
+    def _known(self, job: JobEntry, task: Task) -> TaskEntry:
+        entry = self._cache.tasks.get(task.key)
+        if entry is None:
+            entry = TaskEntry(job.job_no, task, stored=True)
+        self._cache.add_task(entry, current=True)
+        return entry
+
+    def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:
+        found = self._idempotent.get((tenant, key))
+        if found is not None:
+            return found
+        row = self.connection.execute(query("idempotent_job"), (tenant, key)).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    # Changing
+
+    def new_job(self, job: Job) -> JobEntry:
+        assert job.job_id not in self._cache.jobs, f"job {job.job_id} exists already"
+        self.counters.job_no += 1
+        entry = JobEntry(self.counters.job_no, job, stored=False)
+        self._cache.jobs[job.job_id] = entry
+        self._dirty_jobs.append(entry)
+        self._touched_jobs.append(entry)
+        if job.idempotency_key is not None:
+            self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
+        return entry
+
+    def change_job(self, entry: JobEntry, job: Job) -> None:
+        """Put the changed row in the place of the old one."""
+        entry.job = job
+        if not entry.dirty:
+            entry.dirty = True
+            self._dirty_jobs.append(entry)
+            self._touched_jobs.append(entry)
+
+    def new_task(self, job: JobEntry, task: Task) -> TaskEntry:
+        entry = TaskEntry(job.job_no, task, stored=False)
+        self._cache.add_task(entry, current=True)
+        self._dirty_tasks.append(entry)
+        self._touched_tasks.append(entry)
+        return entry
+
+    def change_task(self, entry: TaskEntry, task: Task) -> None:
+        entry.task = task
+        if not entry.dirty:
+            entry.dirty = True
+            self._dirty_tasks.append(entry)
+            self._touched_tasks.append(entry)
+
+    def insert(self, name: str, row: Row) -> None:
+        """Queue a row for the statement of that name."""
+        gathered = self._inserts.get(name)
+        if gathered is None:
+            gathered = self._inserts[name] = []
+        gathered.append(row)
+
+    def event(self, job_no: int, event: Event) -> int:
+        """Queue an event; return its cursor."""
+        self.counters.cursor += 1
+        self.insert("insert_event", rows.event_insert(self.counters.cursor, job_no, event))
+        return self.counters.cursor
+
+    def next_ready_seq(self) -> int:
+        counters = self.counters
+        if counters.ready_seq >= counters.ready_seq_end:
+            counters.ready_seq_end = counters.ready_seq + READY_SEQ_BLOCK
+            self.insert("put_meta", ("ready_seq_end", str(counters.ready_seq_end)))
+        counters.ready_seq += 1
+        return counters.ready_seq
+
+    def execute(self, name: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Ask about many rows, or change them directly: what is gathered is written first."""
+        self.flush()
+        return self.connection.execute(query(name), parameters)
+
+    # Writing
+
+    def flush(self) -> None:
+        """Write everything gathered, in an order in which nothing refers to a row that is not there."""
+        if not (self._dirty_jobs or self._dirty_tasks or self._inserts):
+            return
+        self.wrote = True
+        self._flush_jobs()
+        self._flush_tasks()
+        for name, gathered in self._inserts.items():
+            self._many(name, gathered)
+        self._inserts.clear()
+        self._flush_counts()
+
+    def _flush_jobs(self) -> None:
+        new: list[Row] = []
+        moved: list[Row] = []
+        stayed: list[Row] = []
+        results: list[Row] = []
+        for entry in self._dirty_jobs:
+            job, state = entry.job, entry.job.state.value
+            if entry.stored_state is None:
+                new.append(rows.job_insert(entry.job_no, job, entry.new_result))
+                self._count_job(job, state, +1)
+            else:
+                guard = (entry.job_no, entry.stored_seq)
+                if entry.stored_state != state:
+                    moved.append((state, *rows.job_update(job), *guard))
+                    self._count_job(job, entry.stored_state, -1)
+                    self._count_job(job, state, +1)
+                else:
+                    stayed.append((*rows.job_update(job), *guard))
+                if entry.new_result is not None:
+                    results.append((entry.new_result, entry.job_no))
+            if entry.stored_labels != job.labels:
+                self._change_labels(entry)
+            entry.stored_state, entry.stored_seq = state, job.last_seq
+            entry.new_result = None
+            entry.dirty = False
+        self._dirty_jobs.clear()
+        self._many("insert_job", new)
+        self._many("update_job_state", moved)
+        self._many("update_job", stayed)
+        self._many("update_job_result", results)
+
+    def _change_labels(self, entry: JobEntry) -> None:
+        job = entry.job
+        for name, labels in (("delete_labels", entry.stored_labels), ("insert_label", job.labels)):
+            self._many(name, [(key, value, job.created_at, entry.job_no) for key, value in labels.items()])
+        entry.stored_labels = job.labels.copy()
+
+    def _flush_tasks(self) -> None:
+        new: list[Row] = []
+        changed: list[Row] = []
+        settled: list[Row] = []
+        for entry in self._dirty_tasks:
+            task, state = entry.task, entry.task.state.value
+            job = self._cache.jobs.get(task.job_id)
+            held = job is not None and job.job.paused and task.state is TaskState.READY
+            if entry.stored_state is None:
+                new.append(rows.task_insert(entry.job_no, task, held, entry.new_result))
+            else:
+                place = (entry.job_no, task.node, task.index, task.generation, entry.stored_state, entry.stored_attempt)
+                if entry.new_result is None:
+                    changed.append((*rows.task_update(task, held), *place))
+                else:
+                    settled.append((*rows.task_update(task, held), entry.new_result, *place))
+            counted_as = None if task.superseded else state
+            if counted_as != entry.counted_as:
+                self._count_task(task, entry.counted_as, -1)
+                self._count_task(task, counted_as, +1)
+                entry.counted_as = counted_as
+            entry.stored_state, entry.stored_attempt = state, task.attempt
+            entry.new_result = None
+            entry.dirty = False
+        self._dirty_tasks.clear()
+        self._many("insert_task", new)
+        self._many("update_task", changed)
+        self._many("update_task_result", settled)
+
+    def _count_job(self, job: Job, state: str, by: int) -> None:
+        key = (job.tenant, job.workflow, state)
+        self._job_counts[key] = self._job_counts.get(key, 0) + by
+
+    def _count_task(self, task: Task, state: str | None, by: int) -> None:
+        if state is not None:
+            key = (task.queue, state)
+            self._task_counts[key] = self._task_counts.get(key, 0) + by
+
+    def _flush_counts(self) -> None:
+        self._many("move_job_count", [(*key, by) for key, by in self._job_counts.items() if by])
+        self._many("move_task_count", [(*key, by) for key, by in self._task_counts.items() if by])
+        self._job_counts.clear()
+        self._task_counts.clear()
+
+    def _many(self, name: str, gathered: list[Row]) -> None:
+        if not gathered:
+            return
+        met = self.connection.executemany(query(name), gathered).rowcount
+        if met != len(gathered):
+            raise GuardFailed(f"{name}: {len(gathered)} rows were decided on, {met} were as they had been read")
+
+    # Ending
+
+    def committed(self) -> None:
+        """The file has it: keep the memory bounded."""
+        self._cache.forget_ended(self._touched_jobs, self._touched_tasks)
+
+    def touched_tasks(self) -> Iterable[TaskEntry]:
+        return self._touched_tasks
+
+
+assert NODE == rows.ABSENT_INT, "an event of a node has no index, written as NULL"
+assert len(ABSENT) == 1

@@ -1,0 +1,79 @@
+"""One job as the decider sees it (`core.decision.View`), read piece by piece (R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from orpheus.core.graph import Graph
+from orpheus.core.job import Job
+from orpheus.core.task import NODE, Task, TaskState
+from orpheus.store.cache import JobEntry, TaskEntry
+from orpheus.store.payloads import Outcome, Payloads
+from orpheus.store.rows import copy_job, copy_task
+from orpheus.store.unit import Unit
+
+
+class StoreView:
+    """Reads within one transaction, so everything decided in it before is seen. A fact about one of 10,000 items costs a
+    few rows by key; only `tasks` and `item_outcomes` read many.
+
+    Rows handed out are copies. Payloads (params, results, items) are shared: whoever wants to change one copies it.
+    """
+
+    __slots__ = ("_graph", "_job", "_payloads", "_unit")
+
+    def __init__(self, unit: Unit, payloads: Payloads, job: JobEntry, graph: Graph) -> None:
+        self._unit = unit
+        self._payloads = payloads
+        self._job = job
+        self._graph = graph
+
+    @property
+    def graph(self) -> Graph:
+        return self._graph
+
+    def job(self) -> Job:
+        return copy_job(self._job.job)
+
+    def task(self, node: str, index: int = NODE) -> Task | None:
+        entry = self._unit.task(self._job, node, index)
+        return None if entry is None else copy_task(entry.task)
+
+    def tasks(self, states: Iterable[TaskState] | None = None, node: str | None = None) -> Sequence[Task]:
+        wanted = None if states is None else frozenset(states)
+        order = {name: place for place, name in enumerate(self._graph.nodes)}
+        found = [
+            entry.task
+            for entry in self._unit.current_tasks(self._job, node)
+            if wanted is None or entry.task.state in wanted
+        ]
+        found.sort(key=lambda task: (order[task.node], task.index))
+        return [copy_task(task) for task in found]
+
+    def params(self) -> Any:
+        return self._payloads.params(self._job)
+
+    def result(self, node: str, index: int = NODE) -> Any:
+        entry = self._settled(node, index)
+        return self._payloads.result(self._job, entry.task, self._graph)
+
+    def item_outcomes(self, node: str) -> Sequence[Outcome]:
+        return self._payloads.item_outcomes(self._job, node)
+
+    def item_value(self, node: str, index: int) -> Any:
+        return self._payloads.item(self._job, self._settled(node, index).task)
+
+    def has_artifact(self, name: str) -> bool:
+        if not self._job.job.has_files:
+            return False
+        return self._unit.execute("has_artifact", (self._job.job_no, name)).fetchone() is not None
+
+    def child_states(self) -> Sequence[tuple[str, str, int]]:
+        """No job has children yet; they come with child nodes."""
+        return ()
+
+    def _settled(self, node: str, index: int) -> TaskEntry:
+        entry = self._unit.task(self._job, node, index)
+        assert entry is not None, f"job {self._job.job.job_id} has no task {node}[{index}]"
+        return entry
