@@ -51,7 +51,7 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
     task.stage = None
     job.runs_active += 1
     job.current_stage = task.node
-    if task.index != NODE and node.stagger_s > 0:
+    if task.index != NODE and node.stagger_s > 0 and task.attempt == 1:
         _start_stagger(draft, task, node.stagger_s)
     draft.event("task.started", task, attempt=task.attempt, worker=fact.worker)
     draft.decision.assignment = {"args": args}
@@ -61,7 +61,7 @@ def _start_stagger(draft: Draft, item: Task, stagger_s: float) -> None:
     """Let the next item of the map be released a stagger's length from now: this one has started."""
     container = draft.task(item.node)
     if container.stagger_until != NEVER:
-        return  # a later attempt of an item that had started before
+        return  # another item was released meanwhile, as this one's first grant had been taken back
     draft.change(container)
     container.stagger_until = draft.now + stagger_s
     if container.items_released < container.items_total:
@@ -83,6 +83,17 @@ def returned(draft: Draft, fact: RunReturned) -> None:
     task.worker = None
     task.started_at = None
     task.wake_at = start_deadline(task, draft.node(task))
+    if task.index != NODE and task.attempt == 0:
+        _undo_stagger(draft, task)
+
+
+def _undo_stagger(draft: Draft, item: Task) -> None:
+    """Have the next item of the map wait for this one again: it has not started after all."""
+    container = draft.task(item.node)
+    if draft.node(item).stagger_s > 0 and container.stagger_until != NEVER:
+        draft.change(container)
+        container.stagger_until = NEVER
+        container.wake_at = None
 
 
 def completed(draft: Draft, fact: RunCompleted) -> None:

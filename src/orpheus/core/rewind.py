@@ -108,7 +108,12 @@ def _renew_rows(draft: Draft, affected: list[str], whole: dict[str, bool]) -> di
     for name in affected:
         node = draft.graph.nodes[name]
         old = draft.task(name)
-        unmet = sum(1 for before in draft.graph.predecessors[name] if before in fresh)
+        unmet = sum(
+            # In a job that still runs, a predecessor may be untouched by the rewind and not settled yet.
+            1
+            for before in draft.graph.predecessors[name]
+            if before in fresh or draft.task(before).state not in SETTLED
+        )
         keeps_items = node.kind is NodeKind.MAP and not whole[name] and unmet == 0 and old.items_total > 0
         items = draft.tasks(list(TaskState), name) if node.kind is NodeKind.MAP else []
         items = [item for item in items if item.index != NODE]
