@@ -270,6 +270,10 @@ class Transaction:
         """Store a definition (see `Definitions.put`); `published=False` for a graph sent inline with a job."""
         return self.definitions.put(definition, graph, now, published=published)
 
+    def definition_names(self, limit: int) -> list[tuple[str, int]]:
+        """Return `(name, version)` of published workflows, for hints."""
+        return [(row[0], row[1]) for row in self._unit.execute("definition_names", (limit,))]
+
     def put_task_spec(self, spec: Mapping[str, Any], now: float) -> bool:
         return self.definitions.put_task_spec(spec, now)
 
@@ -337,6 +341,15 @@ class Transaction:
 
     def end_worker(self, session_id: str, now: float) -> None:
         self.records.end_worker(session_id, now)
+
+    # Meta: small texts that are kept with the file
+
+    def meta(self, key: str) -> str | None:
+        row = self._unit.execute("meta", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put_meta(self, key: str, value: str) -> None:
+        self._unit.insert("put_meta", (key, value))
 
     # Ending
 

@@ -29,3 +29,6 @@ INSERT INTO task_specs (name, version, content, spec, published_at) VALUES (?, ?
 
 -- name: all_task_specs
 SELECT name, version, content, spec, published_at FROM task_specs ORDER BY name, version;
+
+-- name: definition_names
+SELECT name, version FROM definition_names ORDER BY name, version LIMIT ?;
