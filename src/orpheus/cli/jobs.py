@@ -1,0 +1,229 @@
+"""`orpheus jobs …`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orpheus.cli.connect import ServerFlag, connect
+from orpheus.cli.output import JsonFlag, note, print_json, say, table
+from orpheus.cli.params import parse_labels
+from orpheus.cli.progress import follow_progress
+from orpheus.cli.show import age, outcome, print_event, print_job, print_log, print_result
+from orpheus.client import Client
+from orpheus.protocol.jobs import JobInfo
+
+app = typer.Typer(no_args_is_help=True, help="List, show, follow, cancel and retry jobs.")
+
+JobArgument = Annotated[str, typer.Argument(help="The job's id.", metavar="JOB")]
+FollowFlag = Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job has ended.")]
+
+
+@app.command("list")
+def list_jobs(
+    *,
+    state: Annotated[list[str] | None, typer.Option(help="Only this state; may be repeated.")] = None,
+    workflow: Annotated[str | None, typer.Option("-w", "--workflow", help="Only this workflow.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    label: Annotated[list[str] | None, typer.Option("-l", "--label", metavar="NAME=VALUE")] = None,
+    q: Annotated[str | None, typer.Option("-q", help="Text in id, workflow, labels or params.")] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many at most.")] = 20,
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """List jobs, the newest first."""
+    with connect(server) as client:
+        found = list(
+            client.list(
+                state=state or None, workflow=workflow, tenant=tenant, label=parse_labels(label), q=q, limit=limit
+            )
+        )
+    if json:
+        print_json({"items": found})
+        return
+    if not found:
+        note("no jobs")
+        return
+    rows = [
+        (one.job_id, one.workflow, one.state, f"{one.progress_percentage:.0f} %", age(one.created_at) + " ago")
+        for one in found
+    ]
+    table(("job", "workflow", "state", "progress", "created"), rows)
+    if len(found) == limit:
+        note(f"the newest {limit}; more with --limit")
+
+
+@app.command()
+def show(job_id: JobArgument, follow: FollowFlag = False, server: ServerFlag = None, json: JsonFlag = False) -> None:
+    """Show a job; with --follow its progress until it has ended, and then the exit status tells how."""
+    with connect(server) as client:
+        job = follow_progress(client, job_id, quiet=json) if follow else client.get(job_id)
+    _print(job, json=json)
+    if follow:
+        raise typer.Exit(outcome(job))
+
+
+@app.command()
+def tasks(
+    job_id: JobArgument,
+    node: Annotated[str | None, typer.Option(help="Only this node.")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="Only this state; may be repeated.")] = None,
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """List a job's tasks."""
+    with connect(server) as client:
+        found = list(client.tasks(job_id, node=node, state=state or None))
+    if json:
+        print_json({"items": found})
+        return
+    table(
+        ("task", "index", "state", "attempt", "queue", "worker", "error"),
+        [
+            (
+                t.name,
+                t.index,
+                t.state,
+                f"{t.attempt}/{t.max_retries + 1}",
+                t.queue,
+                t.worker,
+                t.error and t.error.message,
+            )
+            for t in found
+        ],
+    )
+
+
+@app.command()
+def events(
+    job_id: JobArgument,
+    follow: FollowFlag = False,
+    after: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Print a job's events; with --json one object a line."""
+    with connect(server) as client:
+        for event in client.events(job_id, follow=follow, after=after):
+            if json:
+                print_json(event, line=True)
+            else:
+                print_event(event)
+        _exit_as_ended(client, job_id, follow=follow)
+
+
+@app.command()
+def logs(
+    job_id: JobArgument,
+    follow: FollowFlag = False,
+    task: Annotated[str | None, typer.Option(help="Only lines of this task.")] = None,
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Print what a job's tasks logged and printed; with --json one object a line."""
+    with connect(server) as client:
+        for line in client.logs(job_id, follow=follow, task=task):
+            if json:
+                print_json(line, line=True)
+            else:
+                print_log(line)
+        _exit_as_ended(client, job_id, follow=follow)
+
+
+@app.command()
+def cancel(
+    job_id: JobArgument,
+    reason: Annotated[str, typer.Option(help="Why; shown with the job.")] = "",
+    follow: FollowFlag = False,
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Cancel a job: idle work ends at once, running work is told to stop."""
+    with connect(server) as client:
+        job = client.cancel(job_id, reason=reason)
+        if follow:
+            job = follow_progress(client, job_id, quiet=json)
+    _print_order(
+        job, "asked to stop" if job.state not in ("cancelled", "failed", "completed") else job.state, json=json
+    )
+
+
+@app.command()
+def retry(
+    job_id: JobArgument,
+    from_task: Annotated[str | None, typer.Option(help="Redo this task and all that depend on it.")] = None,
+    follow: FollowFlag = False,
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run the failed tasks of a job again, or a named one and what depends on it."""
+    with connect(server) as client:
+        job = client.retry(job_id, from_task=from_task)
+        if follow:
+            job = follow_progress(client, job_id, quiet=json)
+            _print(job, json=json)
+            raise typer.Exit(outcome(job))
+    _print_order(job, f"generation {job.generation}", json=json)
+
+
+@app.command()
+def approve(
+    job_id: JobArgument,
+    comment: Annotated[str, typer.Option(help="Kept with the job.")] = "",
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Let a job that needs approval begin."""
+    with connect(server) as client:
+        _print_order(client.approve(job_id, comment=comment), "approved", json=json)
+
+
+@app.command()
+def reject(
+    job_id: JobArgument,
+    reason: Annotated[str, typer.Option(help="Why; shown with the job.")],
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Refuse a job that needs approval."""
+    with connect(server) as client:
+        _print_order(client.reject(job_id, reason), "rejected", json=json)
+
+
+@app.command()
+def pause(job_id: JobArgument, server: ServerFlag = None, json: JsonFlag = False) -> None:
+    """Start none of the job's tasks; what runs goes on."""
+    with connect(server) as client:
+        _print_order(client.pause(job_id), "paused", json=json)
+
+
+@app.command()
+def resume(job_id: JobArgument, server: ServerFlag = None, json: JsonFlag = False) -> None:
+    """Undo pause."""
+    with connect(server) as client:
+        _print_order(client.resume(job_id), "resumed", json=json)
+
+
+def _print(job: JobInfo, *, json: bool) -> None:
+    if json:
+        print_json(job)
+    else:
+        print_job(job)
+
+
+def _print_order(job: JobInfo, done: str, *, json: bool) -> None:
+    if json:
+        print_json(job)
+    else:
+        say(f"{job.job_id} {done}")
+
+
+def _exit_as_ended(client: Client, job_id: str, *, follow: bool) -> None:
+    """After following to the end, the exit status tells how the job ended."""
+    if not follow:
+        return
+    job = client.get(job_id)
+    if job.error is not None:
+        print_result(job)
+    raise typer.Exit(outcome(job))

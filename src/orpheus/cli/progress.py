@@ -1,0 +1,112 @@
+"""How does a person see a job move? A bar with its stage on a terminal, a line per stage elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orpheus.cli.output import error_console, note, watched
+from orpheus.cli.show import ENDED, waiting
+from orpheus.client import Client, WaitTimeout
+from orpheus.protocol.jobs import JobInfo
+
+LOOK_EVERY_S = 0.3
+"""The long poll ends at once when the job does, so this only paces the bar."""
+
+
+def follow_progress(
+    client: Client, job_id: str, *, quiet: bool = False, check: Callable[[], None] | None = None
+) -> JobInfo:
+    """Show a job's progress until it has ended, and return it.
+
+    Args:
+        check: called between looks; may raise, e.g. when a process this job needs has died.
+    """
+    job = client.get(job_id)
+    with _drawing(quiet=quiet) as draw:
+        while True:
+            draw(job)
+            if job.state in ENDED:
+                return job
+            if check is not None:
+                check()
+            try:
+                job = client.wait(job_id, timeout_s=LOOK_EVERY_S)
+            except WaitTimeout:
+                job = client.get(job_id)
+
+
+class _Lines:
+    """For logs and pipes: says each new stage once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __enter__(self) -> Callable[[JobInfo], None]:
+        return self._draw
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def _draw(self, job: JobInfo) -> None:
+        text = describe(job)
+        if text != self._said and job.state not in ENDED:
+            self._said = text
+            note(f"{job.progress_percentage:3.0f} %  {text}")
+
+
+class _Silent:
+    def __enter__(self) -> Callable[[JobInfo], None]:
+        return lambda _job: None
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Bar:
+    """For a terminal."""
+
+    def __enter__(self) -> Callable[[JobInfo], None]:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[name]}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.description}"),
+            console=error_console(),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=100, name="")
+        self._progress.start()
+        return self._draw
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _draw(self, job: JobInfo) -> None:
+        from rich.markup import escape  # noqa: PLC0415
+
+        self._progress.update(
+            self._task, completed=job.progress_percentage, name=escape(job.workflow), description=escape(describe(job))
+        )
+
+
+def _drawing(*, quiet: bool) -> _Bar | _Lines | _Silent:
+    if quiet:
+        return _Silent()
+    return _Bar() if watched() else _Lines()
+
+
+def describe(job: JobInfo) -> str:
+    """Return in a few words what a job is at, or why it does not move."""
+    if job.cancel_requested_at is not None and job.state not in ENDED:
+        return "stopping"
+    why = waiting(job.waiting_for)
+    if why and job.state != "running":
+        return f"{job.state}, waits for {why}"
+    running = job.tasks.get("running", 0)
+    stage = job.current_stage or (f"waits for {why}" if why and not running else job.state)
+    done, total = job.tasks.get("completed", 0), job.tasks.get("total", 0)
+    return f"{stage} ({done} of {total} tasks)" if total > 1 else stage

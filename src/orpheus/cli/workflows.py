@@ -1,0 +1,81 @@
+"""`orpheus workflows …`"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from orpheus.cli.connect import ServerFlag, connect
+from orpheus.cli.files import schema_of, takes_file
+from orpheus.cli.output import JsonFlag, note, print_json, say, table
+
+app = typer.Typer(no_args_is_help=True, help="List and show published workflows.")
+
+
+@app.command("list")
+def list_workflows(server: ServerFlag = None, json: JsonFlag = False) -> None:
+    """List what can be run."""
+    with connect(server) as client:
+        found = list(client.workflows())
+    if json:
+        print_json({"items": found})
+        return
+    if not found:
+        note("no workflows: a worker publishes its own when it starts (orpheus worker --import flows)")
+        return
+    table(
+        ("workflow", "version", "description"),
+        [(one.get("name"), one.get("version"), _first_line(one.get("description"))) for one in found],
+    )
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The workflow's name, or name@version.")],
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show a workflow: params, nodes, versions."""
+    bare, _, version = name.partition("@")
+    with connect(server) as client:
+        found = client.workflow(bare, version=int(version) if version.isdigit() else None)
+    if json:
+        print_json(found)
+        return
+    say(f"{found.get('name', bare)}@{found.get('version', '')}  {_first_line(found.get('description'))}".rstrip())
+    schema = schema_of(found)
+    required = schema.get("required") or ()
+    rows = [
+        (key, _kind(inner, schema), "" if key in required else _default(inner))
+        for key, inner in (schema.get("properties") or {}).items()
+    ]
+    if rows:
+        table(("param", "type", "default"), rows)
+    graph = found.get("graph") or found
+    nodes = graph.get("nodes") or ()
+    if nodes:
+        table(
+            ("node", "kind", "task", "after"),
+            [(n.get("name"), n.get("kind", "task"), n.get("task"), ", ".join(n.get("after") or ())) for n in nodes],
+        )
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+def _kind(schema: Any, root: Mapping[str, Any]) -> str:
+    if takes_file(schema, root):
+        return "file (name=@path)"
+    if not isinstance(schema, Mapping):
+        return "any"
+    kind = schema.get("type") or schema.get("$ref", "").rpartition("/")[2]
+    if not kind and schema.get("anyOf"):
+        return " or ".join(_kind(inner, root) for inner in schema["anyOf"])
+    return ", ".join(kind) if isinstance(kind, list) else str(kind or "any")
+
+
+def _default(schema: Any) -> str:
+    return "" if not isinstance(schema, Mapping) or "default" not in schema else str(schema["default"])
