@@ -93,6 +93,8 @@ class Draft:
         task = self.task(node)
         if task.key in self.decision.results:
             return self.decision.results[task.key]
+        if self.graph.nodes[node].kind is NodeKind.MAP and task.items_total == 0:
+            return []  # it may have been settled in this very decision, before any view knows of it (R13)
         if self.view is None:
             return None
         changed_items = [row for row in self._tasks.values() if row.node == node and row.index != NODE]

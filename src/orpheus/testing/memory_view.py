@@ -160,6 +160,10 @@ class MemoryView:
         """Return the accepted artifacts by name."""
         return {name: reference for name, (key, reference) in self._artifacts.items() if not self._rows[key].superseded}
 
+    def all_rows(self) -> list[Task]:
+        """Return every row, those of older generations too."""
+        return [copy_task(row) for row in self._rows.values()]
+
     def next_wake(self) -> float | None:
         """Return the earliest instant at which the job or one of its tasks wants to be looked at."""
         wakes = [row.wake_at for row in self._current.values() if row.wake_at is not None]
@@ -198,7 +202,7 @@ class MemoryStore:
         if decision.is_new:
             view = MemoryView(self._graphs[job.definition_id], decision)
             self._views[job.job_id] = view
-            return [row for row in view.tasks((TaskState.READY,))]
+            return list(view.tasks((TaskState.READY,)))
         return self.view(job.job_id).apply(decision)
 
     def view(self, job_id: str) -> MemoryView:
