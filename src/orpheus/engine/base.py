@@ -229,7 +229,14 @@ class Engine(Protocol):
         """Register a session and its definitions; return the runs of `held` that are no longer current."""
 
     async def poll(
-        self, session_id: str, seq: int, *, held: Sequence[str], free: int, resources_free: Mapping[str, int], wait_s: float
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        held: Sequence[str],
+        free: int,
+        resources_free: Mapping[str, int],
+        wait_s: float,
     ) -> PollAnswer: ...
     async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]: ...
     async def heartbeat(

@@ -1,0 +1,190 @@
+"""Who gets which task? From a poll that waits to a grant that is on disk.
+
+1. `match` looks through the polls that wait, the longest wait first, and asks the dispatcher for what each can take. What
+   is picked is reserved in memory: its limits are taken, nobody else can pick it.
+2. Per session one `Claim` is queued. In its transaction the core decides for each pick whether it really runs
+   (`TaskClaimed`): it may have been cancelled meanwhile, or its arguments cannot be made (`binding_failed`).
+3. After the commit what runs becomes a grant with its lease, and goes out with the session's poll; what does not gives its
+   limits back, and the session is matched again.
+
+A crash between 2 and 3 leaves a running row whose worker never heard of it; it comes back by R8 or by its lease.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+from orpheus.core.dispatch import Offer, ReadyRef
+from orpheus.core.errors import OrpheusError
+from orpheus.core.facts import TaskClaimed
+from orpheus.core.graph import Graph
+from orpheus.core.ids import RANDOM_BITS, uuid7
+from orpheus.engine.base import Grant
+from orpheus.engine.work import Operation, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orpheus.core.decision import Decision
+    from orpheus.engine.limits import Feed
+    from orpheus.engine.sessions import Session, Sessions
+
+MOST_PER_CLAIM = 64
+"""Tasks granted in one answer at most, so that one worker with thousands of slots does not fill a transaction."""
+
+
+class RunTokens:
+    """The token of a run: derived, not stored, so a claim writes nothing for it and a restart keeps it valid."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def make(self, run_id: str) -> str:
+        return hmac.new(self._secret, run_id.encode(), hashlib.sha256).hexdigest()
+
+    def fits(self, run_id: str, token: str) -> bool:
+        return hmac.compare_digest(self.make(run_id).encode(), token.encode())
+
+
+class Claims:
+    """Matches polls that wait with tasks that are ready."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        sessions: Sessions,
+        *,
+        rng: Random,
+        tokens: RunTokens,
+        queue: Callable[[Operation], None],
+        granted: Callable[[Session, Grant, Graph], None],
+    ) -> None:
+        self._feed = feed
+        self._sessions = sessions
+        self._rng = rng
+        self.tokens = tokens
+        self._queue = queue
+        self._granted = granted
+
+    def match(self, mono: float) -> None:
+        """Pick for every poll that waits. Costs one look per kind of worker when there is nothing to give."""
+        if not self._feed.stirred:
+            return
+        self._feed.stirred = False
+        empty: set[tuple[object, ...]] = set()
+        for session in self._sessions.waiting():
+            kind = (session.handlers, session.queues, tuple(sorted(session.resources_room().items())))
+            if kind in empty:
+                continue
+            if self.match_one(session, mono) == 0 and session.room() > 0:
+                empty.add(kind)
+
+    def match_one(self, session: Session, mono: float) -> int:
+        """Pick for one poll; return how many tasks."""
+        room = min(session.room(), MOST_PER_CLAIM)
+        if room <= 0 or not session.handlers:
+            return 0
+        offer = Offer(
+            handlers=session.offer_handlers,
+            queues=session.offer_queues,
+            free=room,
+            resources_free=session.resources_room(),
+        )
+        picks = self._feed.dispatcher.pick(offer, mono)
+        if not picks:
+            return 0
+        for pick in picks:
+            session.picked(dict(pick.needs.resources))
+            self._feed.picked(pick)
+        self._queue(Claim(self, session, picks))
+        return len(picks)
+
+    def new_run_id(self, now: float) -> str:
+        return uuid7(now, self._rng.getrandbits(RANDOM_BITS))
+
+    def refuse(self, session: Session, pick: ReadyRef) -> None:
+        """After the commit: the pick is not to be had any more; look again for its poll."""
+        session.unpicked(dict(pick.needs.resources))
+        self._feed.settled(pick)
+        self._feed.dispatcher.released(pick.key)
+        self._feed.stirred = True
+
+    def grant(self, session: Session, pick: ReadyRef, grant: Grant, graph: Graph) -> None:
+        """After the commit: the reservation becomes a run."""
+        session.unpicked(dict(pick.needs.resources))
+        self._feed.settled(pick)
+        self._granted(session, grant, graph)
+
+    def give_back(self, session: Session, picks: list[ReadyRef]) -> None:
+        """The transaction was dropped: the rows are as they were."""
+        for pick in picks:
+            session.unpicked(dict(pick.needs.resources))
+            self._feed.settled(pick)
+            self._feed.dispatcher.give_back(pick)
+        self._feed.stirred = True
+
+
+class Claim(Operation):
+    """Begin the attempts of one session's picks."""
+
+    name = "claim"
+
+    def __init__(self, claims: Claims, session: Session, picks: list[ReadyRef]) -> None:
+        self._claims = claims
+        self._session = session
+        self._picks = picks
+
+    def run(self, work: Work) -> None:
+        for pick in self._picks:
+            made = self._claim(work, pick)
+            # One effect per pick, in its place: a later pick may fail its job and with it cancel an earlier one's run.
+            if made is None:
+                work.after_commit(partial(self._claims.refuse, self._session, pick))
+            else:
+                work.after_commit(partial(self._claims.grant, self._session, pick, *made))
+
+    def _claim(self, work: Work, pick: ReadyRef) -> tuple[Grant, Graph] | None:
+        """Begin one attempt; None when the task is not to be had (cancelled, paused, rewound since), or cannot begin."""
+        run_id = self._claims.new_run_id(work.now)
+        fact = TaskClaimed(
+            node=pick.node, index=pick.index, run_id=run_id, worker=self._session.session_id, actor="worker"
+        )
+        try:
+            view = work.tx.view(pick.job_id)
+            row = view.task(pick.node, pick.index)
+            if row is None or row.generation != pick.generation:
+                return None
+            decision = work.tell(pick.job_id, fact)
+        except OrpheusError:
+            return None
+        if decision.assignment is None:
+            return None
+        graph = view.graph
+        return self._grant(decision, pick, run_id, decision.assignment["args"], graph), graph
+
+    def failed(self, error: BaseException) -> None:
+        self._claims.give_back(self._session, self._picks)
+
+    def _grant(
+        self, decision: Decision, pick: ReadyRef, run_id: str, args: Mapping[str, object], graph: Graph
+    ) -> Grant:
+        task = next(t for t in decision.tasks if t.key == pick.key)
+        node = graph.nodes[pick.node]
+        return Grant(
+            run_id=run_id,
+            run_token=self._claims.tokens.make(run_id),
+            task=replace(task),
+            job=replace(decision.job),
+            args=args,
+            max_retries=node.retry.max_retries,
+            start_to_close_s=node.timeouts.start_to_close_s,
+            heartbeat_s=node.timeouts.heartbeat_s,
+            resources=dict(node.resources),
+            needed_paths=graph.needed_paths.get(pick.node, ()),
+        )

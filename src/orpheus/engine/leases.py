@@ -1,0 +1,219 @@
+"""Until when is a run its worker's? The limits of running attempts, kept in memory.
+
+A run ends for the engine when the worker reports, or when the first of these passes:
+
+    lease              no contact with the worker: the attempt is lost (R9)
+    heartbeat_s        the handler itself has not said a word
+    start_to_close_s   the attempt has taken too long
+    schedule_to_close  the task has taken too long, across its retries (R5)
+    fence              it was told to stop, and its grace is over (R18)
+
+Nothing of this is stored: after a start the table is made anew from the running rows, and every lease has its full length
+again (R7). All instants here are of the monotonic clock, so only time in which the server was awake counts.
+
+The heap holds one entry per run with an instant at or before the run's earliest limit. Renewing a lease moves only the
+limit; the entry is put right when it comes up. So a heartbeat costs no heap operation.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orpheus.core.graph import Timeouts
+from orpheus.core.task import Task
+
+
+class Limit(StrEnum):
+    """Which limit has passed. Where two passed at once, the first in this order is told."""
+
+    FENCE = "fence"
+    START_TO_CLOSE = "timeout_start_to_close"
+    SCHEDULE_TO_CLOSE = "timeout_schedule_to_close"
+    HEARTBEAT = "timeout_heartbeat"
+    LEASE = "lease"
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt that some worker holds."""
+
+    run_id: str
+    task: Task
+    """The row as it was when the run was granted (or found at the start)."""
+    session_id: str
+    lease_until: float
+    start_to_close_at: float | None = None
+    schedule_to_close_at: float | None = None
+    heartbeat_s: float | None = None
+    heartbeat_until: float | None = None
+    fence_at: float | None = None
+    cancel_reason: str | None = None
+    grace_s: float = 0.0
+    expiring: bool = False
+    """An operation that acts on a passed limit is queued."""
+    reported: bool = False
+    """Its worker said that it is over (or never had it), so it need not be told."""
+    adopted: bool = True
+    """False after a start, until its worker has been heard."""
+
+    def limits(self) -> Iterator[tuple[Limit, float]]:
+        """Yield every limit that is set, with its instant."""
+        if self.fence_at is not None:
+            yield Limit.FENCE, self.fence_at
+        if self.start_to_close_at is not None:
+            yield Limit.START_TO_CLOSE, self.start_to_close_at
+        if self.schedule_to_close_at is not None:
+            yield Limit.SCHEDULE_TO_CLOSE, self.schedule_to_close_at
+        if self.heartbeat_until is not None:
+            yield Limit.HEARTBEAT, self.heartbeat_until
+        yield Limit.LEASE, self.lease_until
+
+    def due(self) -> float:
+        return min(instant for _, instant in self.limits())
+
+    def passed(self, now: float) -> Limit | None:
+        """Return the limit that has passed, if any."""
+        for limit, instant in self.limits():
+            if instant <= now:
+                return limit
+        return None
+
+
+class RunTable:
+    """Every run that is current, by id, and when each next needs a look."""
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._runs: dict[str, Run] = {}
+        self._heap: list[tuple[float, int, str]] = []
+        self._tie = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs.values())
+
+    def get(self, run_id: str) -> Run | None:
+        return self._runs.get(run_id)
+
+    def start(
+        self, task: Task, session_id: str, timeouts: Timeouts, *, wall: float, now: float, restored: bool = False
+    ) -> Run:
+        """Begin to watch a run.
+
+        Args:
+            task: its row; `run_id` is set.
+            wall: seconds since the epoch.
+            now: monotonic seconds.
+            restored: found at the start of the server. A limit that passed while nobody was awake leaves the worker one
+                lease's length to bring what it has (R7).
+        """
+        assert task.run_id is not None, "a running row names its run"
+        least = now + self._lease_s if restored else now
+        run = Run(run_id=task.run_id, task=task, session_id=session_id, lease_until=now + self._lease_s)
+        if timeouts.start_to_close_s is not None:
+            began = task.started_at if task.started_at is not None else wall
+            run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
+        if timeouts.schedule_to_close_s is not None and task.first_ready_at is not None:
+            run.schedule_to_close_at = max(least, now + task.first_ready_at + timeouts.schedule_to_close_s - wall)
+        if timeouts.heartbeat_s is not None:
+            run.heartbeat_s = timeouts.heartbeat_s
+            run.heartbeat_until = now + max(timeouts.heartbeat_s, self._lease_s if restored else 0.0)
+        run.adopted = not restored
+        self._runs[run.run_id] = run
+        self._push(run)
+        return run
+
+    def renew(self, run_id: str, now: float) -> None:
+        """Give the lease its full length: its worker was heard and holds it."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.lease_until = now + self._lease_s
+            run.adopted = True
+
+    def beat(self, run_id: str, now: float) -> None:
+        """Note that the handler itself said something."""
+        run = self._runs.get(run_id)
+        if run is not None and run.heartbeat_s is not None:
+            run.heartbeat_until = now + run.heartbeat_s
+
+    def give_up(self, run_id: str, now: float) -> None:
+        """Let the lease lapse at once: the worker said goodbye and still held it."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.lease_until = now
+            self._push(run)
+
+    def stop_by(self, run_id: str, *, reason: str, grace_s: float, now: float) -> bool:
+        """Fence the run when it has not ended after `grace_s`. A second order does not lengthen the grace (R18)."""
+        run = self._runs.get(run_id)
+        if run is None or run.fence_at is not None:
+            return False
+        run.fence_at = now + grace_s
+        run.cancel_reason = reason
+        run.grace_s = grace_s
+        self._push(run)
+        return True
+
+    def forget(self, run_id: str) -> Run | None:
+        """Drop the run; its heap entry is skipped when it comes up."""
+        return self._runs.pop(run_id, None)
+
+    def passed(self, now: float) -> list[tuple[Run, Limit]]:
+        """Return the runs whose limit has passed, each once until `retry` is called for it."""
+        found: list[tuple[Run, Limit]] = []
+        while self._heap and self._heap[0][0] <= now:
+            _, _, run_id = heapq.heappop(self._heap)
+            run = self._runs.get(run_id)
+            if run is None or run.expiring:
+                continue
+            limit = run.passed(now)
+            if limit is None:
+                self._push(run)
+            else:
+                run.expiring = True
+                found.append((run, limit))
+        return found
+
+    def retry(self, run_id: str, *, not_before: float | None = None) -> None:
+        """Watch the run again: the operation that should have ended it found it renewed, or failed (then it is not
+        looked at before some instant, so that a fault does not keep the engine busy)."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.expiring = False
+            due = run.due() if not_before is None else max(not_before, run.due())
+            heapq.heappush(self._heap, (due, next(self._tie), run_id))
+
+    def resume_after_stall(self, now: float) -> None:
+        """Give every lease its full length, and let no limit pass unheard: the silence was ours (R7)."""
+        least = now + self._lease_s
+        for run in self._runs.values():
+            run.lease_until = least
+            if run.heartbeat_until is not None:
+                run.heartbeat_until = max(run.heartbeat_until, least)
+            if run.start_to_close_at is not None:
+                run.start_to_close_at = max(run.start_to_close_at, least)
+            if run.schedule_to_close_at is not None:
+                run.schedule_to_close_at = max(run.schedule_to_close_at, least)
+
+    def next_due(self) -> float | None:
+        """Return a monotonic instant at or before the earliest limit; entries of ended runs are cleared on the way."""
+        while self._heap:
+            due, _, run_id = self._heap[0]
+            run = self._runs.get(run_id)
+            if run is None or run.expiring:
+                heapq.heappop(self._heap)
+                continue
+            actual = run.due()
+            if actual <= due:
+                return due
+            heapq.heapreplace(self._heap, (actual, next(self._tie), run_id))
+        return None
+
+    def _push(self, run: Run) -> None:
+        heapq.heappush(self._heap, (run.due(), next(self._tie), run.run_id))

@@ -1,0 +1,205 @@
+"""Which tasks may be claimed now? Keeps the core's dispatcher in step with the committed rows (R25).
+
+The dispatcher holds a bounded window of the ready tasks and all limits; this file feeds it after each commit (`changed`),
+fetches rows when a window runs low (`Refill`), and sets it up at the start. Everything that is asked of it uses the
+monotonic clock, so that a jump of the wall clock neither opens nor closes a rate.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from orpheus.core.dispatch import NO_NEEDS, Dispatcher, Key, Needs, ReadyRef, Source
+from orpheus.core.graph import Graph, Node
+from orpheus.core.task import Task, TaskState
+from orpheus.engine.work import Change, Operation, Work
+
+if TYPE_CHECKING:
+    from orpheus.core.dispatch import Refill
+    from orpheus.store.transaction import Transaction
+
+_REFILLS = 16
+"""Sources filled per operation."""
+
+
+def needs_of(node: Node) -> Needs:
+    """Return what a node asks for beside a slot."""
+    rate = node.rate_limit
+    if not node.resources and rate is None and node.concurrency_limit == 1:
+        return NO_NEEDS
+    return Needs(
+        resources=tuple(sorted((name, amount) for name, amount in node.resources.items() if amount > 0)),
+        concurrency_limit=node.concurrency_limit,
+        rate=None if rate is None else (float(rate["limit"]), float(rate["period_s"])),
+    )
+
+
+def source_of(task: Task) -> Source:
+    return Source(task.queue, task.priority, task.tenant, task.handler, task.concurrency_key)
+
+
+class NeedsBook:
+    """The needs of the nodes met lately: shared objects, so that a million refs do not hold a million of them."""
+
+    def __init__(self, keep: int = 8_192) -> None:
+        self._keep = keep
+        self._known: OrderedDict[tuple[str, str], Needs] = OrderedDict()
+
+    def of(self, graph: Graph, name: str) -> Needs:
+        key = (graph.definition_id, name)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = needs_of(graph.nodes[name])
+            if len(self._known) > self._keep:
+                self._known.popitem(last=False)
+        return found
+
+
+class Feed:
+    """Between the rows and the dispatcher."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+        self.needs = NeedsBook()
+        self.stirred = True
+        """Something may be claimable that was not before: polls that wait should look."""
+        self._refilling = False
+        self._reread = 0
+        """Counts the windows to be read anew; rows fetched from an older place must not fill them."""
+        self._in_flight: dict[Key, int] = {}
+        """Picks whose claim is not committed yet, with their `ready_seq`."""
+
+    def picked(self, pick: ReadyRef) -> None:
+        self._in_flight[pick.key] = pick.ready_seq
+
+    def settled(self, pick: ReadyRef) -> None:
+        self._in_flight.pop(pick.key, None)
+
+    def ref(self, task: Task, graph: Graph) -> ReadyRef:
+        assert task.ready_seq is not None, "a ready row has its place"
+        return ReadyRef(
+            task.job_id,
+            task.node,
+            task.index,
+            task.generation,
+            task.ready_seq,
+            source_of(task),
+            self.needs.of(graph, task.node),
+        )
+
+    def changed(self, change: Change) -> None:
+        """Follow one committed decision."""
+        decision, graph = change.decision, change.graph
+        if change.applied.held:
+            self.dispatcher.remove_job(decision.job.job_id)
+        if decision.job.paused:
+            return  # its rows are held, and were removed here
+        for source in change.resumes:
+            self.dispatcher.invalidate(source)
+            self._reread += 1
+            self.stirred = True
+        for task in (*decision.tasks, *decision.new_tasks):
+            if task.state is TaskState.READY and task.handler:
+                if self._in_flight.get(task.key) == task.ready_seq:
+                    continue  # only its timer moved; it is picked, and stays so
+                self.dispatcher.add(self.ref(task, graph))
+                self.stirred = True
+            elif task.key in self.dispatcher:
+                self.dispatcher.remove(task.key)
+
+    def released(self, task: Task) -> None:
+        """A run is over; what it held is free."""
+        self.dispatcher.released(task.key)
+        self.stirred = True
+
+    def set_queue(self, name: str, settings: Mapping[str, Any]) -> None:
+        rate = settings.get("rate_limit")
+        self.dispatcher.set_queue(
+            name,
+            paused=bool(settings.get("paused")),
+            concurrency=settings.get("concurrency"),
+            rate=None if not rate else (float(rate["limit"]), float(rate["period_s"])),
+        )
+        self.stirred = True
+
+    def recover(self, tx: Transaction, *, now: float, mono: float, running: Iterable[Task]) -> None:
+        """Set the dispatcher up from the rows, at the start."""
+        for name, settings in tx.queue_settings().items():
+            self.set_queue(name, settings)
+        for task in sorted(running, key=lambda task: task.started_at or 0.0):
+            if task.handler:
+                graph = tx.view(task.job_id).graph
+                ref = ReadyRef(
+                    task.job_id,
+                    task.node,
+                    task.index,
+                    task.generation,
+                    task.ready_seq or 0,
+                    source_of(task),
+                    self.needs.of(graph, task.node),
+                )
+                self.dispatcher.restore(ref, mono + (task.started_at or now) - now)
+        self.announce(tx)
+
+    def announce(self, tx: Transaction) -> None:
+        for source in tx.sources():
+            self.dispatcher.announce(source)
+        self.stirred = True
+
+    def refill(self) -> Refilling | None:
+        """Return the operation that fetches rows, if some window runs low and none is under way."""
+        if self._refilling:
+            return None
+        announce = self.dispatcher.sources_wanted()
+        wanted = self.dispatcher.refill_wanted(_REFILLS)
+        if not wanted and not announce:
+            return None
+        self._refilling = True
+        return Refilling(self, wanted, announce=announce)
+
+    def refilled(self) -> None:
+        self._refilling = False
+
+    @property
+    def reread(self) -> int:
+        return self._reread
+
+
+class Refilling(Operation):
+    """Fetch the next rows of the sources whose window runs low. Reads only."""
+
+    name = "refill"
+
+    def __init__(self, feed: Feed, wanted: list[Refill], *, announce: bool) -> None:
+        self._feed = feed
+        self._wanted = wanted
+        self._announce = announce
+        self._reread = feed.reread
+
+    def run(self, work: Work) -> None:
+        feed = self._feed
+        if self._announce:
+            sources = work.tx.sources()
+            work.after_commit(lambda: self._announced(sources))
+        for source, after_seq, limit in self._wanted:
+            tasks = work.tx.ready_of(source, after_seq, limit)
+            refs = [feed.ref(task, work.tx.view(task.job_id).graph) for task in tasks]
+            work.after_commit(partial(self._filled, source, refs, more=len(tasks) == limit))
+        work.after_commit(feed.refilled)
+
+    def failed(self, error: BaseException) -> None:
+        self._feed.refilled()
+
+    def _announced(self, sources: list[Source]) -> None:
+        for source in sources:
+            self._feed.dispatcher.announce(source)
+
+    def _filled(self, source: Source, refs: list[ReadyRef], *, more: bool) -> None:
+        if self._reread != self._feed.reread:
+            return  # a job was resumed meanwhile, and rows may stand before these: it is asked for again
+        self._feed.dispatcher.refilled(source, refs, more=more)
+        if refs:
+            self._feed.stirred = True

@@ -1,0 +1,438 @@
+"""The embedded engine as a synchronous machine: operations in, transactions and effects out.
+
+    queue(op, reply) ─► run_batch() ─► commit ─► finish(batch): effects, answers, then what follows (claims, refills)
+    tick() looks at the clocks and queues what is due; next_due() says when that is.
+
+There are no threads, sockets or clocks of its own in here: `embedded.py` drives it in a server, the simulator under a
+seeded clock. Everything that happens to a job goes through `Work.tell`; the files beside this one answer one question
+each: `submissions.py`, `claims.py`, `reports.py`, `leases.py`, `timers.py`, `sessions.py`, `limits.py`, `publishing.py`,
+`stream.py`.
+
+An operation that is refused has written nothing. One that meets a fault of ours has the whole batch rolled back, and its
+operations run again one by one, each in a transaction of its own: only the faulty one is answered with an error (R3).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from orpheus.core.decision import CancelRun, Finalise, ForgetRun, PublishArtifacts
+from orpheus.core.dispatch import Dispatcher
+from orpheus.core.errors import OrpheusError
+from orpheus.core.facts import Fact, JobApproved
+from orpheus.core.graph import Graph
+from orpheus.core.job import TERMINAL, Job
+from orpheus.core.task import TaskState
+from orpheus.engine.base import Grant, InternalError
+from orpheus.engine.claims import Claims, RunTokens
+from orpheus.engine.clock import Clock
+from orpheus.engine.leases import RunTable
+from orpheus.engine.limits import Feed
+from orpheus.engine.logs import LogBooks
+from orpheus.engine.options import EngineOptions
+from orpheus.engine.params import ParamsChecker
+from orpheus.engine.progress import ProgressBook
+from orpheus.engine.publishing import Outbox
+from orpheus.engine.sessions import Session, Sessions
+from orpheus.engine.stats import Meter
+from orpheus.engine.stream import Stream
+from orpheus.engine.timers import Timers
+from orpheus.engine.work import Change, Operation, SeededDraws, Undo, Work
+from orpheus.engine.workers import Workers
+
+if TYPE_CHECKING:
+    from orpheus.store.store import Store
+
+log = logging.getLogger("orpheus.engine")
+
+Reply = Callable[[Any], None]
+"""Called once, after the commit, with the operation's result or the exception that refused it."""
+
+
+@dataclass(slots=True)
+class Entry:
+    operation: Operation
+    reply: Reply | None
+    queued_at: float
+
+
+@dataclass(slots=True)
+class Batch:
+    """What ran in one transaction and waits for its commit."""
+
+    work: Work
+    done: list[tuple[Entry, Any]] = field(default_factory=list)
+    began: float = 0.0
+    ran: float = 0.0
+
+    @property
+    def wrote(self) -> bool:
+        """Tell whether the commit has to wait for the disk."""
+        return self.work.tx.wrote
+
+
+class Machine:
+    """The embedded engine's state and its one way of changing it.
+
+    Args:
+        store: open, with nobody else writing.
+        clock: instants for rows, and lengths of time.
+        rng: ids, run ids and jitter.
+        options: what can be tuned.
+        dispatcher: the order of ready tasks; made here when None.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        rng: Random,
+        options: EngineOptions | None = None,
+        dispatcher: Dispatcher | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.rng = rng
+        self.options = options or EngineOptions()
+        self._draws = SeededDraws(rng)
+        self._queue: deque[Entry] = deque()
+        self._alone: deque[Entry] = deque()
+        """Operations of a batch that met a fault: each gets a transaction of its own."""
+        self.meter = Meter()
+        self.checker = ParamsChecker()
+        self.runs = RunTable(self.options.lease_s)
+        self.sessions = Sessions()
+        self.progress = ProgressBook(self.options.progress_every_s)
+        self.logs = LogBooks(max_bytes=self.options.log_max_bytes, max_lines=self.options.log_max_lines)
+        self.feed = Feed(dispatcher or Dispatcher(window=self.options.window))
+        self.timers = Timers(limit=self.options.due_limit, queue=self.queue)
+        self.outbox = Outbox(queue=self.queue, retry_max_s=self.options.publish_retry_max_s)
+        self.stream = Stream(epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events)
+        self.claims = Claims(
+            self.feed,
+            self.sessions,
+            rng=rng,
+            tokens=RunTokens(store.secret),
+            queue=self.queue,
+            granted=self._granted,
+        )
+        self.ended: dict[str, dict[Callable[[Job], None], None]] = {}
+        """Who waits for the end of a job."""
+        self._events_came = False
+        self.workers = Workers(self)
+
+    # Transactions
+
+    def queue(self, operation: Operation, reply: Reply | None = None) -> None:
+        """Have the operation run in the next transaction."""
+        self._queue.append(Entry(operation, reply, self.clock.monotonic()))
+
+    def has_work(self) -> bool:
+        return bool(self._queue or self._alone)
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue) + len(self._alone)
+
+    def run_batch(self) -> Batch | None:
+        """Run queued operations in one transaction, up to the batch's limits; None when nothing is to be committed.
+
+        What was found faulty is answered at once. The caller commits, then calls `finish`; or, when the commit failed,
+        ends the process: what is on the disk is unknown then (R3).
+        """
+        if self._alone:
+            return self._run([self._alone.popleft()], alone=True)
+        if not self._queue:
+            return None
+        return self._run(None, alone=False)
+
+    def _run(self, only: list[Entry] | None, *, alone: bool) -> Batch | None:
+        batch = Batch(self._work(), began=self.clock.monotonic())
+        work = batch.work
+        source: deque[Entry] = deque(only) if only is not None else self._queue
+        taken: list[Entry] = []
+        try:
+            while source and len(taken) < self.options.batch_operations:
+                entry = source.popleft()
+                taken.append(entry)
+                batch.done.append((entry, self._attempt(work, entry)))
+                if self.clock.monotonic() - batch.began > self.options.batch_s:
+                    break
+            self.store.flush()
+        except Exception as fault:
+            self.store.rollback()
+            if alone or len(taken) == 1:
+                self._drop(taken[0], fault)
+            elif isinstance(fault, Undo):
+                self._alone.extend(taken)
+            else:
+                log.warning("a batch of %d operations met a fault; running them one by one", len(taken), exc_info=fault)
+                self._alone.extend(taken)
+            return None
+        batch.ran = self.clock.monotonic()
+        return batch
+
+    def _work(self) -> Work:
+        return Work(
+            tx=self.store.begin(),
+            now=self.clock.now(),
+            mono=self.clock.monotonic(),
+            draws=self._draws,
+            on_change=self._changed,
+            on_fault=_log_refused,
+        )
+
+    def _attempt(self, work: Work, entry: Entry) -> Any:
+        mark = len(work.effects)
+        try:
+            return entry.operation.run(work)
+        except OrpheusError as error:
+            del work.effects[mark:]
+            return error
+
+    def _drop(self, entry: Entry, fault: Exception) -> None:
+        if isinstance(fault, Undo):
+            entry.operation.failed(fault.error)
+            if entry.reply is not None:
+                entry.reply(fault.error)
+            return
+        log.error("operation %s failed and was dropped", entry.operation.name, exc_info=fault)
+        self.meter.faults += 1
+        entry.operation.failed(fault)
+        if entry.reply is not None:
+            entry.reply(
+                InternalError(
+                    f"a fault of the server: {type(fault).__name__}",
+                    hint="Nothing was changed. The server's log has more; please report it.",
+                )
+            )
+
+    def commit(self) -> None:
+        """Make the batch durable; blocking. May run in another thread while nothing else touches the store's writer."""
+        self.store.commit()
+
+    def finish(self, batch: Batch) -> None:
+        """After the commit: change the memory, answer, and queue what follows."""
+        committed_at = self.clock.monotonic()
+        self.store.committed()
+        for effect in batch.work.effects:
+            effect()
+        for entry, outcome in batch.done:
+            if isinstance(outcome, OrpheusError):
+                entry.operation.failed(outcome)
+        self.follow()
+        for entry, outcome in batch.done:
+            if entry.reply is not None:
+                entry.reply(outcome)
+        if self._events_came:
+            self._events_came = False
+            self.stream.tell()
+        self.meter.batch(batch.done, began=batch.began, ran=batch.ran, committed=committed_at)
+
+    def follow(self) -> None:
+        """Match polls with tasks, answer polls that have news, ask for rows. After anything that changed the memory."""
+        refill = self.feed.refill()
+        if refill is not None:
+            self.queue(refill)
+        self.claims.match(self.clock.monotonic())
+        for session in self.sessions.waiting():
+            if session.has_news() and session.claiming == 0:
+                self.sessions.answer(session)
+
+    # The clock
+
+    def tick(self) -> None:
+        """Look at the clocks: limits of runs, timers of rows, waits of polls, deliveries to try again."""
+        mono = self.clock.monotonic()
+        self.workers.tick(mono)
+        self.timers.tick(self.clock.now())
+        self.outbox.tick(mono)
+        rate_free_at = self.feed.dispatcher.next_wake()
+        if rate_free_at is not None and rate_free_at <= mono:
+            self.feed.stirred = True
+        self.follow()
+
+    def next_due_in(self) -> float:
+        """Return the seconds until `tick` has something to do, at most `tick_s`: a stall is seen by its late ticks, and a
+        wall clock that was set by its timers."""
+        mono = self.clock.monotonic()
+        timer = self.timers.next_due()
+        instants = [
+            self.runs.next_due(),
+            self.sessions.next_due(),
+            self.progress.next_due(),
+            self.outbox.next_due(),
+            self.feed.dispatcher.next_wake(),
+            None if timer is None else mono + timer - self.clock.now(),
+        ]
+        earliest = min((instant for instant in instants if instant is not None), default=mono + self.options.tick_s)
+        return min(self.options.tick_s, max(0.0, earliest - mono))
+
+    # Memory, after the commit
+
+    def _changed(self, change: Change) -> None:
+        """Follow one committed decision: the only place where a decision changes the memory."""
+        decision = change.decision
+        job = decision.job
+        for command in decision.commands:
+            if isinstance(command, ForgetRun):
+                self._forget_run(command.run_id)
+            elif isinstance(command, CancelRun):
+                self._cancel_run(command)
+            elif isinstance(command, PublishArtifacts):
+                self.outbox.wanted(job.job_id)
+            elif isinstance(command, Finalise):
+                self.outbox.wanted(job.job_id, finalise=(command.outcome, command.generation))
+        if decision.is_new and job.has_files and job.closing is None:
+            self.outbox.wanted(job.job_id)  # the manifest stands from the creation on (design, section 6)
+        self.feed.changed(change)
+        self.timers.note(decision)
+        if change.applied.events:
+            self.stream.publish(job, change.applied.events)
+            self._events_came = True
+        if job.state in TERMINAL and job.job_id in self.ended:
+            for heard in list(self.ended.pop(job.job_id)):
+                heard(job)
+
+    def _forget_run(self, run_id: str) -> None:
+        run = self.runs.forget(run_id)
+        self.progress.forget(run_id)
+        self.logs.forget(run_id)
+        if run is None:
+            return
+        self.feed.released(run.task)
+        session = self.sessions.find(run.session_id)
+        if session is not None:
+            carried = session.runs.get(run_id) is not None
+            session.forget_run(run_id)
+            if carried and not run.reported:
+                session.abandoned[run_id] = None
+
+    def _cancel_run(self, command: CancelRun) -> None:
+        now = self.clock.monotonic()
+        if not self.runs.stop_by(command.run_id, reason=command.reason, grace_s=command.grace_s, now=now):
+            return
+        run = self.runs.get(command.run_id)
+        assert run is not None
+        session = self.sessions.find(run.session_id)
+        if session is not None:
+            session.tell_cancel(run)
+
+    def _granted(self, session: Session, grant: Grant, graph: Graph) -> None:
+        """A claim is on disk: the run begins, and its grant goes out with the session's next answer."""
+        self.runs.start(
+            grant.task,
+            session.session_id,
+            graph.nodes[grant.task.node].timeouts,
+            wall=self.clock.now(),
+            now=self.clock.monotonic(),
+        )
+        session.runs[grant.run_id] = None
+        session.grants.append(grant)
+        self.meter.claims += 1
+
+    # Start
+
+    def recover(self) -> None:
+        """Make the memory from the rows: runs with full leases (R7), limits, what was to be published. Reads only."""
+        now, mono = self.clock.now(), self.clock.monotonic()
+        tx = self.store.begin()
+        try:
+            running = [task for task in tx.running() if task.run_id is not None and task.state is TaskState.RUNNING]
+            for task in running:
+                view = tx.view(task.job_id)
+                node = view.graph.nodes[task.node]
+                run = self.runs.start(task, task.worker or "", node.timeouts, wall=now, now=mono, restored=True)
+                if view.job().closing is not None:
+                    # It was told to stop, and nobody knows whether it heard: its grace begins anew.
+                    reason = view.job().cancel_reason or f"the job is {view.job().closing}"
+                    self.runs.stop_by(run.run_id, reason=reason, grace_s=self.options.grace_s, now=mono)
+            self.feed.recover(tx, now=now, mono=mono, running=running)
+            for job_id, outcome, generation in tx.jobs_to_finalise():
+                self.outbox.wanted(job_id, finalise=(str(outcome), generation))
+            for job_id in tx.jobs_to_publish():
+                self.outbox.wanted(job_id)
+        finally:
+            self.store.rollback()
+
+    # Orders from outside that need no file of their own
+
+    def tell(self, job_id: str, fact: Fact, *, tenant: str | None, reply: Reply) -> None:
+        self.queue(Tell(self, job_id, fact, tenant), reply)
+
+    def call(self, name: str, do: Callable[[Work], Any], reply: Reply | None = None) -> None:
+        """Queue a plain function of the transaction."""
+        self.queue(Call(name, do), reply)
+
+    def when_ended(self, job_id: str, heard: Callable[[Job], None]) -> Callable[[], None]:
+        """Have `heard` called once when the job has ended; return what ends the waiting."""
+        self.ended.setdefault(job_id, {})[heard] = None
+
+        def stop() -> None:
+            waiting = self.ended.get(job_id)
+            if waiting is not None:
+                waiting.pop(heard, None)
+                if not waiting:
+                    self.ended.pop(job_id, None)
+
+        return stop
+
+
+class Tell(Operation):
+    """Bring an order of a person or program to a job."""
+
+    name = "tell"
+
+    def __init__(self, machine: Machine, job_id: str, fact: Fact, tenant: str | None) -> None:
+        self._machine = machine
+        self._job_id = job_id
+        self._fact = fact
+        self._tenant = tenant
+
+    def run(self, work: Work) -> Job:
+        fact = self._fact
+        if isinstance(fact, JobApproved) and fact.params is not None:
+            graph = work.tx.view(self._job_id, tenant=self._tenant).graph
+            fact = _with_params(fact, self._machine.checker.check(graph, fact.params))
+        return work.tell(self._job_id, fact, tenant=self._tenant).job
+
+
+def _with_params(fact: JobApproved, params: Mapping[str, Any]) -> JobApproved:
+    return JobApproved(params=dict(params), comment=fact.comment, actor=fact.actor)
+
+
+class Call(Operation):
+    """A plain function of the transaction."""
+
+    def __init__(self, name: str, do: Callable[[Work], Any]) -> None:
+        self.name = name
+        self._do = do
+
+    def run(self, work: Work) -> Any:
+        return self._do(work)
+
+
+def _log_refused(job_id: str, error: OrpheusError) -> None:
+    log.debug("a fact that followed for job %s was refused: %s", job_id, error)
+
+
+def gather(count: int, reply: Callable[[Sequence[Any]], None]) -> list[Reply]:
+    """Return `count` replies; when all were given, `reply` gets them in order."""
+    answers: list[Any] = [None] * count
+    missing = count
+
+    def give(place: int, answer: Any) -> None:
+        nonlocal missing
+        answers[place] = answer
+        missing -= 1
+        if missing == 0:
+            reply(answers)
+
+    return [partial(give, place) for place in range(count)]

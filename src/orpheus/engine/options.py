@@ -1,0 +1,54 @@
+"""What can be tuned about the embedded engine. `settings.py` fills it; the defaults are those of formats.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """Lengths in seconds, sizes in bytes."""
+
+    env: str = "dev"
+    """First part of every object's path (design.md, section 6)."""
+    grace_s: float = 10.0
+    """How long a run that was told to stop before a restart has to do so after it."""
+    lease_s: float = 30.0
+    """How long a run stays its worker's without contact (R7)."""
+    poll_wait_s: float = 20.0
+    """Longest wait of a poll (R8)."""
+    stall_s: float = 5.0
+    """A gap between two ticks longer than this is a stall of ours, not silence of the workers (R7)."""
+    session_idle_s: float = 300.0
+    """A session without runs that was silent for this long is forgotten; its next message is `unknown_session`."""
+    inline_max_bytes: int = 1_048_576
+    """Hard limit of an inline result. Workers spill from 64 KiB on; the room between is for simple workers in other
+    languages."""
+    result_max_bytes: int = 1_073_741_824
+    """Limit of a spilled result."""
+    params_max_bytes: int = 4_194_304
+    """Limit of a job's params."""
+    log_max_bytes: int = 1_048_576
+    """Log text kept per attempt; a marker says where it was cut."""
+    log_max_lines: int = 10_000
+    progress_every_s: float = 0.25
+    """A run's progress reaches its row at most once in this time (R2: progress is no event)."""
+    batch_s: float = 0.008
+    """A transaction takes on no further operation after this much work, so that nobody waits long for the fsync (R3)."""
+    batch_operations: int = 2_000
+    due_limit: int = 500
+    """Timers of rows looked at per operation."""
+    window: int = 256
+    """Ready tasks kept in memory per lane; the rest are rows (promise 5)."""
+    tick_s: float = 1.0
+    """Longest time between two looks at the clocks."""
+    subscriber_lag_events: int = 100_000
+    """A reader that is further behind is disconnected (R2)."""
+    ring_events: int = 8_192
+    """Latest events kept in memory for subscribers; those further behind read the file."""
+    live_messages: int = 256
+    """Progress and log messages kept for a subscriber that is busy."""
+    idle_tick_s: float = 15.0
+    """Subscribers hear a tick when nothing happened for this long."""
+    checkpoint_every_s: float = 2.0
+    publish_retry_max_s: float = 60.0

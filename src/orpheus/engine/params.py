@@ -1,0 +1,123 @@
+"""Do the params fit? Checked against the definition's JSON Schema before anything is written.
+
+Validators are compiled once per definition and kept; an error says where (JSON Pointer) and, for a name that does not
+exist, which one was probably meant.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+
+from orpheus.core.errors import InvalidParams
+from orpheus.core.graph import Graph
+from orpheus.core.plain import NotPlain, check_plain, pointer
+from orpheus.core.schema import with_defaults
+from orpheus.core.suggest import did_you_mean
+from orpheus.core.values import operator_of
+
+_MOST_ERRORS = 20
+_BACKTRACKS = 100_000
+"""Steps a `pattern` may take: a hostile pattern in an inline graph costs some milliseconds, not the server."""
+
+
+class ParamsChecker:
+    """Compiled schemas of the definitions used lately."""
+
+    def __init__(self, keep: int = 256) -> None:
+        self._keep = keep
+        self._validators: OrderedDict[str, Any] = OrderedDict()
+
+    def check(self, graph: Graph, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the params with the schema's defaults filled in.
+
+        Raises:
+            InvalidParams: `details` holds one entry per error, with its JSON Pointer.
+        """
+        try:
+            check_plain(dict(params))
+        except NotPlain as fault:
+            raise InvalidParams(
+                f"params of workflow {graph.name!r}: {fault}", details=[{"path": fault.pointer, "message": str(fault)}]
+            ) from None
+        filled = with_defaults(graph.params_schema, params)
+        errors = [
+            self._describe(graph, error) for error in islice(self._validator(graph).iter_errors(filled), _MOST_ERRORS)
+        ]
+        if errors:
+            first = errors[0]
+            where = f" at {first['path']}" if first["path"] else ""
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            raise InvalidParams(
+                f"params of workflow {graph.name!r}{where}: {first['message']}{more}",
+                hint=first.get("hint", "") or f"The schema is at GET /workflows/{graph.name}.",
+                details=errors,
+            )
+        return filled
+
+    def _validator(self, graph: Graph) -> Any:
+        found = self._validators.get(graph.definition_id)
+        if found is not None:
+            self._validators.move_to_end(graph.definition_id)
+            return found
+        try:
+            found = jsonschema_rs.validator_for(
+                dict(graph.params_schema),
+                offline=True,
+                pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS),
+            )
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            raise InvalidParams(
+                f"the params schema of workflow {graph.name!r} cannot be used: {error}",
+                hint="Publish it again, mended.",
+            ) from None
+        self._validators[graph.definition_id] = found
+        if len(self._validators) > self._keep:
+            self._validators.popitem(last=False)
+        return found
+
+    def _describe(self, graph: Graph, error: Any) -> dict[str, Any]:
+        path = list(error.instance_path)
+        described: dict[str, Any] = {"path": pointer(*path), "message": str(error.message)[:500]}
+        kind = error.kind
+        if kind.name == "additionalProperties" and kind.unexpected:
+            name = str(kind.unexpected[0])
+            described["path"] = pointer(*path, name)
+            described["message"] = f"there is no field {name[:80]!r}"
+            hint = did_you_mean(name, _properties(graph.params_schema, error.schema_path))
+            if hint:
+                described["hint"] = hint
+        elif kind.name == "required":
+            described["path"] = pointer(*path, str(kind.property))
+            described["message"] = f"{kind.property!r} is missing"
+        return described
+
+
+def _properties(schema: Any, schema_path: list[str | int]) -> list[str]:
+    """Return the fields that the schema object owning an `additionalProperties` error has."""
+    owner = schema
+    for step in schema_path[:-1]:
+        try:
+            owner = owner[step]
+        except (KeyError, IndexError, TypeError):
+            return []
+    properties = owner.get("properties") if isinstance(owner, Mapping) else None
+    return list(properties) if isinstance(properties, Mapping) else []
+
+
+def holds_file(value: Any) -> bool:
+    """Tell whether a `$file` value stands anywhere in it."""
+    stack = [value]
+    while stack:
+        inner = stack.pop()
+        if operator_of(inner) == "$file":
+            return True
+        if isinstance(inner, dict):
+            stack.extend(inner.values())
+        elif isinstance(inner, list):
+            stack.extend(inner)
+    return False

@@ -1,0 +1,227 @@
+"""What did the worker say? One operation per item of a report, so that a bad one spoils no other (R8).
+
+A run is known by its `run_id` in the table of current runs; one that is not there is `stale_run` and changes nothing (R6).
+A run that was not rescued yet is in the table however late its report comes, and its report is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orpheus.core.errors import InvalidRequest, StaleRun, TaskError
+from orpheus.core.facts import ArtifactRef, RunCompleted, RunFact, RunFailed
+from orpheus.core.suggest import quoted
+from orpheus.core.values import operator_of
+from orpheus.engine.base import RunReport
+from orpheus.engine.work import Operation, Work
+
+if TYPE_CHECKING:
+    from orpheus.engine.leases import Run
+    from orpheus.engine.logs import LogBooks
+    from orpheus.engine.options import EngineOptions
+    from orpheus.engine.progress import ProgressBook
+
+MOST_ARTIFACTS = 10_000
+MOST_NAME_BYTES = 512
+_HEX = frozenset("0123456789abcdef")
+_KINDS = ("completed", "failed", "cancelled", "progress", "heartbeat", "log")
+
+
+def stale(run_id: str) -> StaleRun:
+    return StaleRun(
+        f"run {quoted(run_id)} is not current",
+        hint="It was rescued, cancelled or has been reported already: abandon it.",
+    )
+
+
+def check_kind(report: RunReport) -> None:
+    if report.kind not in _KINDS:
+        raise InvalidRequest(f"{quoted(report.kind)} is not a kind of report", hint="One of " + ", ".join(_KINDS) + ".")
+
+
+def check_artifact_name(name: str) -> None:
+    """Refuse a name that could lead out of the run's folder or has no place in a URL.
+
+    Raises:
+        InvalidRequest: says which and why.
+    """
+    parts = name.split("/")
+    fault = None
+    if not name or any(part in ("", ".", "..") for part in parts):
+        fault = "it has to be a relative path without empty parts, . and .."
+    elif "\\" in name:
+        fault = "it holds a backslash"
+    elif not name.isprintable():
+        fault = "it holds characters that cannot be printed"
+    elif len(name.encode(errors="replace")) > MOST_NAME_BYTES:
+        fault = f"it has more than {MOST_NAME_BYTES} bytes"
+    elif name == "manifest.json" or parts[0].startswith("."):
+        fault = "that name is ours"
+    if fault is not None:
+        raise InvalidRequest(f"artifact name {quoted(name)}: {fault}", hint="Use letters, digits, . _ - and /.")
+
+
+def check_artifacts(report: RunReport) -> None:
+    """Refuse artifacts whose names, keys, sizes or hashes cannot be."""
+    if len(report.artifacts) > MOST_ARTIFACTS:
+        raise InvalidRequest(f"{len(report.artifacts)} artifacts; a run may have {MOST_ARTIFACTS}")
+    names = set()
+    for ref in report.artifacts:
+        check_artifact_name(ref.name)
+        if ref.name in names:
+            raise InvalidRequest(f"artifact {quoted(ref.name)} is named twice in one report")
+        names.add(ref.name)
+        _check_artifact(report.run_id, ref)
+
+
+def _check_artifact(run_id: str, ref: ArtifactRef) -> None:
+    if ref.key != f".runs/{run_id}/{ref.name}":
+        raise InvalidRequest(
+            f"artifact {quoted(ref.name)} lies at {quoted(ref.key)}",
+            hint="A run writes only under .runs/{run_id}/ (R10).",
+        )
+    if ref.size_bytes < 0:
+        raise InvalidRequest(f"artifact {quoted(ref.name)} has {ref.size_bytes} bytes")
+    if len(ref.sha256) != 64 or not _HEX.issuperset(ref.sha256):
+        raise InvalidRequest(f"artifact {quoted(ref.name)}: {quoted(ref.sha256)} is not a sha256 in lower-case hex")
+
+
+def result_fault(report: RunReport, options: EngineOptions) -> TaskError | None:
+    """Return the error of a result that cannot be kept: too large, or spilled to where it may not be."""
+    result = report.result
+    if operator_of(result) == "$spill":
+        spill = result["$spill"]
+        own = f".runs/{report.run_id}/"
+        key = spill.get("key") if isinstance(spill, Mapping) else None
+        if not isinstance(key, str) or not key.startswith(own) or ".." in key.split("/"):
+            return TaskError(
+                code="task_failed",
+                message=f"the result was spilled to {quoted(key)}",
+                hint=f"A run writes only under {own}",
+            )
+        size = spill.get("size_bytes")
+        if not isinstance(size, int) or size > options.result_max_bytes:
+            return _too_large(size, options.result_max_bytes, "Save it as a file and return the File.")
+        return None
+    size = len(msgspec.json.encode(result))
+    if size > options.inline_max_bytes:
+        return _too_large(size, options.inline_max_bytes, "Workers write large results to .runs/{run_id}/result.json.")
+    return None
+
+
+def _too_large(size: object, limit: int, hint: str) -> TaskError:
+    return TaskError(
+        code="result_too_large", message=f"the result has {size} bytes; at most {limit} can be kept", hint=hint
+    )
+
+
+class EndRun(Operation):
+    """A run is over by its worker's word: completed, failed or cancelled."""
+
+    name = "report"
+
+    def __init__(
+        self,
+        report: RunReport,
+        session_id: str,
+        *,
+        find: Callable[[str], Run | None],
+        progress: ProgressBook,
+        options: EngineOptions,
+    ) -> None:
+        self._report = report
+        self._session_id = session_id
+        self._find = find
+        self._progress = progress
+        self._options = options
+
+    def run(self, work: Work) -> None:
+        report = self._report
+        run = self._find(report.run_id)
+        if run is None:
+            raise stale(report.run_id)
+        fact = self._fact(run)
+        if not isinstance(fact, RunCompleted):
+            tell_progress(work, run, self._progress)
+        work.after_commit(lambda: _reported(run))
+        work.tell(run.task.job_id, fact)
+
+    def _fact(self, run: Run) -> RunFact:
+        report, task = self._report, run.task
+        where = {"node": task.node, "index": task.index, "run_id": report.run_id, "actor": "worker"}
+        if report.kind == "completed":
+            fault = result_fault(report, self._options)
+            if fault is None:
+                return RunCompleted(result=report.result, artifacts=report.artifacts, **where)  # type: ignore[arg-type]
+            return RunFailed(error=replace(fault, task=task.node), **where)  # type: ignore[arg-type]
+        error = report.error
+        if error is None:
+            word = "the worker stopped it" if report.kind == "cancelled" else "the worker gave no reason"
+            code = "cancelled" if report.kind == "cancelled" else "task_failed"
+            error = TaskError(code=code, message=word, retryable=True)
+        if report.final:
+            error = replace(error, retryable=False)
+        return RunFailed(
+            error=replace(error, task=task.node),
+            retry_after_s=report.retry_after_s,
+            cancelled=report.kind == "cancelled",
+            **where,  # type: ignore[arg-type]
+        )
+
+
+def _reported(run: Run) -> None:
+    run.reported = True
+
+
+class WriteProgress(Operation):
+    """Bring what runs have said lately to their rows."""
+
+    name = "progress"
+
+    def __init__(self, run_id: str, *, find: Callable[[str], Run | None], progress: ProgressBook) -> None:
+        self._run_id = run_id
+        self._find = find
+        self._progress = progress
+
+    def run(self, work: Work) -> None:
+        run = self._find(self._run_id)
+        if run is not None:
+            tell_progress(work, run, self._progress)
+
+
+def tell_progress(work: Work, run: Run, progress: ProgressBook) -> None:
+    """Write down what the row does not know yet. A run that is stale by now says nothing."""
+    said = progress.look(run.run_id)
+    if said is None:
+        return
+    task = run.task
+    try:
+        work.tell(task.job_id, said.fact(node=task.node, index=task.index, run_id=run.run_id, actor="worker"))
+    except StaleRun:
+        return
+    work.after_commit(lambda: progress.written(run.run_id, said, work.mono))
+
+
+class WriteLogs(Operation):
+    """Keep log lines of a run, within its bounds."""
+
+    name = "log"
+
+    def __init__(self, report: RunReport, *, find: Callable[[str], Run | None], books: LogBooks) -> None:
+        self._report = report
+        self._find = find
+        self._books = books
+
+    def run(self, work: Work) -> list[dict[str, Any]]:
+        run = self._find(self._report.run_id)
+        if run is None:
+            raise stale(self._report.run_id)
+        kept, book = self._books.admit(run, self._report.lines, now=work.now)
+        if kept:
+            work.tx.add_logs(run.task, kept)
+            work.after_commit(lambda: self._books.keep(run.run_id, book))
+        return kept

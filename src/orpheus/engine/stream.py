@@ -1,0 +1,117 @@
+"""Who is told what has happened? Committed events in commit order, and live messages beside them (R2).
+
+Subscribers do not have queues of events. The latest events stand once, in a ring; each subscriber has only its place in the
+stream, and reads from the ring, or, when it is further behind, from the file. So a thousand slow pages cost a thousand
+integers, and none of them can miss an event. One that is further behind than `lag` is disconnected and comes back with its
+cursor.
+
+A cursor is `{epoch}.{number}`: the store's epoch, and the place in its stream. To all others it is opaque.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from orpheus.engine.base import CursorReset, LiveMessage, PublishedEvent
+
+if TYPE_CHECKING:
+    from orpheus.core.decision import Event
+    from orpheus.core.job import Job
+
+
+def foreign(text: str) -> CursorReset:
+    return CursorReset(
+        f"cursor {text[:80]!r} is pruned or of another store",
+        hint="Fetch what you show anew, then subscribe without a cursor.",
+    )
+
+
+class Stream:
+    """The latest committed events, and who wants to hear that there are new ones."""
+
+    def __init__(self, *, epoch: str, head: int, ring: int) -> None:
+        self.epoch = epoch
+        self.head = head
+        """Place of the newest committed event."""
+        self._ring: deque[tuple[int, PublishedEvent]] = deque(maxlen=ring)
+        self._listeners: dict[Callable[[], None], None] = {}
+        self._live: dict[Callable[[LiveMessage], None], str | None] = {}
+
+    def cursor(self, place: int) -> str:
+        return f"{self.epoch}.{place}"
+
+    def place_of(self, cursor: str) -> int:
+        """Return the place a cursor names.
+
+        Raises:
+            CursorReset: it is not of this store, or names what has not happened.
+        """
+        epoch, dot, number = cursor.rpartition(".")
+        if not dot or epoch != self.epoch or not number.isascii() or not number.isdigit() or len(number) > 18:
+            raise foreign(cursor)
+        place = int(number)
+        if place > self.head:
+            raise foreign(cursor)
+        return place
+
+    def publish(self, job: Job, events: Iterable[tuple[int, Event]]) -> None:
+        """Add committed events. Called in commit order, after the commit."""
+        for place, event in events:
+            assert place > self.head, "events are published in the order of their cursors"
+            self.head = place
+            self._ring.append(
+                (place, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.cursor(place)))
+            )
+
+    def ring_after(self, place: int, limit: int) -> list[tuple[int, PublishedEvent]] | None:
+        """Return events after a place, or None when the ring does not reach back so far."""
+        if place >= self.head:
+            return []
+        if not self._ring or self._ring[0][0] > place + 1:
+            return None
+        first = self._ring[0][0]
+        # Cursors are gapless in practice; searching from the guess keeps this right if they are not.
+        start = max(0, min(len(self._ring), place + 1 - first))
+        while start > 0 and self._ring[start - 1][0] > place:
+            start -= 1
+        return [entry for entry in islice(self._ring, start, start + limit) if entry[0] > place]
+
+    # Who listens
+
+    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """Have `heard` called after each commit that brought events; return what ends it."""
+        self._listeners[heard] = None
+
+        def stop() -> None:
+            self._listeners.pop(heard, None)
+
+        return stop
+
+    def tell(self) -> None:
+        for heard in list(self._listeners):
+            heard()
+
+    def listen_live(self, heard: Callable[[LiveMessage], None], job_id: str | None) -> Callable[[], None]:
+        """Have `heard` called with progress and log messages, of one job or of all; return what ends it."""
+        self._live[heard] = job_id
+
+        def stop() -> None:
+            self._live.pop(heard, None)
+
+        return stop
+
+    @property
+    def subscribers(self) -> int:
+        return len(self._listeners) + len(self._live)
+
+    def wants_live(self) -> bool:
+        return bool(self._live)
+
+    def say(self, message: LiveMessage) -> None:
+        """Pass on a live message; it is not kept."""
+        for heard, job_id in list(self._live.items()):
+            if job_id is None or job_id == message.job_id:
+                heard(message)

@@ -1,0 +1,318 @@
+"""How does a job come in? Checks that need no state, then one transaction for the whole batch.
+
+`prepare` looks at each submission alone and parses inline graphs: pure, so it may run anywhere. `Submit` does the rest in
+the transaction: resolves names, answers idempotency keys, checks params and dependencies, and lets the core make the first
+rows. Everything of every job is decided before the first row is written, so that a batch is created whole or not at all
+(R21).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orpheus.core.decider import NewJob, submit
+from orpheus.core.decision import Decision
+from orpheus.core.errors import (
+    IdempotencyConflict,
+    InvalidParams,
+    InvalidRequest,
+    OrpheusError,
+    UnknownJob,
+    UnknownWorkflow,
+)
+from orpheus.core.graph import Graph
+from orpheus.core.ids import RANDOM_BITS, uuid7
+from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.suggest import did_you_mean, quoted
+from orpheus.core.validate import parse_graph
+from orpheus.engine.base import Submission, Submitted
+from orpheus.engine.params import ParamsChecker, holds_file
+from orpheus.engine.work import Operation, Work
+
+if TYPE_CHECKING:
+    from orpheus.store.transaction import Transaction
+
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A tenant's name is a folder of the object store."""
+MOST_LABELS = 64
+LATEST = 253_402_300_799.0
+"""The end of year 9999: instants beyond it have no RFC 3339 form."""
+NAMES_FOR_HINTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that is sound in itself."""
+
+    submission: Submission
+    graph: Graph | None
+    """Of an inline workflow, with its JSON in the submission."""
+    fingerprint: str | None
+
+
+def prepare(submissions: Sequence[Submission]) -> list[Prepared]:
+    """Check what can be checked without the store.
+
+    Raises:
+        OrpheusError: the first fault; in a batch its `details` say in which item.
+    """
+    prepared = []
+    for place, submission in enumerate(submissions):
+        try:
+            prepared.append(_prepare(submission))
+        except OrpheusError as error:
+            raise _at(error, place, len(submissions)) from None
+    return prepared
+
+
+def _prepare(submission: Submission) -> Prepared:
+    _check_fields(submission)
+    graph = None
+    if not isinstance(submission.workflow, str):
+        graph = parse_graph(dict(submission.workflow))
+    fingerprint = submission.fingerprint
+    if submission.idempotency_key is not None and fingerprint is None:
+        fingerprint = _fingerprint(submission)
+    return Prepared(submission, graph, fingerprint)
+
+
+def _check_fields(submission: Submission) -> None:
+    if not TENANT.fullmatch(submission.tenant):
+        raise _invalid(
+            "/tenant", f"{quoted(submission.tenant)} is not a tenant's name", "Letters, digits, . _ -, at most 64."
+        )
+    priority = submission.priority
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 5:
+        raise _invalid("/priority", f"{quoted(priority)} is not a priority", "1 is the highest, 5 the lowest.")
+    if submission.timeout_s is not None and not (_is_number(submission.timeout_s) and submission.timeout_s > 0):
+        raise _invalid("/timeout_s", f"{quoted(submission.timeout_s)} is not a time limit", "Seconds, more than 0.")
+    if submission.delay_s is not None:
+        if submission.run_at is not None:
+            raise _invalid("/delay_s", "run_at and delay_s exclude each other", "Send one of them.")
+        if not _is_number(submission.delay_s) or not 0 <= submission.delay_s < LATEST / 2:
+            raise _invalid("/delay_s", f"{quoted(submission.delay_s)} is not a delay", "Seconds, 0 or more.")
+    if submission.run_at is not None and not (_is_number(submission.run_at) and submission.run_at <= LATEST):
+        raise _invalid("/run_at", f"{quoted(submission.run_at)} is not an instant", "RFC 3339, before the year 10000.")
+    if submission.idempotency_key is not None and not 1 <= len(submission.idempotency_key) <= 255:
+        raise _invalid("/idempotency_key", "an idempotency key has 1 to 255 characters")
+    _check_labels(submission.labels)
+    for place, (_job_id, on) in enumerate(submission.depends_on):
+        if on not in ("success", "end"):
+            raise _invalid(
+                f"/depends_on/{place}/on", f"{quoted(on)} is not a kind of dependency", '"success" or "end".'
+            )
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    if len(labels) > MOST_LABELS:
+        raise _invalid("/labels", f"{len(labels)} labels; at most {MOST_LABELS} can be kept")
+    for key, value in labels.items():
+        if not isinstance(key, str) or not isinstance(value, str) or not 1 <= len(key) <= 128 or len(value) > 1024:
+            raise _invalid(
+                "/labels", f"label {quoted(key)}: names have 1 to 128 characters, values are text up to 1024"
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _invalid(path: str, message: str, hint: str = "") -> InvalidRequest:
+    return InvalidRequest(f"{path[1:]}: {message}", hint=hint, details=[{"path": path, "message": message}])
+
+
+def _fingerprint(submission: Submission) -> str:
+    """Return the hash of what the caller asked for, whatever the order of its keys (R21)."""
+    body = {
+        "workflow": submission.workflow,
+        "params": submission.params,
+        "priority": submission.priority,
+        "run_at": submission.run_at,
+        "delay_s": submission.delay_s,
+        "depends_on": submission.depends_on,
+        "requires_approval": submission.requires_approval,
+        "timeout_s": submission.timeout_s,
+        "labels": submission.labels,
+        "webhook_url": submission.webhook_url,
+    }
+    return hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()
+
+
+def _at(error: OrpheusError, place: int, count: int) -> OrpheusError:
+    """Say in which item of a batch the fault is."""
+    if count > 1:
+        error.details = [{**detail, "path": f"/jobs/{place}{detail.get('path', '')}"} for detail in error.details] or [
+            {"path": f"/jobs/{place}", "message": error.message}
+        ]
+        error.message = f"job {place} of the batch: {error.message}"
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A job that is decided and not yet written."""
+
+    decision: Decision
+    graph: Graph
+    prepared: Prepared
+
+
+class Submit(Operation):
+    """Create all jobs of a request, or none."""
+
+    name = "submit"
+
+    def __init__(
+        self, prepared: Sequence[Prepared], *, checker: ParamsChecker, rng: Random, params_max_bytes: int
+    ) -> None:
+        self._prepared = prepared
+        self._checker = checker
+        self._rng = rng
+        self._params_max_bytes = params_max_bytes
+
+    def run(self, work: Work) -> list[Submitted]:
+        decided: list[_New | Submitted | int] = []
+        keys: dict[tuple[str, str], tuple[int, str | None]] = {}
+        for place, prepared in enumerate(self._prepared):
+            try:
+                decided.append(self._decide(work, prepared, place, keys))
+            except OrpheusError as error:
+                raise _at(error, place, len(self._prepared)) from None
+        answers: list[Submitted] = []
+        for entry in decided:
+            if isinstance(entry, Submitted):
+                answers.append(entry)
+            elif isinstance(entry, int):
+                answers.append(Submitted(answers[entry].job, created=False))
+            else:
+                workflow = entry.prepared.submission.workflow
+                if not isinstance(workflow, str):
+                    work.tx.keep_definition(workflow, entry.graph, work.now)
+                work.create(entry.decision, entry.graph)
+                answers.append(Submitted(entry.decision.job, created=True))
+        return answers
+
+    def _decide(
+        self, work: Work, prepared: Prepared, place: int, keys: dict[tuple[str, str], tuple[int, str | None]]
+    ) -> _New | Submitted | int:
+        """Return the new job's decision, the job that was made for the key before, or the place of its twin."""
+        asked = prepared.submission
+        if asked.idempotency_key is not None:
+            known = work.tx.idempotent(asked.tenant, asked.idempotency_key)
+            if known is not None:
+                job_id, fingerprint = known
+                _check_same_body(asked, fingerprint, prepared.fingerprint)
+                job = work.tx.job(job_id)
+                assert job is not None, "a key lives as long as its job"
+                return Submitted(job, created=False)
+            twin = keys.setdefault((asked.tenant, asked.idempotency_key), (place, prepared.fingerprint))
+            if twin[0] != place:
+                _check_same_body(asked, twin[1], prepared.fingerprint)
+                return twin[0]
+        graph = prepared.graph if prepared.graph is not None else resolve_workflow(work.tx, str(asked.workflow))
+        params = self._checker.check(graph, asked.params)
+        self._check_size(graph, params)
+        unsettled, failed = _dependencies(work.tx, asked)
+        job_id = uuid7(work.now, self._rng.getrandbits(RANDOM_BITS))
+        new = NewJob(
+            job_id=job_id,
+            tenant=asked.tenant,
+            correlation_id=asked.correlation_id or job_id,
+            params=params,
+            priority=asked.priority,
+            run_at=_begin_at(asked, work.now),
+            dependencies=unsettled,
+            failed_dependency=failed,
+            requires_approval=asked.requires_approval,
+            timeout_s=asked.timeout_s,
+            labels=asked.labels,
+            idempotency_key=asked.idempotency_key,
+            fingerprint=prepared.fingerprint,
+            webhook_url=asked.webhook_url,
+            traceparent=asked.traceparent,
+            has_files=holds_file(params),
+            actor=asked.actor,
+        )
+        return _New(submit(new, graph, work.now, work.draws), graph, prepared)
+
+    def _check_size(self, graph: Graph, params: dict[str, Any]) -> None:
+        size = len(msgspec.json.encode(params))
+        if size > self._params_max_bytes:
+            message = f"they have {size} bytes; at most {self._params_max_bytes} can be kept"
+            raise InvalidParams(
+                f"params of workflow {graph.name!r}: {message}",
+                hint="Upload large content as a file (POST /files) and pass its file_id.",
+                details=[{"path": "", "message": message}],
+            )
+
+
+def _check_same_body(asked: Submission, before: str | None, now: str | None) -> None:
+    if before != now:
+        raise IdempotencyConflict(
+            f"idempotency key {quoted(asked.idempotency_key)} was used for another request",
+            hint="Use a new key for a new request; the same key answers only the same body.",
+            details=[{"path": "/idempotency_key", "message": "used for another request"}],
+        )
+
+
+def _begin_at(asked: Submission, now: float) -> float | None:
+    if asked.delay_s is not None:
+        return now + asked.delay_s if asked.delay_s > 0 else None
+    return asked.run_at
+
+
+def resolve_workflow(tx: Transaction, wanted: str) -> Graph:
+    """Return the graph that `name` (its newest version) or `name@version` means now.
+
+    Raises:
+        UnknownWorkflow: there is none; the hint holds the nearest name.
+    """
+    name, at, version_text = wanted.partition("@")
+    version = int(version_text) if re.fullmatch(r"[0-9]{1,9}", version_text) else None
+    if not at or version is not None:
+        definition_id = tx.definition_by_name(name, version)
+        if definition_id is not None:
+            return tx.graph(definition_id)
+    known = tx.definition_names(NAMES_FOR_HINTS)
+    names = list(dict.fromkeys(known_name for known_name, _ in known))
+    versions = [known_version for known_name, known_version in known if known_name == name]
+    if versions:
+        hint = f"{name!r} has version {', '.join(str(v) for v in versions[-10:])}."
+    else:
+        hint = did_you_mean(name, names, otherwise="A worker publishes workflows when it starts; see GET /workflows.")
+    raise UnknownWorkflow(
+        f"there is no workflow {quoted(wanted)}", hint=hint, details=[{"path": "/workflow", "message": "not known"}]
+    )
+
+
+def _dependencies(tx: Transaction, asked: Submission) -> tuple[tuple[tuple[str, str], ...], str | None]:
+    """Return the dependencies still to settle, and the first that can no longer be met.
+
+    A job of another tenant is as unknown as one that does not exist (R16). Ids are made here, so a job can neither depend
+    on itself nor on one that comes after it: there are no cycles.
+    """
+    unsettled: dict[str, str] = {}
+    failed: str | None = None
+    for place, (job_id, on) in enumerate(asked.depends_on):
+        found = tx.dependency_state(job_id)
+        if found is None or found[0] != asked.tenant:
+            raise UnknownJob(
+                f"depends_on: there is no job {quoted(job_id)}",
+                hint="Name jobs of the same tenant that exist already.",
+                details=[{"path": f"/depends_on/{place}", "message": "unknown job", "job_id": job_id[:80]}],
+            )
+        state = found[1]
+        if state not in TERMINAL:
+            stricter = unsettled.get(job_id) == "success"
+            unsettled[job_id] = "success" if stricter else on
+        elif state is not JobState.COMPLETED and on == "success" and failed is None:
+            failed = job_id
+    return tuple(unsettled.items()), failed

@@ -1,0 +1,160 @@
+"""One transaction's work: facts brought to jobs, what follows from them, and what is to happen after the commit.
+
+    read rows → the core decides → the store writes → (commit) → answers go out, memory changes
+
+An operation calls `tell` (or `create`). The decision is applied at once, so the next operation of the same transaction
+sees it. Facts that it brings to other jobs (a dependency settled, a child ended) are decided in the same transaction, in
+a queue, not by recursion: a chain of thousands of dependents is one loop.
+
+Nothing in memory changes here. What has to is collected as effects and run after the commit, in order (R3).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from orpheus.core.decider import decide
+from orpheus.core.decision import (
+    CancelRun,
+    Command,
+    Decision,
+    Finalise,
+    ForgetRun,
+    PublishArtifacts,
+    TellDependents,
+    TellJob,
+)
+from orpheus.core.dispatch import Source
+from orpheus.core.errors import OrpheusError
+from orpheus.core.facts import DependencySettled, Fact
+from orpheus.core.graph import Graph
+from orpheus.core.job import Job, JobState
+
+if TYPE_CHECKING:
+    from orpheus.store.transaction import Applied, Transaction
+
+Effect = Callable[[], None]
+
+
+class SeededDraws:
+    """The decider's randomness, from the generator the engine was given."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def uniform(self) -> float:
+        return self._rng.random()
+
+
+@dataclass(slots=True)
+class Change:
+    """One applied decision, on its way to the memory: what the listeners after the commit look at."""
+
+    decision: Decision
+    applied: Applied
+    graph: Graph
+    resumes: tuple[Source, ...] = ()
+    """Where its ready tasks stand, when it was resumed."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What an operation may use while its transaction is open."""
+
+    tx: Transaction
+    now: float
+    """Seconds since the epoch: one instant for the whole transaction."""
+    mono: float
+    draws: SeededDraws
+    on_change: Callable[[Change], None]
+    """Called after the commit for every applied decision, in order."""
+    on_fault: Callable[[str, OrpheusError], None]
+    """Told about facts that followed from others and were refused."""
+    effects: list[Effect] = field(default_factory=list)
+    _follow: deque[tuple[str, Fact]] = field(default_factory=deque)
+
+    def after_commit(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Decision:
+        """Bring a fact to a job, and all that follows from it to others.
+
+        Raises:
+            OrpheusError: refused; nothing was written for it.
+        """
+        decision = self._decide(job_id, fact, tenant=tenant)
+        self._follow_up()
+        return decision
+
+    def create(self, decision: Decision, graph: Graph) -> Decision:
+        """Write a new job."""
+        self._apply(decision, graph)
+        self._follow_up()
+        return decision
+
+    def _decide(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Decision:
+        view = self.tx.view(job_id, tenant=tenant)
+        decision = decide(view, fact, self.now, self.draws)
+        self._apply(decision, view.graph)
+        return decision
+
+    def _apply(self, decision: Decision, graph: Graph) -> None:
+        applied = self.tx.apply(decision)
+        job = decision.job
+        resumes: tuple[Source, ...] = ()
+        if applied.held is False:
+            resumes = tuple(self.tx.sources_of_job(job.job_id))
+        change = Change(decision, applied, graph, resumes)
+        self.effects.append(lambda: self.on_change(change))
+        for command in decision.commands:
+            self._queue(job, command)
+
+    def _queue(self, job: Job, command: Command) -> None:
+        if isinstance(command, TellJob):
+            self._follow.append((command.job_id, command.fact))
+        elif isinstance(command, TellDependents):
+            for dependent, on in self.tx.dependents(job.job_id):
+                ok = on == "end" or command.state == JobState.COMPLETED
+                self._follow.append((dependent, DependencySettled(job_id=job.job_id, ok=ok)))
+        else:
+            assert isinstance(command, CancelRun | ForgetRun | PublishArtifacts | Finalise), f"unknown {command!r}"
+
+    def _follow_up(self) -> None:
+        while self._follow:
+            job_id, fact = self._follow.popleft()
+            try:
+                self._decide(job_id, fact)
+            except OrpheusError as error:
+                # The other job has moved on meanwhile (ended, pruned): the fact is of no use to it any more.
+                self.on_fault(job_id, error)
+
+
+class Undo(Exception):
+    """Raised by an operation that is refused after it has written: its transaction is rolled back, and `error` answered.
+    The others of the batch run again, so this is for what happens rarely."""
+
+    def __init__(self, error: OrpheusError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Operation:
+    """One thing to do in a transaction. `run` may be called again after a rollback: it keeps no state of its own."""
+
+    name = "operation"
+
+    def run(self, work: Work) -> Any:
+        """Do it; the result is answered after the commit.
+
+        Raises:
+            OrpheusError: refused, and nothing was written by it.
+        """
+        raise NotImplementedError
+
+    def failed(self, error: BaseException) -> None:
+        """Put right what was noted in memory before the operation was queued (a reservation); called when it was refused
+        or dropped."""

@@ -1,0 +1,377 @@
+"""What do workers say, and what do they hear? hello, poll, report, heartbeat, bye, on top of the machine.
+
+Everything a worker says renews the leases of the runs it names; nothing it says is believed without looking at the table
+of current runs. The rules are R6 to R9; the conversation's memory is in `sessions.py`, the limits in `leases.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from orpheus.core.errors import DefinitionConflict, InvalidRequest, OrpheusError
+from orpheus.core.facts import RunFenced, RunLost, RunReturned, RunTimedOut
+from orpheus.core.graph import Graph
+from orpheus.core.task import NODE
+from orpheus.core.validate import parse_graph
+from orpheus.engine.base import CancelOrder, LiveMessage, RunReport, WorkerHello
+from orpheus.engine.leases import Limit, Run
+from orpheus.engine.reports import EndRun, WriteLogs, WriteProgress, check_artifacts, check_kind, stale, tell_progress
+from orpheus.engine.sessions import Answer, Session, Waiter
+from orpheus.engine.work import Operation, Undo, Work
+
+if TYPE_CHECKING:
+    from orpheus.engine.machine import Machine, Reply
+
+MOST_HANDLERS = 10_000
+LEAST_SESSION_ID = 16
+
+
+class Workers:
+    """The worker's side of the engine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._last_tick: float | None = None
+
+    # hello
+
+    def hello(self, hello: WorkerHello, reply: Reply) -> None:
+        """Register a session and publish what it offers; the reply gets the runs of `held` that are not current.
+
+        The same session again (after a restart of the server, or because its answer was lost) goes on with the runs it
+        holds; runs that are its by the rows and that it does not hold never arrived, and go back (R8).
+        """
+        try:
+            _check_hello(hello)
+            graphs = [(definition, parse_graph(dict(definition))) for definition in hello.workflows]
+        except OrpheusError as error:
+            reply(error)
+            return
+        self._machine.queue(Hello(self, hello, graphs), reply)
+
+    def registered(self, hello: WorkerHello) -> tuple[str, ...]:
+        """After the commit: the session exists, and holds what it says it holds."""
+        machine = self._machine
+        now = machine.clock.monotonic()
+        session = machine.sessions.register(hello, now=now, wall=machine.clock.now())
+        for run in machine.runs:
+            if run.session_id == hello.session_id and not run.adopted:
+                # Known from the rows only. Whether it arrived is for `held` to say, so it counts as carried before.
+                session.runs.setdefault(run.run_id, -1)
+        unknown = self._compare(session, hello.held, now)
+        for run_id in session.runs:
+            run_found = machine.runs.get(run_id)
+            if run_found is not None and run_found.fence_at is not None:
+                session.tell_cancel(run_found)
+        machine.feed.stirred = True
+        return unknown
+
+    # poll
+
+    def poll(
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        held: Sequence[str],
+        free: int,
+        resources_free: Mapping[str, int],
+        wait_s: float,
+        answer: Answer,
+    ) -> None:
+        """Take part in the round `seq`; `answer` is called once, at once or when there is something to say (R8)."""
+        machine = self._machine
+        now = machine.clock.monotonic()
+        try:
+            session = machine.sessions.get(session_id)
+        except OrpheusError as error:
+            answer(error)
+            return
+        machine.sessions.heard(session, now=now, wall=machine.clock.now())
+        given = machine.sessions.begin_round(session, seq)
+        if given is not None:
+            if not given.superseded:
+                self._renew(session, held, now)
+            answer(given)
+            return
+        for run_id in self._compare(session, held, now):
+            session.abandoned[run_id] = None
+        wait_s = min(max(0.0, wait_s), machine.options.poll_wait_s)
+        machine.sessions.wait(session, Waiter(seq, max(0, free), dict(resources_free), now + wait_s, answer))
+        machine.claims.match_one(session, now)
+        if session.claiming == 0 and (session.has_news() or wait_s == 0):
+            machine.sessions.answer(session)
+
+    def _compare(self, session: Session, held: Sequence[str], now: float) -> tuple[str, ...]:
+        """Renew what is held, send back what never arrived, return what is not current."""
+        machine = self._machine
+        told = machine.sessions.compare(session, held, current=lambda run_id: self._adopt(session, run_id))
+        for run_id in told.missing:
+            run = machine.runs.get(run_id)
+            if run is not None and not run.expiring:
+                run.expiring = True
+                machine.queue(Return(self, run))
+        self._renew(session, held, now)
+        return told.unknown
+
+    def _adopt(self, session: Session, run_id: str) -> bool:
+        """Take over a run that is this session's by its row: it was granted before the server's last start."""
+        run = self._machine.runs.get(run_id)
+        if run is None or run.session_id != session.session_id:
+            return False
+        session.runs[run_id] = -1
+        return True
+
+    def _renew(self, session: Session, held: Iterable[str], now: float) -> None:
+        for run_id in held:
+            if run_id in session.runs:
+                self._machine.runs.renew(run_id, now)
+
+    # report
+
+    def report(self, session_id: str, reports: Sequence[RunReport], replies: Sequence[Reply]) -> None:
+        """Carry out each item; each reply gets None, or the error that refused its item.
+
+        The session need not be known: what fences a report is its `run_id` (R6).
+        """
+        machine = self._machine
+        now = machine.clock.monotonic()
+        session = machine.sessions.find(session_id)
+        if session is not None:
+            machine.sessions.heard(session, now=now, wall=machine.clock.now())
+        for report, reply in zip(reports, replies, strict=True):
+            try:
+                self._item(session_id, report, reply, now)
+            except OrpheusError as error:
+                reply(error)
+
+    def _item(self, session_id: str, report: RunReport, reply: Reply, now: float) -> None:
+        machine = self._machine
+        check_kind(report)
+        run = machine.runs.get(report.run_id)
+        if run is None:
+            raise stale(report.run_id)
+        machine.runs.renew(report.run_id, now)
+        if report.kind in ("completed", "failed", "cancelled"):
+            check_artifacts(report)
+            operation = EndRun(
+                report, session_id, find=machine.runs.get, progress=machine.progress, options=machine.options
+            )
+            machine.queue(operation, lambda outcome: reply(outcome if isinstance(outcome, Exception) else None))
+        elif report.kind == "log":
+            operation_log = WriteLogs(report, find=machine.runs.get, books=machine.logs)
+            machine.queue(operation_log, lambda outcome: self._logged(run, outcome, reply))
+        else:
+            machine.runs.beat(report.run_id, now)
+            machine.progress.say(report.run_id, report.fraction, report.stage, report.heartbeat)
+            self._say(run, "progress", {"fraction": report.fraction, "stage": report.stage})
+            reply(None)
+
+    def _logged(self, run: Run, outcome: Any, reply: Reply) -> None:
+        if isinstance(outcome, Exception):
+            reply(outcome)
+            return
+        if outcome:
+            self._say(run, "log", {"lines": outcome, "attempt": run.task.attempt})
+        reply(None)
+
+    def _say(self, run: Run, kind: str, data: Mapping[str, Any]) -> None:
+        stream = self._machine.stream
+        if not stream.wants_live():
+            return
+        task = run.task
+        index = None if task.index == NODE else task.index
+        at = self._machine.clock.now()
+        stream.say(LiveMessage(kind, task.job_id, task.tenant, task.node, index, run.run_id, at, data))
+
+    # heartbeat, bye
+
+    def heartbeat(
+        self, session_id: str, held: Sequence[str], memory_bytes: int
+    ) -> tuple[tuple[CancelOrder, ...], tuple[str, ...]]:
+        """Renew leases; return what to stop and what is not current. Sends nothing back: only a poll compares (R8).
+
+        Raises:
+            UnknownSession: the worker has to say hello again.
+        """
+        machine = self._machine
+        now = machine.clock.monotonic()
+        session = machine.sessions.get(session_id)
+        machine.sessions.heard(session, now=now, wall=machine.clock.now())
+        session.memory_bytes = memory_bytes
+        unknown = []
+        orders = []
+        for run_id in held:
+            if run_id not in session.runs and not self._adopt(session, run_id):
+                unknown.append(run_id)
+                continue
+            machine.runs.renew(run_id, now)
+            run = machine.runs.get(run_id)
+            if run is not None and run.fence_at is not None:
+                orders.append(CancelOrder(run_id, run.cancel_reason or "", run.grace_s))
+        return tuple(orders), tuple(unknown)
+
+    def bye(self, session_id: str, reply: Reply) -> None:
+        """End a session. What it still holds is given up: its leases lapse now instead of later."""
+        machine = self._machine
+        session = machine.sessions.remove(session_id)
+        if session is None:
+            reply(None)
+            return
+        now = machine.clock.monotonic()
+        for run_id in session.runs:
+            machine.runs.give_up(run_id, now)
+        machine.call("bye", lambda work: work.tx.end_worker(session_id, work.now), lambda _outcome: reply(None))
+
+    # The clock
+
+    def tick(self, now: float) -> None:
+        """Look at limits, waits and held-back progress. A gap since the last look that is too long was our own (R7)."""
+        machine = self._machine
+        last, self._last_tick = self._last_tick, now
+        if last is not None and now - last > machine.options.stall_s + machine.options.tick_s:
+            machine.meter.stalls += 1
+            machine.runs.resume_after_stall(now)
+        for run, limit in machine.runs.passed(now):
+            machine.queue(self._end(run, limit))
+        for session in machine.sessions.over(now):
+            if session.claiming == 0:
+                machine.sessions.answer(session)
+        for run_id in machine.progress.due(now):
+            machine.queue(WriteProgress(run_id, find=machine.runs.get, progress=machine.progress))
+            machine.progress.hold(run_id, now)
+        for session in machine.sessions.idle(now, idle_s=machine.options.session_idle_s):
+            machine.sessions.remove(session.session_id)
+            machine.call("forget_session", lambda work, s=session: work.tx.end_worker(s.session_id, work.now))  # type: ignore[misc]
+
+    def _end(self, run: Run, limit: Limit) -> Operation:
+        session = self._machine.sessions.find(run.session_id)
+        if limit is Limit.LEASE and session is not None and session.runs.get(run.run_id, -1) is None:
+            return Return(self, run, check=True)  # no answer ever carried it: no attempt was made
+        return Expire(self, run, limit)
+
+    def retry(self, run: Run) -> None:
+        """An operation on a run's limit was refused or dropped: look again in a while."""
+        self._machine.runs.retry(run.run_id, not_before=self._machine.clock.monotonic() + 1.0)
+
+    @property
+    def machine(self) -> Machine:
+        return self._machine
+
+
+class Hello(Operation):
+    """Publish what a worker offers, and remember that it came."""
+
+    name = "hello"
+
+    def __init__(self, workers: Workers, hello: WorkerHello, graphs: Sequence[tuple[Mapping[str, Any], Graph]]) -> None:
+        self._workers = workers
+        self._hello = hello
+        self._graphs = graphs
+
+    def run(self, work: Work) -> HelloAnswer:
+        hello = self._hello
+        try:
+            for spec in hello.task_specs:
+                work.tx.put_task_spec(spec, work.now)
+            for definition, graph in self._graphs:
+                work.tx.put_definition(definition, graph, work.now)
+        except DefinitionConflict as conflict:
+            raise Undo(
+                conflict
+            ) from None  # what came before it is written already, and a refused hello changes nothing
+        work.tx.record_worker(hello.session_id, hello.worker, _kept(hello), work.now)
+        answer = HelloAnswer()
+        work.after_commit(lambda: answer.set(self._workers.registered(hello)))
+        return answer
+
+
+class HelloAnswer:
+    """What `registered` finds after the commit."""
+
+    def __init__(self) -> None:
+        self.unknown: tuple[str, ...] = ()
+
+    def set(self, unknown: tuple[str, ...]) -> None:
+        self.unknown = unknown
+
+
+def _kept(hello: WorkerHello) -> dict[str, Any]:
+    kept = asdict(hello)
+    for name in ("session_id", "worker", "task_specs", "workflows", "held"):
+        del kept[name]
+    return kept
+
+
+def _check_hello(hello: WorkerHello) -> None:
+    if len(hello.session_id) < LEAST_SESSION_ID or len(hello.session_id) > 200:
+        raise InvalidRequest("session_id has to have 16 to 200 characters", details=[{"path": "/session_id"}])
+    if hello.slots < 0:
+        raise InvalidRequest("slots must not be negative", details=[{"path": "/slots"}])
+    if len(hello.handlers) > MOST_HANDLERS:
+        raise InvalidRequest(f"a worker may offer {MOST_HANDLERS} tasks", details=[{"path": "/tasks"}])
+    for name, amount in hello.resources.items():
+        if amount < 0:
+            raise InvalidRequest(f"resource {name!r} must not be negative", details=[{"path": f"/resources/{name}"}])
+
+
+class Return(Operation):
+    """A grant never reached its worker: the task is ready again at once, and no attempt was made (R8)."""
+
+    name = "return"
+
+    def __init__(self, workers: Workers, run: Run, *, check: bool = False) -> None:
+        self._workers = workers
+        self._run = run
+        self._check = check
+
+    def run(self, work: Work) -> None:
+        run = self._run
+        if self._check and run.passed(work.mono) is None:
+            work.after_commit(lambda: self._workers.machine.runs.retry(run.run_id))
+            return
+        work.after_commit(self._known)
+        work.tell(run.task.job_id, RunReturned(node=run.task.node, index=run.task.index, run_id=run.run_id))
+
+    def _known(self) -> None:
+        self._run.reported = True
+
+    def failed(self, error: BaseException) -> None:
+        self._workers.retry(self._run)
+
+
+class Expire(Operation):
+    """A limit of a run has passed: rescue it, time it out, or fence it. Looked at again here: it may have been renewed
+    since, and a renewed run is not rescued (R6)."""
+
+    name = "expire"
+
+    def __init__(self, workers: Workers, run: Run, limit: Limit) -> None:
+        self._workers = workers
+        self._run = run
+        self._limit = limit
+
+    def run(self, work: Work) -> None:
+        run, task = self._run, self._run.task
+        machine = self._workers.machine
+        limit = run.passed(work.mono)
+        if limit is None:
+            work.after_commit(lambda: machine.runs.retry(run.run_id))
+            return
+        tell_progress(work, run, machine.progress)
+        if limit is Limit.FENCE:
+            work.tell(task.job_id, RunFenced(node=task.node, index=task.index, run_id=run.run_id))
+        elif limit is Limit.LEASE:
+            work.tell(task.job_id, RunLost(node=task.node, index=task.index, run_id=run.run_id))
+            work.after_commit(self._count)
+        else:
+            fact = RunTimedOut(node=task.node, index=task.index, run_id=run.run_id, code=str(limit))
+            work.tell(task.job_id, fact)
+
+    def _count(self) -> None:
+        self._workers.machine.meter.rescues += 1
+
+    def failed(self, error: BaseException) -> None:
+        self._workers.retry(self._run)
