@@ -84,6 +84,10 @@ class Definitions:
         self._cache.names[name, version] = row[0]
         return str(row[0])
 
+    def names(self, limit: int) -> list[tuple[str, int]]:
+        """Return `(name, version)` of published workflows, for hints."""
+        return [(row[0], row[1]) for row in self._unit.execute("definition_names", (limit,))]
+
     def put(self, definition: Mapping[str, Any], graph: Graph, now: float, *, published: bool = True) -> bool:
         """Store a definition, under its name if it is published. The same content again changes nothing.
 

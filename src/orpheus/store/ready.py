@@ -30,16 +30,30 @@ class Ready:
         self._unit = unit
 
     def lanes(self) -> list[tuple[Source, int]]:
-        """Return every source that has claimable tasks, with their number. Reads the whole index: for start-up."""
-        return [(Source(*row[:5]), row[5]) for row in self._unit.execute("lanes")]
+        """Return every source that has claimable tasks, with the `ready_seq` of its oldest. Steps over the index from one
+        source to the next, so a million tasks of one source cost as much as one."""
+        found: list[tuple[Source, int]] = []
+        row = self._unit.execute("first_lane").fetchone()
+        while row is not None:
+            source = Source(*row[:5])
+            found.append((source, row[5]))
+            past = (source.queue, source.priority, source.tenant, source.handler, source.concurrency_key or "")
+            row = self._unit.execute("next_lane", past).fetchone()
+        return found
 
     def lanes_of_job(self, job: JobEntry) -> list[tuple[Source, int]]:
         """Return the sources of one job's claimable tasks: what a resume gives back."""
         return [(Source(*row[:5]), row[5]) for row in self._unit.execute("lanes_of_job", (job.job_no,))]
 
     def window(self, source: Source, after_seq: int, limit: int) -> list[ReadyRow]:
-        """Return the next claimable tasks of a source, first in first out."""
-        return [ReadyRow(*row) for row in self._unit.execute("ready_window", (*source, after_seq, limit))]
+        """Return the next claimable tasks of a source, first in first out. They are about to be claimed, so their rows
+        are remembered."""
+        window: list[ReadyRow] = []
+        for row in self._unit.execute("ready_window", (*source, after_seq, limit)):
+            task = self._unit.remember(row[2], rows.task_from_row(row[0], row[2:])).task
+            assert task.ready_seq is not None
+            window.append(ReadyRow(row[0], row[1], task.node, task.index, task.generation, task.ready_seq))
+        return window
 
     def hold(self, job: JobEntry, held: bool) -> int:
         """Take the job's ready tasks out of the order of claims, or put them back to the places they had (R26)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,83 +10,34 @@ from orpheus.store.cache import JobEntry
 from orpheus.store.rows import ABSENT
 from orpheus.store.unit import Unit
 
-MAX_LOG_LINES = 2_000
-"""Lines kept of one attempt; the one after the last says that the rest was dropped."""
-MAX_LOG_CHARACTERS = 1 << 20
-MAX_LINE_CHARACTERS = 16 << 10
-_COUNTED_RUNS = 4_096
-
-
-class LogBudgets:
-    """How much of its log each recent attempt has used; bounded, and asked of the rows when it is not remembered."""
-
-    def __init__(self) -> None:
-        self._used: OrderedDict[str, tuple[int, int]] = OrderedDict()
-
-    def get(self, run_id: str) -> tuple[int, int] | None:
-        return self._used.get(run_id)
-
-    def put(self, run_id: str, lines: int, characters: int) -> None:
-        self._used[run_id] = (lines, characters)
-        self._used.move_to_end(run_id)
-        if len(self._used) > _COUNTED_RUNS:
-            self._used.popitem(last=False)
-
-    def clear(self) -> None:
-        self._used.clear()
-
 
 class Records:
     """Writes what needs no decision, within one transaction."""
 
-    def __init__(self, unit: Unit, budgets: LogBudgets) -> None:
+    def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self._budgets = budgets
 
     def add_logs(
         self, job: JobEntry, *, node: str, index: int, attempt: int, run_id: str, lines: Iterable[Mapping[str, Any]]
     ) -> list[int]:
-        """Append lines to an attempt's log, up to its bound; return the numbers given to those kept.
+        """Append lines to an attempt's log; the caller has bounded them. Returns the numbers given to them.
 
         Args:
-            lines: `at` (seconds since the epoch), `level`, `message`, `stream`, `fields`.
+            lines: `at` (seconds since the epoch), `level`, `stream`, `message`, `fields`.
         """
-        used = self._budgets.get(run_id)
-        if used is None:
-            row = self._unit.execute("count_logs_of_run", (job.job_no, run_id)).fetchone()
-            used = (row[0], row[1])
-        count, characters = used
         numbers: list[int] = []
         for line in lines:
-            if count > MAX_LOG_LINES:
-                break
-            message = str(line.get("message", ""))
-            if len(message) > MAX_LINE_CHARACTERS:
-                message = message[:MAX_LINE_CHARACTERS] + " … (cut)"
-            if count == MAX_LOG_LINES or characters + len(message) > MAX_LOG_CHARACTERS:
-                message, count = "the rest of this attempt's log was dropped: it is too long", MAX_LOG_LINES
-            count += 1
-            characters += len(message)
             self._unit.counters.log_no += 1
+            number = self._unit.counters.log_no
             fields = line.get("fields")
             self._unit.insert(
                 "insert_log",
                 (
-                    self._unit.counters.log_no,
-                    job.job_no,
-                    node,
-                    index,
-                    attempt,
-                    run_id,
-                    line.get("at", 0.0),
-                    line.get("level", "info"),
-                    line.get("stream", "log"),
-                    message,
-                    rows.to_json(fields) if fields else ABSENT,
+                    *(number, job.job_no, node, index, attempt, run_id, line["at"], line["level"], line["stream"]),
+                    *(line["message"], rows.to_json(fields) if fields else ABSENT),
                 ),
             )
-            numbers.append(self._unit.counters.log_no)
-        self._budgets.put(run_id, count, characters)
+            numbers.append(number)
         return numbers
 
     def add_file(self, record: Mapping[str, Any]) -> None:

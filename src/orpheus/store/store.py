@@ -1,7 +1,7 @@
 """The store: one file, one writer, and what it remembers.
 
-`begin`, the work, `Transaction.flush`, `commit`: all but `commit` on one thread; `commit` may be called in another while the
-first one leaves the store alone, so that the fsync does not stop the event loop (R3).
+`begin`, the work, `Transaction.flush`, `commit`: all but `commit` on one thread. `commit` may be called in another while
+the first one leaves the store alone, so that the fsync does not stop the event loop (R3).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from orpheus.store.cache import PayloadCache, RowCache
 from orpheus.store.definitions import GraphCache
 from orpheus.store.errors import CommitFailed
 from orpheus.store.queries import query
-from orpheus.store.records import LogBudgets
 from orpheus.store.transaction import Transaction
 from orpheus.store.unit import Counters, Unit
 
@@ -33,8 +32,6 @@ class Store:
         self._rows = RowCache()
         self._payloads = PayloadCache()
         self._graphs = GraphCache()
-        self._budgets = LogBudgets()
-        self._transaction: Transaction | None = None
         self._unit: Unit | None = None
         self._counters = self._read_counters()
         self._checkpointer: sqlite3.Connection | None = None
@@ -55,9 +52,7 @@ class Store:
         connection = database.connect(path)
         try:
             version = database.migrate(connection, path, now=now)
-            connection.execute(
-                "INSERT INTO meta (key, value) VALUES ('epoch', ?) ON CONFLICT (key) DO NOTHING", (epoch,)
-            )
+            connection.execute(query("keep_meta"), ("epoch", epoch))
             kept = connection.execute(query("meta"), ("epoch",)).fetchone()[0]
             return cls(connection, path, epoch=kept, migrated_from=version)
         except BaseException:
@@ -83,18 +78,16 @@ class Store:
         """The writer's connection, for reads by the simulator and by tests. Nothing else may write through it."""
         return self._connection
 
-    @property
     def last_cursor(self) -> int:
-        """Cursor of the newest committed event, outside a transaction."""
+        """Return the cursor of the newest committed event."""
         return self._counters.cursor
 
     def begin(self) -> Transaction:
         """Begin a transaction; there is one at a time."""
-        assert self._transaction is None, "the last transaction was neither committed nor rolled back"
+        assert self._unit is None, "the last transaction was neither committed nor rolled back"
         self._connection.execute("BEGIN IMMEDIATE")
         self._unit = Unit(self._connection, self._rows, self._counters.copy())
-        self._transaction = Transaction(self._unit, payloads=self._payloads, graphs=self._graphs, budgets=self._budgets)
-        return self._transaction
+        return Transaction(self._unit, payloads=self._payloads, graphs=self._graphs)
 
     def commit(self) -> None:
         """Make the transaction durable. The only call that waits for the disk.
@@ -102,26 +95,25 @@ class Store:
         Raises:
             CommitFailed: whether it is on disk is unknown; the process must end (R3).
         """
-        transaction, unit = self._transaction, self._unit
-        assert transaction is not None and unit is not None, "nothing was begun"
-        transaction.flush()
+        unit = self._unit
+        assert unit is not None, "nothing was begun"
+        unit.flush()
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise CommitFailed(f"COMMIT on {self.path} failed: {error}") from error
         self._counters = unit.counters
-        transaction.committed()
-        self._transaction = self._unit = None
+        unit.committed()
+        self._unit = None
 
     def rollback(self) -> None:
         """Undo the transaction and forget what was remembered of it. Safe when there is none."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        self._transaction = self._unit = None
+        self._unit = None
         self._rows.clear()
         self._payloads.clear()
         self._graphs.names.clear()
-        self._budgets.clear()
 
     def wal_bytes(self) -> int:
         """Return the size of the write-ahead log, which a checkpoint lets begin anew."""

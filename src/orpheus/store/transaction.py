@@ -5,7 +5,7 @@
     decision = decide(view, fact, now, draws)        # may raise: nothing was written
     applied = transaction.apply(decision)            # rows, payloads, events …
     transaction.flush()                              # everything is in SQLite's hands
-    store.commit()                                   # the fsync; then transaction.committed()
+    store.commit()                                   # the fsync; may be another thread's
 
 Later decisions of the same transaction see what earlier ones wrote. Nothing outside sees any of it before the commit.
 """
@@ -23,11 +23,11 @@ from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
-from orpheus.store.cache import JobEntry, PayloadCache, RowCache, TaskEntry
+from orpheus.store.cache import JobEntry, PayloadCache
 from orpheus.store.definitions import Definitions, GraphCache
 from orpheus.store.payloads import Payloads
 from orpheus.store.ready import Ready, ReadyRow
-from orpheus.store.records import LogBudgets, Records, artifact_record
+from orpheus.store.records import Records, artifact_record
 from orpheus.store.rows import ABSENT
 from orpheus.store.unit import Unit
 from orpheus.store.view import StoreView
@@ -62,12 +62,12 @@ class Applied:
 class Transaction:
     """One SQLite transaction. Made by `Store.begin`, ended by `Store.commit` or `Store.rollback`."""
 
-    def __init__(self, unit: Unit, *, payloads: PayloadCache, graphs: GraphCache, budgets: LogBudgets) -> None:
+    def __init__(self, unit: Unit, *, payloads: PayloadCache, graphs: GraphCache) -> None:
         self._unit = unit
         self._payloads = Payloads(unit, payloads)
         self.definitions = Definitions(unit, graphs)
         self.ready = Ready(unit)
-        self.records = Records(unit, budgets)
+        self.records = Records(unit)
 
     # One job
 
@@ -264,15 +264,14 @@ class Transaction:
     def definition_by_name(self, name: str, version: int | None = None) -> str | None:
         return self.definitions.by_name(name, version)
 
+    def definition_names(self, limit: int) -> list[tuple[str, int]]:
+        return self.definitions.names(limit)
+
     def put_definition(
         self, definition: Mapping[str, Any], graph: Graph, now: float, *, published: bool = True
     ) -> bool:
         """Store a definition (see `Definitions.put`); `published=False` for a graph sent inline with a job."""
         return self.definitions.put(definition, graph, now, published=published)
-
-    def definition_names(self, limit: int) -> list[tuple[str, int]]:
-        """Return `(name, version)` of published workflows, for hints."""
-        return [(row[0], row[1]) for row in self._unit.execute("definition_names", (limit,))]
 
     def put_task_spec(self, spec: Mapping[str, Any], now: float) -> bool:
         return self.definitions.put_task_spec(spec, now)
@@ -355,16 +354,16 @@ class Transaction:
 
     @property
     def wrote(self) -> bool:
-        """Tell whether there is anything to commit."""
+        """Tell whether there is anything to commit; asked after `flush`."""
         return self._unit.wrote
 
     def flush(self) -> None:
-        """Hand everything gathered to SQLite; what is left of the commit is its fsync."""
-        self._unit.flush()
+        """Hand everything gathered to SQLite: what is left of the commit is its fsync.
 
-    def committed(self) -> None:
-        """The commit is on disk."""
-        self._unit.committed()
+        Raises:
+            GuardFailed: a row was not as it had been read; roll back.
+        """
+        self._unit.flush()
 
 
 def _outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:
@@ -378,6 +377,3 @@ def _outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:
     if code.startswith(_TIMEOUT):
         return "timed_out", error
     return ("cancelled" if task.state is TaskState.CANCELLED else "failed"), error
-
-
-__all__ = ["Applied", "ReadyRow", "RowCache", "Source", "TaskEntry", "Transaction"]

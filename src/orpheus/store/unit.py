@@ -9,7 +9,7 @@ it met are counted: a mismatch is our bug and rolls the batch back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from orpheus.core.decision import Event
@@ -85,7 +85,7 @@ class Unit:
         if entry is None and job.stored_state is not None:
             row = self.connection.execute(query("current_task"), (job.job_no, node, index)).fetchone()
             if row is not None:
-                entry = self._known(job, rows.task_from_row(job_id, row))
+                entry = self.remember(job.job_no, rows.task_from_row(job_id, row))
         return entry
 
     def task_by_key(self, job: JobEntry, key: TaskKey) -> TaskEntry:
@@ -107,12 +107,13 @@ class Unit:
             found = self.connection.execute(query("current_tasks"), (job.job_no,))
         else:
             found = self.connection.execute(query("current_tasks_of_node"), (job.job_no, node))
-        return [self._known(job, rows.task_from_row(job.job.job_id, row)) for row in found]
+        return [self.remember(job.job_no, rows.task_from_row(job.job.job_id, row)) for row in found]
 
-    def _known(self, job: JobEntry, task: Task) -> TaskEntry:
+    def remember(self, job_no: int, task: Task) -> TaskEntry:
+        """Return the entry of a current row that was just read; a change not yet written stays."""
         entry = self._cache.tasks.get(task.key)
         if entry is None:
-            entry = TaskEntry(job.job_no, task, stored=True)
+            entry = TaskEntry(job_no, task, stored=True)
         self._cache.add_task(entry, current=True)
         return entry
 
@@ -186,9 +187,13 @@ class Unit:
 
     # Writing
 
+    @property
+    def is_flushed(self) -> bool:
+        return not (self._dirty_jobs or self._dirty_tasks or self._inserts)
+
     def flush(self) -> None:
         """Write everything gathered, in an order in which nothing refers to a row that is not there."""
-        if not (self._dirty_jobs or self._dirty_tasks or self._inserts):
+        if self.is_flushed:
             return
         self.wrote = True
         self._flush_jobs()
@@ -291,9 +296,6 @@ class Unit:
     def committed(self) -> None:
         """The file has it: keep the memory bounded."""
         self._cache.forget_ended(self._touched_jobs, self._touched_tasks)
-
-    def touched_tasks(self) -> Iterable[TaskEntry]:
-        return self._touched_tasks
 
 
 assert NODE == rows.ABSENT_INT, "an event of a node has no index, written as NULL"

@@ -1,19 +1,31 @@
 -- What may be claimed, what is due, what runs: the questions of claims, timers and start-up (R7, R25, R26).
 
--- One lane after the other out of `tasks_ready`; start-up only.
--- name: lanes
-SELECT queue, priority, tenant, handler, concurrency_key, count(*) FROM tasks
+-- Sources (core/dispatch.py) one after the other: each step seeks past all rows of the one before.
+-- name: first_lane
+SELECT queue, priority, tenant, handler, concurrency_key, ready_seq FROM tasks INDEXED BY tasks_ready
 WHERE state = 'ready' AND held = 0
-GROUP BY queue, priority, tenant, handler, concurrency_key;
+ORDER BY queue, priority, tenant, handler, concurrency_key, ready_seq LIMIT 1;
+
+-- A missing key sorts first and compares with nothing, so '' is where the keys of the same prefix begin.
+-- name: next_lane
+SELECT queue, priority, tenant, handler, concurrency_key, ready_seq FROM tasks INDEXED BY tasks_ready
+WHERE state = 'ready' AND held = 0
+  AND (queue, priority, tenant, handler, concurrency_key) > (?, ?, ?, ?, ?)
+ORDER BY queue, priority, tenant, handler, concurrency_key, ready_seq LIMIT 1;
 
 -- name: lanes_of_job
-SELECT queue, priority, tenant, handler, concurrency_key, count(*) FROM tasks
+SELECT queue, priority, tenant, handler, concurrency_key, min(ready_seq) FROM tasks
 WHERE job_no = ? AND +state = 'ready' AND +held = 0
 GROUP BY queue, priority, tenant, handler, concurrency_key;
 
--- The next rows of one lane, first in first out.
+-- The next rows of one source, first in first out.
 -- name: ready_window
-SELECT jobs.job_id, jobs.definition_id, tasks.node, tasks."index", tasks.generation, tasks.ready_seq
+SELECT jobs.job_id, jobs.definition_id, tasks.job_no,
+  tasks.node, tasks."index", tasks.generation, tasks.state, tasks.tenant, tasks.queue, tasks.handler, tasks.priority,
+  tasks.concurrency_key, tasks.unmet, tasks.attempt, tasks.run_id, tasks.worker, tasks.ready_seq, tasks.ready_at,
+  tasks.first_ready_at, tasks.started_at, tasks.finished_at, tasks.wake_at, tasks.error, tasks.progress, tasks.stage,
+  tasks.cached, tasks.heartbeat, tasks.items_total, tasks.items_released, tasks.items_settled, tasks.items_failed,
+  tasks.items_skipped, tasks.stagger_until, tasks.superseded, tasks.extra
 FROM tasks INDEXED BY tasks_ready JOIN jobs ON jobs.job_no = tasks.job_no
 WHERE tasks.state = 'ready' AND tasks.held = 0
   AND tasks.queue = ? AND tasks.priority = ? AND tasks.tenant = ? AND tasks.handler = ? AND tasks.concurrency_key IS ?

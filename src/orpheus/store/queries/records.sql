@@ -7,9 +7,6 @@ SELECT coalesce(max(log_no), 0) FROM logs;
 INSERT INTO logs (log_no, job_no, node, "index", attempt, run_id, at, level, stream, message, fields)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, char(26)));
 
--- name: count_logs_of_run
-SELECT count(*), coalesce(sum(length(message)), 0) FROM logs WHERE job_no = ? AND run_id = ?;
-
 -- name: put_file
 INSERT INTO files (file_id, tenant, name, key, size_bytes, sha256, content_type, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
@@ -45,3 +42,7 @@ SELECT value FROM meta WHERE key = ?;
 
 -- name: put_meta
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- What the file keeps from its first day.
+-- name: keep_meta
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING;
