@@ -1,0 +1,327 @@
+"""The life of one attempt: arrive, wait for a slot, prepare, perform, be judged, be reported, be cleaned up.
+
+Each stage is a small method; what may go wrong in one becomes the attempt's outcome and never the worker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orpheus.protocol.worker import Assignment, ReportedArtifact, ReportedError, ReportItem
+from orpheus.worker.attempt_files import AttemptFiles
+from orpheus.worker.capture import Redactor
+from orpheus.worker.child_pool import ChildPool, ChildWork
+from orpheus.worker.context import WorkerContext
+from orpheus.worker.definitions import Arguments, Definitions, Handler
+from orpheus.worker.devices import DEVICE_RESOURCE, Devices
+from orpheus.worker.failures import classify
+from orpheus.worker.frames import Start
+from orpheus.worker.in_process import LoopWork, Threads, ThreadWork
+from orpheus.worker.markers import Resolver, Secrets, has_markers
+from orpheus.worker.objects import Objects
+from orpheus.worker.outbox import Outbox
+from orpheus.worker.reaper import Reaper
+from orpheus.worker.resources import Resources
+from orpheus.worker.runs import Run, Runs, StopReason
+from orpheus.worker.spilling import spill_marker
+from orpheus.worker.work import Abandoned, Completed, Failed, Outcome, Stopped, Work
+
+logger = logging.getLogger("orpheus.worker")
+
+STOP_GRACE_S = 5.0
+"""Between asking and ending where the server did not name a grace (time limits, lost contact)."""
+
+
+class RunVoice:
+    """How a handler in this process is heard (see context.Voice)."""
+
+    def __init__(self, run: Run, reaper: Reaper) -> None:
+        self.stopping = run.stopping
+        self.progress = run.progress
+        self.heartbeat = run.heartbeat
+        self.group_started = reaper.add
+        self.group_ended = reaper.remove
+
+
+class Attempts:
+    """Make the attempts that arrive.
+
+    Args:
+        objects_for: how the object store is reached for an attempt.
+        inline_bytes: results larger than this are spilled.
+    """
+
+    def __init__(
+        self,
+        *,
+        definitions: Definitions,
+        runs: Runs,
+        outbox: Outbox,
+        devices: Devices,
+        slots: int,
+        pool: ChildPool,
+        reaper: Reaper,
+        resources: Resources,
+        secrets: Secrets,
+        redactor: Redactor,
+        work_dir: Path,
+        log_bytes_max: int,
+        objects_for: Callable[[Assignment], Objects],
+        downloads: bool,
+        inline_bytes: Callable[[], int],
+    ) -> None:
+        self._definitions = definitions
+        self._runs = runs
+        self._outbox = outbox
+        self._devices = devices
+        self._slots = asyncio.Semaphore(slots)
+        self._pool = pool
+        self._reaper = reaper
+        self._resources = resources
+        self._secrets = secrets
+        self._redactor = redactor
+        self._work_dir = work_dir
+        self._log_bytes_max = log_bytes_max
+        self._objects_for = objects_for
+        self._downloads = downloads
+        self._inline_bytes = inline_bytes
+        self._threads = Threads()
+        self._lives: set[asyncio.Task[None]] = set()
+        self._loop_works: dict[asyncio.Task[Any], Run] = {}
+        self._device_freed = asyncio.Condition()
+
+    def begin(self, assignment: Assignment) -> None:
+        """Take a run. From here on it is held until its end is acknowledged."""
+        run = Run(
+            assignment,
+            folder=self._work_dir / assignment.run_id,
+            redactor=self._redactor,
+            log_bytes_max=self._log_bytes_max,
+            on_news=self._outbox.touch,
+        )
+        self._runs.add(run)
+        life = asyncio.create_task(self._live(run))
+        self._lives.add(life)
+        life.add_done_callback(self._lives.discard)
+
+    async def ended(self) -> None:
+        """Wait until no attempt is under way."""
+        while self._lives:
+            await asyncio.wait(self._lives)
+
+    def close(self) -> None:
+        self._threads.close()
+
+    def run_of(self, task: asyncio.Task[Any] | None) -> Run | None:
+        """Return the run whose handler is this task of the loop."""
+        return None if task is None else self._loop_works.get(task)
+
+    async def _live(self, run: Run) -> None:
+        files: AttemptFiles | None = None
+        completed = False
+        try:
+            async with self._slots:
+                files = AttemptFiles(self._objects_for(run.assignment), run.run_id, run.folder)
+                item, work = await self._make(run, files)
+                completed = item is not None and item.kind == "completed"
+                # A run that the drain gives back says its last words too, and is left out of the last poll (worker.py).
+                self._outbox.end(run, item, given_back=run.stop_reason is StopReason.DRAIN)
+                if work is not None and not work.vacated.done():
+                    logger.warning(
+                        "run %s (%s) does not stop; its slot stays taken", run.run_id, run.assignment.handler
+                    )
+                    await work.vacated
+        except Exception:
+            logger.exception("run %s: the worker itself failed", run.run_id)
+            self._outbox.end(run, _failed(run, ReportedError(message="the worker failed inside; see its log")))
+        finally:
+            self._runs.vacate()
+            if files is not None and (not completed or run.folder.exists()):
+                await asyncio.to_thread(files.clean, keep_files=completed)
+
+    async def _make(self, run: Run, files: AttemptFiles) -> tuple[ReportItem | None, Work | None]:
+        """Make the attempt; return what to report (None: nothing) and the work, which may still go on."""
+        wanted = run.assignment.resources
+        work: Work | None = None
+        try:
+            run.devices = await self._lease(run)
+        except ValueError as never:
+            return _failed(run, ReportedError(code="task_failed", message=str(never), final=False)), None
+        limit = self._limit_time(run)
+        try:
+            try:
+                work = await self._prepare(run, files)
+                outcome = await self._perform(run, work)
+                item = await self._judge(run, files, outcome)
+            except Exception as raised:
+                item = self._ending(run, Failed(classify(raised, redact=self._redactor)))
+        finally:
+            if limit is not None:
+                limit.cancel()
+            self._devices.give_back(wanted, run.devices)
+            if wanted:
+                async with self._device_freed:
+                    self._device_freed.notify_all()
+        return item, work
+
+    async def _lease(self, run: Run) -> tuple[int, ...]:
+        leased = self._devices.lease(run.assignment.resources)
+        while leased is None:  # prefetched before the one ahead of it has given them back
+            async with self._device_freed:
+                await self._device_freed.wait()
+            leased = self._devices.lease(run.assignment.resources)
+        return leased
+
+    def _limit_time(self, run: Run) -> asyncio.TimerHandle | None:
+        limit_s = run.assignment.start_to_close_s
+        if limit_s is None:
+            return None
+        left_s = run.arrived_at + limit_s - time.monotonic()
+        return asyncio.get_running_loop().call_later(max(0.0, left_s), run.stop, StopReason.TIMEOUT, STOP_GRACE_S)
+
+    # Prepare ---------------------------------------------------------------------------------------------------------
+
+    async def _prepare(self, run: Run, files: AttemptFiles) -> Work:
+        """Resolve what the arguments stand for, and make the work. Nothing of the handler's has run yet."""
+        assignment = run.assignment
+        handler = self._definitions.handler(assignment.handler, assignment.version)
+        args = assignment.args
+        if has_markers(args):
+            args = await asyncio.to_thread(self._resolve, assignment)
+        if handler.executor == "process" or assignment.resources.get(DEVICE_RESOURCE, 0):
+            whole = msgspec.structs.replace(assignment, args=args)
+            start = Start(assignment=msgspec.json.encode(whole), folder=str(run.folder), devices=list(run.devices))
+            return ChildWork(run, self._pool, start)
+        context = WorkerContext(
+            assignment, RunVoice(run, self._reaper), files, devices=run.devices, in_loop=handler.is_async
+        )
+        if handler.is_async:
+            if self._downloads:
+                await asyncio.to_thread(_fetch_files, args, files)  # so that ctx.path never blocks the loop
+            loaded = self._resources.ready(handler.resources)
+            if loaded is None:
+                loaded = await asyncio.to_thread(self._resources.load_all, handler.resources)
+            arguments = handler.arguments(args)
+            return LoopWork(run, lambda: _call_async(handler, context, arguments, loaded), self._redactor)
+        return ThreadWork(run, lambda: self._call_plain(handler, context, args), self._redactor, threads=self._threads)
+
+    def _resolve(self, assignment: Assignment) -> dict[str, Any]:
+        objects = self._objects_for(assignment)
+        return dict(Resolver(read=objects.read, secret=self._secret).resolve(assignment.args))
+
+    def _secret(self, name: str) -> str:
+        value = self._secrets.get(name)
+        self._redactor.add([value])
+        return value
+
+    def _call_plain(self, handler: Handler, context: WorkerContext, args: dict[str, Any]) -> bytes:
+        return handler.encode(
+            handler.call(context, handler.arguments(args), self._resources.load_all(handler.resources))
+        )
+
+    # Perform ---------------------------------------------------------------------------------------------------------
+
+    async def _perform(self, run: Run, work: Work) -> Outcome:
+        """Run the handler to its end, or up the ladder of being stopped."""
+        if run.stop_reason is not None:
+            work.vacated.set_result(None)
+            return Stopped()
+        loop = asyncio.get_running_loop()
+        rungs: list[asyncio.TimerHandle] = []
+
+        def climb(_reason: StopReason, grace_s: float) -> None:
+            work.stop()
+            rungs.append(loop.call_later(grace_s / 2, work.press))
+            # A moment before the server's fence, so that the end is told while the run is still ours (R18).
+            rungs.append(loop.call_later(grace_s * 0.9, work.kill))
+
+        run.on_stop = climb
+        run.working = True
+        work.start()
+        task = work.task if isinstance(work, LoopWork) else None
+        if task is not None:
+            self._loop_works[task] = run
+            task.add_done_callback(lambda ended: self._loop_works.pop(ended, None) and None)
+        try:
+            return await work.outcome
+        finally:
+            run.on_stop = None
+            for rung in rungs:
+                if work.vacated.done():
+                    rung.cancel()
+
+    # Judge -----------------------------------------------------------------------------------------------------------
+
+    async def _judge(self, run: Run, files: AttemptFiles, outcome: Outcome) -> ReportItem | None:
+        """Turn the outcome into a report; files first, since what is reported must be there (R10)."""
+        if isinstance(outcome, Completed) and run.stop_reason is not StopReason.UNKNOWN:
+            if outcome.artifacts is not None:
+                files.adopt(outcome.artifacts)
+            artifacts = files.artifacts
+            result: Any = msgspec.Raw(outcome.result)
+            spills = len(outcome.result) > self._inline_bytes()
+            if artifacts or spills:
+                result = await asyncio.to_thread(self._store, run, files, outcome.result, spills=spills)
+            return self._completed(run, result, artifacts)
+        return self._ending(run, outcome)
+
+    def _store(self, run: Run, files: AttemptFiles, result: bytes, *, spills: bool) -> Any:
+        files.deliver()
+        if not spills:
+            return msgspec.Raw(result)
+        return spill_marker(key=files.spill(result), result=result, needed_paths=run.assignment.needed_paths)
+
+    def _completed(self, run: Run, result: Any, artifacts: list[ReportedArtifact]) -> ReportItem | None:
+        if run.stop_reason is StopReason.UNKNOWN:
+            return None
+        return ReportItem(run_id=run.run_id, kind="completed", result=result, artifacts=artifacts)
+
+    def _ending(self, run: Run, outcome: Outcome) -> ReportItem | None:
+        """Return the report of an attempt that did not complete. Why it was stopped says more than how it ended."""
+        reason = run.stop_reason
+        if reason is StopReason.UNKNOWN:
+            return None
+        if reason is StopReason.CANCEL:
+            return ReportItem(run_id=run.run_id, kind="cancelled")
+        if reason is StopReason.TIMEOUT:
+            limit_s = run.assignment.start_to_close_s or 0.0
+            message = f"{run.assignment.handler} did not end within its start_to_close_s of {limit_s:g} s"
+            hint = "Raise start_to_close_s, or give the task less to do at once."
+            return _failed(run, ReportedError(code="timeout_start_to_close", message=message, hint=hint))
+        if reason is StopReason.LOST:
+            message = "the worker was without contact with the server for nearly its lease, and stopped its own work"
+            return _failed(run, ReportedError(code="worker_lost", message=message))
+        if reason is StopReason.DRAIN:
+            if isinstance(outcome, Abandoned):
+                message = "the worker was stopped, and the handler did not stop with it"
+                return _failed(run, ReportedError(code="worker_lost", message=message))
+            return None
+        if isinstance(outcome, Failed):
+            return _failed(run, outcome.error)
+        return _failed(run, ReportedError(message="the handler stopped by itself"))
+
+
+async def _call_async(handler: Handler, context: WorkerContext, arguments: Arguments, loaded: dict[str, Any]) -> bytes:
+    return handler.encode(await handler.call(context, arguments, loaded))
+
+
+def _fetch_files(value: Any, files: AttemptFiles) -> None:
+    if isinstance(value, dict):
+        if len(value) == 1 and isinstance(value.get("$file"), dict):
+            files.path(value["$file"])
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            _fetch_files(inner, files)
+
+
+def _failed(run: Run, error: ReportedError) -> ReportItem:
+    return ReportItem(run_id=run.run_id, kind="failed", error=error)

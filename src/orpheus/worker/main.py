@@ -1,0 +1,131 @@
+"""How a worker process begins and ends: loading, signals, exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from orpheus.worker import capture
+from orpheus.worker.definitions import LoadFailed, load_definitions
+from orpheus.worker.link import Refused
+from orpheus.worker.options import WorkerOptions
+from orpheus.worker.worker import Worker
+
+logger = logging.getLogger("orpheus.worker")
+
+EXIT_OK = 0
+EXIT_REFUSED = 1
+"""The server does not take this worker (unauthorized, protocol_unsupported, definition_conflict …)."""
+EXIT_NOT_LOADED = 2
+"""A module of `imports` could not be loaded, or is wrong."""
+EXIT_HARD = 130
+
+PARENT_EVERY_S = 1.0
+
+
+async def run_worker(options: WorkerOptions) -> int:
+    """Run a worker in the current loop until SIGTERM or SIGINT has drained it; return the exit status.
+
+    The second signal ends the process at once (`os._exit`), with everything it started. Signals are only caught in the
+    main thread; elsewhere (tests, embedding) cancel the coroutine: that drains nothing, but leaves nothing behind.
+    """
+    try:
+        definitions = load_definitions(options.imports)
+    except LoadFailed as failed:
+        logger.error("%s", failed)  # noqa: TRY400 (the message is for the author; it holds what matters)
+        return EXIT_NOT_LOADED
+    worker = Worker(options, definitions)
+    restore_output = capture.install()
+    restore_signals = _catch_signals(worker)
+    watching = asyncio.create_task(_drain_without_parent(worker)) if options.supervised else None
+    try:
+        await worker.run()
+    except Refused as refused:
+        logger.error("the server refused this worker: %s", refused)  # noqa: TRY400
+        return EXIT_REFUSED
+    except asyncio.CancelledError:
+        worker.stop_hard()
+        raise
+    finally:
+        if watching is not None:
+            watching.cancel()
+        restore_signals()
+        restore_output()
+    logger.info("stopped")
+    return EXIT_OK
+
+
+def start(options: WorkerOptions) -> int:
+    """Run a worker in a new loop (uvloop where it is installed) and return the exit status: what a command line calls."""
+    _log_to_stderr(options)
+    try:
+        import uvloop  # noqa: PLC0415 (not on every platform)
+
+        loop_factory: Any = uvloop.new_event_loop
+    except ImportError:
+        loop_factory = None
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(run_worker(options))
+
+
+def _catch_signals(worker: Worker) -> Any:
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    asked = False
+
+    def on_signal() -> None:
+        nonlocal asked
+        if asked:
+            logger.warning("asked to stop a second time: ending at once")
+            worker.stop_hard()
+            os._exit(EXIT_HARD)
+        asked = True
+        worker.drain()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+
+    def restore() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    return restore
+
+
+async def _drain_without_parent(worker: Worker) -> None:
+    """A supervised worker ends with its supervisor, also when that was killed and could not say so."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 (nothing tells of a parent's end but asking)
+        await asyncio.sleep(PARENT_EVERY_S)
+    logger.warning("the supervisor is gone")
+    worker.drain()
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _log_to_stderr(options: WorkerOptions) -> None:
+    handler = capture.outside_attempts(logging.StreamHandler(sys.stderr))
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler.setFormatter(_JsonLines() if options.log_json else text)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(options.log_level.upper())

@@ -1,0 +1,112 @@
+"""What is there to report? Ends of attempts go at once; progress, heartbeats and log lines at most every 0.2 s per run.
+
+The report loop takes a batch while nothing is in flight, so whatever gathered in the meantime goes together and nothing
+waits to fill a batch (the way of R3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from orpheus.protocol.worker import ReportItem
+from orpheus.worker.runs import PROGRESS_EVERY_S, Run
+
+ITEMS_MAX = 500
+BYTES_MAX = 2 * 1024 * 1024
+"""Of results and log lines in one report; one item may exceed it alone."""
+
+
+class Outbox:
+    """Gather items for the report loop. `touch` may be called from any thread, all else on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ends: deque[ReportItem] = deque()
+        self._touched: dict[str, Run] = {}
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def touch(self, run: Run) -> None:
+        """Note that the run has something to say."""
+        if run.run_id not in self._touched:
+            self._touched[run.run_id] = (
+                run  # a dict's single operations are atomic; a lost race costs one extra wake-up
+            )
+            try:
+                self._loop.call_soon_threadsafe(self._schedule)
+            except RuntimeError:
+                return  # the loop has ended, and with it the worker
+
+    def end(self, run: Run, item: ReportItem | None, *, given_back: bool = False) -> None:
+        """Queue the end of a run after its last words; None says nothing (the run is not ours any more), or only the
+        words of one that is given back."""
+        run.finished = True
+        self._touched.pop(run.run_id, None)
+        if item is None and not given_back:
+            return
+        self._ends.extend(run.words(last=True, with_progress=False))
+        if item is not None:
+            self._ends.append(item)
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Wait until there is something to send."""
+        while not self._ends and not self._due():
+            self._wake.clear()
+            self._schedule()
+            await self._wake.wait()
+
+    def gather(self) -> list[ReportItem]:
+        """Take the next batch, oldest first."""
+        batch: list[ReportItem] = []
+        size = 0
+        now = time.monotonic()
+        for run_id, run in list(self._touched.items()):
+            if now - run.last_told_at >= PROGRESS_EVERY_S:
+                self._touched.pop(run_id, None)
+                run.last_told_at = now
+                for item in run.words():
+                    size += _size(item)
+                    batch.append(item)
+        while self._ends and len(batch) < ITEMS_MAX:
+            size += _size(self._ends[0])
+            if size > BYTES_MAX and batch:
+                break
+            batch.append(self._ends.popleft())
+        return batch
+
+    def put_back(self, items: list[ReportItem]) -> None:
+        """Queue items again that the server could not take now; they go first."""
+        self._ends.extendleft(reversed(items))
+        self._wake.set()
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        return any(now - run.last_told_at >= PROGRESS_EVERY_S for run in list(self._touched.values()))
+
+    def _schedule(self) -> None:
+        runs = list(self._touched.values())
+        if not runs:
+            return
+        wait_s = min(run.last_told_at for run in runs) + PROGRESS_EVERY_S - time.monotonic()
+        if wait_s <= 0:
+            self._wake.set()
+        elif self._timer is None or self._timer.cancelled() or self._timer.when() > self._loop.time() + wait_s:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(wait_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake.set()
+
+
+def _size(item: ReportItem) -> int:
+    result = item.result
+    size = len(result) if isinstance(result, bytes | bytearray | memoryview) else 256
+    return size + sum(len(line.message) + 64 for line in item.lines)

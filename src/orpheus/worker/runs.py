@@ -1,0 +1,162 @@
+"""What does this worker hold? Every attempt from its arrival until the server has acknowledged its end.
+
+A run is `waiting` for a slot, `working`, or `told` (its end is reported and waits for the acknowledgement). It stays in
+`held` through all three, because a run that is missing from a poll goes back to its queue (R8).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from orpheus.protocol.worker import Assignment, LogLine, ReportItem
+from orpheus.worker.capture import AttemptLog, Redactor
+
+PROGRESS_EVERY_S = 0.2
+
+
+class StopReason(StrEnum):
+    """Why an attempt has to stop before its handler has ended."""
+
+    CANCEL = "cancel"
+    """The server said so (R18)."""
+    TIMEOUT = "timeout"
+    """`start_to_close_s` is over."""
+    LOST = "lost"
+    """No contact with the server: its lease may have been given to another (R7)."""
+    DRAIN = "drain"
+    """This worker ends, and its drain time is over."""
+    UNKNOWN = "unknown"
+    """The run is no longer current: whatever comes of it would be `stale_run`."""
+
+
+class Run:
+    """One attempt. Handlers speak through it (progress, heartbeat, log) from any thread; all else stays on the loop."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        *,
+        folder: Path,
+        redactor: Redactor,
+        log_bytes_max: int,
+        on_news: Callable[[Run], None],
+    ) -> None:
+        self.assignment = assignment
+        self.run_id = assignment.run_id
+        self.folder = folder
+        self.devices: tuple[int, ...] = ()
+        self.arrived_at = time.monotonic()
+        self.working = False
+        self.finished = False
+        """Its end stands in the outbox or was dropped; later words are not passed on."""
+        self.stop_reason: StopReason | None = None
+        self.stop_grace_s = 0.0
+        self.on_stop: Callable[[StopReason, float], None] | None = None
+        self.stopping = threading.Event()
+        self.last_told_at = 0.0
+        self.log = AttemptLog(on_line=self._news, redact=redactor, bytes_max=log_bytes_max)
+        self._on_news = on_news
+        self._lock = threading.Lock()
+        self._progress: tuple[float | None, str | None] | None = None
+        self._heartbeat: Any = None
+        self._has_heartbeat = False
+
+    def progress(self, fraction: float | None, stage: str | None) -> None:
+        """Remember the latest progress; the next report (at most every 0.2 s) carries it."""
+        with self._lock:
+            if stage is None and self._progress is not None:
+                stage = self._progress[1]
+            self._progress = (fraction, stage)
+        self._news()
+
+    def heartbeat(self, details: Any) -> None:
+        """Remember the latest details; they reach the next attempt as `last_heartbeat` (R17)."""
+        with self._lock:
+            self._heartbeat, self._has_heartbeat = details, True
+        self._news()
+
+    def stop(self, reason: StopReason, grace_s: float) -> None:
+        """Ask the attempt to stop. The first reason stands, but for `unknown`, which overrides: nothing is reported then."""
+        if self.finished:
+            return
+        if self.stop_reason is None or reason is StopReason.UNKNOWN:
+            first = self.stop_reason is None
+            self.stop_reason = reason
+            self.stop_grace_s = grace_s
+            self.stopping.set()
+            if first and self.on_stop is not None:
+                self.on_stop(reason, grace_s)
+
+    def words(self, *, last: bool = False, with_progress: bool = True) -> list[ReportItem]:
+        """Take what there is to say beside the end: at most one item each of log, heartbeat and progress."""
+        with self._lock:
+            progress, self._progress = self._progress, None
+            details, has_details = self._heartbeat, self._has_heartbeat
+            self._heartbeat, self._has_heartbeat = None, False
+        lines: list[LogLine] = self.log.close() if last else self.log.take()
+        items = []
+        if lines:
+            items.append(ReportItem(run_id=self.run_id, kind="log", lines=lines))
+        if has_details:
+            items.append(ReportItem(run_id=self.run_id, kind="heartbeat", heartbeat=details))
+        if progress is not None and with_progress:
+            items.append(ReportItem(run_id=self.run_id, kind="progress", fraction=progress[0], stage=progress[1]))
+        return items
+
+    def _news(self) -> None:
+        if not self.finished:
+            self._on_news(self)
+
+
+class Runs:
+    """Every run that is held, and how many more would be welcome."""
+
+    def __init__(self, *, slots: int, prefetch: int) -> None:
+        self._slots = slots
+        self._prefetch = prefetch
+        self._by_id: dict[str, Run] = {}
+        self._occupied = 0
+        self.held: tuple[str, ...] = ()
+        """Replaced, never changed, so that the heartbeat thread may read it at any time."""
+        self.draining = False
+        self.on_room: Callable[[], None] = lambda: None
+
+    def __iter__(self) -> Any:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, run_id: str) -> Run | None:
+        return self._by_id.get(run_id)
+
+    @property
+    def room(self) -> int:
+        """How many attempts could be taken now."""
+        return 0 if self.draining else max(0, self._slots + self._prefetch - self._occupied)
+
+    @property
+    def occupied(self) -> int:
+        """Runs that hold a slot or wait for one; an abandoned handler that goes on holds its slot."""
+        return self._occupied
+
+    def add(self, run: Run) -> None:
+        self._by_id[run.run_id] = run
+        self._occupied += 1
+        self.held = tuple(self._by_id)
+
+    def vacate(self) -> None:
+        """A slot is free again: the handler has really ended."""
+        self._occupied -= 1
+        assert self._occupied >= 0, "a slot was given back twice"
+        self.on_room()
+
+    def forget(self, run_id: str) -> None:
+        """The server has acknowledged the run's end, or does not know the run."""
+        if self._by_id.pop(run_id, None) is not None:
+            self.held = tuple(self._by_id)

@@ -1,0 +1,60 @@
+"""How does a handler run, and how is it stopped? What every executor offers to the attempt that drives it.
+
+An attempt starts a `Work` and awaits its `outcome`. To stop it, it climbs a ladder: `stop` asks (the flag, SIGTERM, a
+cancelled task), `press` insists half-way through the grace, `kill` ends it. After `kill` the outcome is always there;
+a handler in the loop or in a thread that cannot be ended is `Abandoned`, and holds its slot until `vacated`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from orpheus.protocol.worker import ReportedArtifact, ReportedError
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned; `result` is JSON."""
+
+    result: bytes
+    artifacts: list[ReportedArtifact] | None = None
+    """What a child process saved; None where the handler ran in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: ReportedError
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The handler ended because it was told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The handler goes on although its grace is over; nothing it still does counts."""
+
+
+Outcome = Completed | Failed | Stopped | Abandoned
+
+
+class Work(Protocol):
+    """One handler at work."""
+
+    outcome: asyncio.Future[Outcome]
+    vacated: asyncio.Future[None]
+    """Done when the handler has really ended."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def press(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+def settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    """Set the outcome unless it is known already (abandoned, and ended later)."""
+    if not future.done():
+        future.set_result(outcome)
