@@ -172,12 +172,12 @@ def test_sound_becomes_mp3_of_the_same_length(samples: Path, tmp_path: Path, nam
 
 
 def test_text_of_pdfs(samples: Path) -> None:
-    pages = list(pdf.texts(samples / "pdf/text-4-pages.pdf"))
+    pages = [page for page, _ in pdf.texts(samples / "pdf/text-4-pages.pdf")]
     assert [page["page"] for page in pages] == [1, 2, 3, 4]
     assert pages[0]["text"].startswith("Hello, here is some text without a meaning.")
-    book = list(pdf.texts(samples / "pdf/book-117-pages-german.pdf"))
+    book = [page for page, _ in pdf.texts(samples / "pdf/book-117-pages-german.pdf")]
     assert 135_000 < len(pdf.document_text(book)) < 155_000
-    mixed = list(pdf.texts(samples / "pdf/mixed-text-then-scan.pdf"))
+    mixed = [page for page, _ in pdf.texts(samples / "pdf/mixed-text-then-scan.pdf")]
     assert [bool(page["text"].strip()) for page in mixed] == [True, False]
 
 

@@ -1,9 +1,8 @@
 """The child process that opens foreign files: little memory, little time, no files to write, nothing to tell but JSON.
 
-    python -m orpheus.media.guard '{"operation": "validate", "arguments": {"path": …, "name": …}}'
-
-prints `{"value": …}` or `{"refused": {"code", "message", "hint"}}`. A decoder that crashes or eats memory ends this process
-and becomes a verdict about the file, instead of ending a worker.
+It is given `{"operation": "validate", "arguments": {"path": …, "name": …}}`, and prints `{"value": …}` or
+`{"refused": {"code", "message", "hint"}}`. A decoder that crashes or eats memory ends this process and becomes a verdict
+about the file, instead of ending a worker.
 """
 
 from __future__ import annotations
@@ -15,16 +14,26 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from orpheus.media.errors import BY_CODE, CorruptMedia, Refused, TooLarge, UnsupportedMedia
 from orpheus.media.limits import CHILD_MEMORY_BYTES, CHILD_TIME_S
+
+_BOOT: Final = """
+import sys, types
+package = types.ModuleType("orpheus.media")
+package.__path__ = [sys.argv[1]]
+sys.modules["orpheus.media"] = package
+from orpheus.media.guard import main
+main(sys.argv[2])
+"""
+"""Starts this module without `orpheus.media`'s own menu, which would import every task first: 0.06 s instead of 0.25 s."""
 
 
 def argv(operation: str, **arguments: Any) -> list[str]:
     """The command line that runs one of `validate` and `extract` in a child; `arguments` are those of `opening.py`."""
     request = {"operation": operation, "arguments": {key: str(value) for key, value in arguments.items()}}
-    return [sys.executable, "-m", "orpheus.media.guard", json.dumps(request)]
+    return [sys.executable, "-P", "-c", _BOOT, str(Path(__file__).parent), json.dumps(request)]
 
 
 def read(returncode: int, stdout: str) -> dict[str, Any]:
@@ -99,7 +108,3 @@ def main(request: str) -> None:
             "refused": {"code": "too_large", "message": "opening the file took more memory than is allowed", "hint": ""}
         }
     print(json.dumps(said))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -108,8 +108,8 @@ def describe(path: Path) -> dict[str, Any]:
         }
 
 
-def texts(path: Path) -> Iterator[Page]:
-    """Yield the text layer page by page; a page without one (a scan) gives an empty text.
+def texts(path: Path) -> Iterator[tuple[Page, int]]:
+    """Yield `(page, count of pages)` for the text layer, page by page; a page without one (a scan) gives an empty text.
 
     Raises:
         TooLarge: more than `MAX_TEXT_CHARACTERS` together.
@@ -122,7 +122,7 @@ def texts(path: Path) -> Iterator[Page]:
             total += len(text)
             if total > MAX_TEXT_CHARACTERS:
                 raise TooLarge(f"the PDF holds more than {MAX_TEXT_CHARACTERS:,} characters of text")
-            yield Page(page=index + 1, text=text, ocr=False)
+            yield Page(page=index + 1, text=text, ocr=False), len(document)
 
 
 def _text_of(document: Any, index: int) -> str:

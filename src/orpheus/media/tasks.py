@@ -1,0 +1,235 @@
+"""The tasks of the `media` workflow: thin shells around the plain functions of this room.
+
+Each turns a `Refused` into a final error with its code, does its work in a place that fits (a thread that waits for a child,
+or a process of its own for work that keeps a core busy), and saves its files under the names of docs/artifacts.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from orpheus import Context, File, Permanent, ProcessFailed, Retry, task
+from orpheus.media import guard, image, pdf, video
+from orpheus.media.errors import CorruptMedia, Refused, TooLarge
+from orpheus.media.limits import CHILD_TIME_S, ENCODE_TIME_S
+from orpheus.media.opening import named
+from orpheus.media.summary import Metadata, Summary, sentence
+
+_RETRY: Final = Retry(max_retries=2, initial_s=1.0)
+"""A verdict about a file is final whatever this says; what is retried is a full disk or a machine out of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `validate_file` found: the kind of file, and what may open it from here on."""
+
+    kind: str
+    content_type: str
+    label: str
+    sniffed: str
+    opener: str
+    name_disagrees: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """Pictures of a picture, smallest first, and its blurhash."""
+
+    files: list[File]
+    blurhash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text layer of a PDF."""
+
+    pages: File
+    document: File
+    characters: int
+    pages_with_text: int
+
+
+@contextlib.contextmanager
+def verdicts(what: str) -> Iterator[None]:
+    """Make a verdict about a file the final error of the attempt, naming the file."""
+    try:
+        yield
+    except Refused as refused:
+        raise Permanent(
+            f"{what}: {refused.message}" if what else refused.message, hint=refused.hint, code=refused.code
+        ) from None
+
+
+def _guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
+    """Run an operation of `opening.py` in a child that a cancel reaches."""
+    try:
+        done = ctx.run_process(guard.argv(operation, **arguments), timeout_s=CHILD_TIME_S, check=False)
+    except ProcessFailed as failed:  # despite check=False: its time is over
+        raise guard.took_too_long() from failed
+    return guard.read(done.returncode, done.stdout)
+
+
+@task(retry=_RETRY, start_to_close_s=CHILD_TIME_S + 60)
+def validate_file(ctx: Context, source: File) -> Checked:
+    """Sniff the file by its content, and really open it."""
+    with verdicts(source.name):
+        found = Checked(**_guarded(ctx, "validate", path=ctx.path(source), name=source.name))
+    ctx.log.info("%s is a %s (%s)", source.name, found.label, found.content_type)
+    return found
+
+
+@task(retry=_RETRY, start_to_close_s=CHILD_TIME_S + 60)
+def extract_metadata(ctx: Context, source: File, checked: Checked) -> Metadata:
+    """Read what a person wants to know of the file, and save it as `metadata.json`."""
+    with verdicts(source.name):
+        facts = _guarded(ctx, "extract", path=ctx.path(source), sniffed=checked.sniffed, opener=checked.opener)
+    facts |= {"name": source.name, "size_bytes": source.size_bytes, "sha256": source.sha256}
+    ctx.save_json("metadata.json", facts)
+    return Metadata.of(facts)
+
+
+@task(retry=_RETRY, executor="process", start_to_close_s=300, weight=2)
+def make_thumbnails(ctx: Context, source: File, checked: Checked) -> Thumbnails:
+    """Make WebP pictures of 160, 320 and 1280 pixels, and a blurhash."""
+    files: list[File] = []
+    smallest = b""
+    with verdicts(source.name):
+        found = named(checked.sniffed, checked.opener)
+        for done, (side, data, (width, height)) in enumerate(image.thumbnails(ctx.path(source), found), start=1):
+            metadata = {"width": width, "height": height}
+            files.append(ctx.save(f"thumbnails/{side}.webp", data, "image/webp", metadata))
+            smallest = data
+            ctx.progress(done / 4, f"{side} px")
+        text = image.blurhash(smallest)
+    return Thumbnails(files=files[::-1], blurhash=text)
+
+
+@task(retry=_RETRY, start_to_close_s=600)
+def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
+    """Take one telling frame of a video as `poster.webp`."""
+    target = ctx.temp_dir / "poster.webp"
+    with verdicts(source.name):
+        path, found, program = ctx.path(source), named(checked.sniffed, checked.opener), video.ffmpeg()
+        # Past the first tenth there may be no whole frame left to decode; then the beginning has one.
+        for duration_s in (meta.duration_s or 0.0, 0.0):
+            argv = video.poster_argv(program, path, found, target, duration_s=duration_s)
+            if _ffmpeg(ctx, argv, duration_s=0.0, what="", timeout_s=300) and _not_empty(target):
+                break
+        else:
+            raise CorruptMedia("no frame of the video could be decoded")
+    return ctx.save("poster.webp", target, "image/webp")
+
+
+@task(retry=_RETRY, start_to_close_s=ENCODE_TIME_S + 60, weight=4)
+def extract_audio(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
+    """Take the first sound track as MP3."""
+    target = ctx.temp_dir / "audio.mp3"
+    with verdicts(source.name):
+        path, found, program = ctx.path(source), named(checked.sniffed, checked.opener), video.ffmpeg()
+        argv = video.audio_argv(program, path, found, target)
+        duration_s = meta.duration_s or 0.0
+        if not _ffmpeg(ctx, argv, duration_s=duration_s, what="sound", timeout_s=ENCODE_TIME_S):
+            raise CorruptMedia("the sound could not be decoded")
+        if not _not_empty(target):
+            raise CorruptMedia("the sound track is empty")
+    return ctx.save(f"audio/{ctx.job_id}.mp3", target, "audio/mpeg", {"duration_s": duration_s})
+
+
+def _not_empty(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _ffmpeg(ctx: Context, argv: list[str], *, duration_s: float, what: str, timeout_s: float) -> bool:
+    """Run FFmpeg with its limits, and tell true progress as it goes.
+
+    Returns:
+        False when FFmpeg refused the file; its reason is in the attempt's log.
+
+    Raises:
+        TooLarge: it took longer than `timeout_s`.
+        ProcessFailed: it was killed, which says nothing about the file; the attempt is retried.
+    """
+
+    def heed(line: str) -> None:
+        fraction = video.progress_of(line, duration_s)
+        if fraction is not None:
+            ctx.progress(fraction, f"{what}: {fraction * duration_s:.0f} of {duration_s:.0f} s" if what else None)
+
+    try:
+        done = ctx.run_process(video.limited(argv), on_line=heed, timeout_s=timeout_s, check=False)
+    except ProcessFailed as failed:
+        raise TooLarge(f"converting it took more than {timeout_s:.0f} s") from failed
+    if done.returncode < 0:
+        raise RuntimeError(f"FFmpeg was ended by signal {-done.returncode}")
+    if done.returncode:
+        ctx.log.warning("FFmpeg ended with status %d: %s", done.returncode, video.why(done.stderr))
+    return done.returncode == 0
+
+
+@task(retry=_RETRY, executor="process", start_to_close_s=600, weight=2)
+def read_text(ctx: Context, source: File) -> Text:
+    """Read the text layer of every page of a PDF."""
+    pages: list[pdf.Page] = []
+    with verdicts(source.name):
+        for page, count in pdf.texts(ctx.path(source)):
+            pages.append(page)
+            if page["page"] % 10 == 0:
+                ctx.progress(page["page"] / count, f"page {page['page']} of {count}")
+    text = pdf.document_text(pages)
+    return Text(
+        pages=ctx.save_json("text/pages.json", pages),
+        document=ctx.save("text/document.txt", text.encode(), "text/plain; charset=utf-8"),
+        characters=len(text),
+        pages_with_text=sum(1 for page in pages if page["text"].strip()),
+    )
+
+
+@task(retry=_RETRY, executor="process", start_to_close_s=300)
+def render_page(ctx: Context, source: File, page: int = 1) -> File:
+    """Render one page of a PDF as a picture; `page` counts from 1."""
+    with verdicts(source.name):
+        data, (width, height) = pdf.page_picture(ctx.path(source), page - 1)
+    return ctx.save(f"pages/{page}.webp", data, "image/webp", {"width": width, "height": height})
+
+
+@task(retry=_RETRY)
+def summarise(
+    checked: Checked,
+    meta: Metadata,
+    *,
+    thumbnails: Thumbnails | None = None,
+    poster: File | None = None,
+    audio: File | None = None,
+    text: Text | None = None,
+    page: File | None = None,
+) -> Summary:
+    """Put together what the job found and made: its result."""
+    notes = []
+    if checked.name_disagrees:
+        notes.append(f"The name {meta.name!r} promises something else: the content is a {checked.label}.")
+    if meta.kind == "video" and audio is None:
+        notes.append("No sound track, so no MP3 was made.")
+    if text is not None and text.pages_with_text < (meta.pages or 0):
+        scans = (meta.pages or 0) - text.pages_with_text
+        notes.append(f"{scans} of {meta.pages} pages {'is' if scans == 1 else 'are'} without text (pictures or blank).")
+    return Summary(
+        summary=sentence(meta, checked.label, characters=text.characters if text else None),
+        kind=meta.kind,
+        content_type=meta.content_type,
+        width=meta.width,
+        height=meta.height,
+        duration_s=meta.duration_s,
+        pages=meta.pages,
+        characters=text.characters if text else None,
+        blurhash=thumbnails.blurhash if thumbnails else None,
+        files=[
+            *(thumbnails.files if thumbnails else []),
+            *(file for file in (poster, audio, page) if file is not None),
+            *((text.pages, text.document) if text else ()),
+        ],
+        notes=notes,
+    )
