@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from orpheus.client import ConnectionLost, Invalid, InvalidInput, OrpheusHTTPError, Unavailable
+from orpheus.client import Client, ConnectionLost, Invalid, InvalidInput, OrpheusHTTPError, Unavailable
+from orpheus.client.address import Address
+from orpheus.client.requests import encode
 
 
 def test_a_job_is_sent_with_a_key_and_comes_back_typed(both: Any, scripted: Any, answer: Any, job: Any) -> None:
@@ -182,9 +184,6 @@ def test_nobody_there_is_said_plainly(both: Any) -> None:
 
 def test_the_key_goes_along_and_is_not_shown(scripted: Any, answer: Any, job: Any, monkeypatch: Any) -> None:
     """ORPHEUS_API_KEY becomes a bearer token; reprs keep it to themselves."""
-    from orpheus.client import Client
-    from orpheus.client.address import Address
-
     monkeypatch.setenv("ORPHEUS_API_KEY", "s3cret")
     scripted.on("GET", "/jobs/j1", answer(200, job()))
     with Client(scripted.url, correlation_id="corr") as client:
@@ -196,8 +195,6 @@ def test_the_key_goes_along_and_is_not_shown(scripted: Any, answer: Any, job: An
 
 def test_bodies_are_json(scripted: Any) -> None:
     """What JSON has no word for is refused with its reason."""
-    from orpheus.client.requests import encode
-
     assert json.loads(encode({"a": 1})) == {"a": 1}
     with pytest.raises(InvalidInput):
         encode({"a": object()})

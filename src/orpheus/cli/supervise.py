@@ -24,8 +24,9 @@ RESTART_FIRST_S = 0.5
 RESTART_MAX_S = 30.0
 STEADY_S = 60.0
 """A child that lived this long starts anew with the shortest pause."""
-HOPELESS = (ExitCode.USAGE, ExitCode.IN_USE)
-"""Exit statuses that another start cannot change: a setting, a module that does not import, a directory in use."""
+HOPELESS = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.IN_USE)
+"""Exit statuses that another start cannot change: a setting, a module that does not import, a directory in use,
+a definition that the server refuses."""
 LINE_BYTES = 1 << 20
 
 Sink = Callable[[str, str], None]
@@ -46,6 +47,9 @@ class Child:
     starts: int = 0
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=30))
     stopping: bool = False
+
+    def is_stopping(self) -> bool:
+        return self.stopping
 
     @property
     def pid(self) -> int | None:
@@ -130,7 +134,7 @@ class Supervisor:
             await self._read(child)
             assert child.process is not None
             status = await child.process.wait()
-            if child.stopping:
+            if child.is_stopping():
                 return
             if status in HOPELESS or not self._restart:
                 if not self._failed.done():
@@ -141,7 +145,7 @@ class Supervisor:
             self._sink(child.name, f"ended unexpectedly ({_status(status)}); starts again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, RESTART_MAX_S)
-            if child.stopping:
+            if child.is_stopping():
                 return
             await self._spawn(child)
 
