@@ -39,12 +39,13 @@ class Call(Generic[P, R]):
         """Add a node to the workflow that is being traced; returns the reference to its result."""
         return cast(R, _add_node(self._definition, self._options, args, kwargs))
 
-    def map(self: Call[Concatenate[X, Q], R], items: Sequence[X], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:
+    def map(self: Callable[Concatenate[X, Q], R], items: Sequence[X], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:
         """Add a map: one task per item, the item as first argument, the other arguments the same for all.
 
         The result is the list of results in the order of the items (R13).
         """
-        return cast("list[R]", _add_map(self._definition, self._options, items, args, kwargs))
+        call = cast("Call[..., R]", self)  # typed as a callable so that the item's type comes from the task
+        return cast("list[R]", _add_map(call._definition, call._options, items, args, kwargs))
 
     def using(self, **options: Unpack[NodeOptions]) -> Call[P, R]:
         """Add more options; the later ones win."""
@@ -81,9 +82,10 @@ class Task(Generic[P, R]):
             return cast(R, _run_plainly(self.definition, args, kwargs))
         return cast(R, _add_node(self.definition, {}, args, kwargs))
 
-    def map(self: Task[Concatenate[X, Q], R], items: Sequence[X], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:
+    def map(self: Callable[Concatenate[X, Q], R], items: Sequence[X], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:
         """Add a map: one task per item. See `Call.map`."""
-        return cast("list[R]", _add_map(self.definition, {}, items, args, kwargs))
+        own = cast("Task[..., R]", self)  # typed as a callable so that the item's type comes from the task
+        return cast("list[R]", _add_map(own.definition, {}, items, args, kwargs))
 
     def using(self, **options: Unpack[NodeOptions]) -> Call[P, R]:
         """Return the task with options for one node: `render.using(max_concurrency=4).map(scenes)`."""
