@@ -145,7 +145,7 @@ class Feed:
         self.announce(tx)
 
     def announce(self, tx: Transaction) -> None:
-        for source in tx.sources():
+        for source, _count in tx.lanes():
             self.dispatcher.announce(source)
         self.stirred = True
 
@@ -182,12 +182,23 @@ class Refilling(Operation):
     def run(self, work: Work) -> None:
         feed = self._feed
         if self._announce:
-            sources = work.tx.sources()
+            sources = [source for source, _count in work.tx.lanes()]
             work.after_commit(lambda: self._announced(sources))
         for source, after_seq, limit in self._wanted:
-            tasks = work.tx.ready_of(source, after_seq, limit)
-            refs = [feed.ref(task, work.tx.view(task.job_id).graph) for task in tasks]
-            work.after_commit(partial(self._filled, source, refs, more=len(tasks) == limit))
+            rows = work.tx.ready_window(source, after_seq, limit)
+            refs = [
+                ReadyRef(
+                    row.job_id,
+                    row.node,
+                    row.index,
+                    row.generation,
+                    row.ready_seq,
+                    source,
+                    feed.needs.of(work.tx.graph(row.definition_id), row.node),
+                )
+                for row in rows
+            ]
+            work.after_commit(partial(self._filled, source, refs, more=len(rows) == limit))
         work.after_commit(feed.refilled)
 
     def failed(self, error: BaseException) -> None:

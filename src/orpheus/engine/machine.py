@@ -119,7 +119,7 @@ class Machine:
             self.feed,
             self.sessions,
             rng=rng,
-            tokens=RunTokens(store.secret),
+            tokens=RunTokens(self._secret()),
             queue=self.queue,
             granted=self._granted,
         )
@@ -165,7 +165,7 @@ class Machine:
                 batch.done.append((entry, self._attempt(work, entry)))
                 if self.clock.monotonic() - batch.began > self.options.batch_s:
                     break
-            self.store.flush()
+            work.tx.flush()
         except Exception as fault:
             self.store.rollback()
             if alone or len(taken) == 1:
@@ -221,7 +221,6 @@ class Machine:
     def finish(self, batch: Batch) -> None:
         """After the commit: change the memory, answer, and queue what follows."""
         committed_at = self.clock.monotonic()
-        self.store.committed()
         for effect in batch.work.effects:
             effect()
         for entry, outcome in batch.done:
@@ -271,6 +270,7 @@ class Machine:
             self.outbox.next_due(),
             self.feed.dispatcher.next_wake(),
             None if timer is None else mono + timer - self.clock.now(),
+            self.workers.next_look(),
         ]
         earliest = min((instant for instant in instants if instant is not None), default=mono + self.options.tick_s)
         return min(self.options.tick_s, max(0.0, earliest - mono))
@@ -361,6 +361,16 @@ class Machine:
                 self.outbox.wanted(job_id)
         finally:
             self.store.rollback()
+
+    def _secret(self) -> bytes:
+        """Return what run tokens are derived from; made with the file and kept with it."""
+        tx = self.store.begin()
+        known = tx.meta("run_secret")
+        if known is None:
+            known = f"{self.rng.getrandbits(256):064x}"
+            tx.put_meta("run_secret", known)
+        self.store.commit()
+        return bytes.fromhex(known)
 
     # Orders from outside that need no file of their own
 

@@ -195,7 +195,7 @@ class Submit(Operation):
             else:
                 workflow = entry.prepared.submission.workflow
                 if not isinstance(workflow, str):
-                    work.tx.keep_definition(workflow, entry.graph, work.now)
+                    work.tx.put_definition(workflow, entry.graph, work.now, published=False)
                 work.create(entry.decision, entry.graph)
                 answers.append(Submitted(entry.decision.job, created=True))
         return answers

@@ -107,7 +107,7 @@ class Work:
         job = decision.job
         resumes: tuple[Source, ...] = ()
         if applied.held is False:
-            resumes = tuple(self.tx.sources_of_job(job.job_id))
+            resumes = tuple(source for source, _count in self.tx.lanes_of_job(job.job_id))
         change = Change(decision, applied, graph, resumes)
         self.effects.append(lambda: self.on_change(change))
         for command in decision.commands:

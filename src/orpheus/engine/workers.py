@@ -246,6 +246,10 @@ class Workers:
             machine.sessions.remove(session.session_id)
             machine.call("forget_session", lambda work, s=session: work.tx.end_worker(s.session_id, work.now))  # type: ignore[misc]
 
+    def next_look(self) -> float | None:
+        """Return when the clocks have to be looked at again, so that a stall can be told from quiet."""
+        return None if self._last_tick is None else self._last_tick + self._machine.options.tick_s
+
     def _end(self, run: Run, limit: Limit) -> Operation:
         session = self._machine.sessions.find(run.session_id)
         if limit is Limit.LEASE and session is not None and session.runs.get(run.run_id, -1) is None:

@@ -1,0 +1,467 @@
+"""The embedded engine in a server: an asyncio loop around the machine (R3).
+
+    requests ─► queue ─► batch (on the loop, about 8 ms at most) ─► COMMIT (in a thread) ─► effects, answers ─► next batch
+
+While a COMMIT waits for the disk, what arrives queues up and forms the next batch: no batch waits to be filled. Everything
+but COMMIT, checkpoints, reads and the publisher runs on the event loop's thread, so the engine's memory needs no locks.
+
+A failed COMMIT leaves unknown what is on the disk, and a fault between commit and memory leaves the memory wrong: both end
+the process at once. Whoever starts it again finds the last committed state (promise 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Any, TypeVar, cast
+
+from orpheus.core.errors import InvalidRequest, OrpheusError
+from orpheus.core.facts import Fact
+from orpheus.core.graph import Graph
+from orpheus.core.job import TERMINAL, Job
+from orpheus.core.task import Task
+from orpheus.core.validate import parse_graph
+from orpheus.engine.base import (
+    CancelOrder,
+    EngineStopping,
+    LiveMessage,
+    PollAnswer,
+    PublishedEvent,
+    RunReport,
+    SlowReader,
+    Submission,
+    Submitted,
+    WorkerHello,
+)
+from orpheus.engine.clock import Clock, SystemClock
+from orpheus.engine.machine import Batch, Machine
+from orpheus.engine.options import EngineOptions
+from orpheus.engine.publishing import Delivery, NoPublisher, Publisher
+from orpheus.engine.queues import queue_changes
+from orpheus.engine.reads import EmbeddedReads
+from orpheus.engine.stream import foreign
+from orpheus.engine.submissions import Submit, prepare
+from orpheus.engine.work import Operation
+from orpheus.engine.workers import HelloAnswer
+from orpheus.store import Store
+
+log = logging.getLogger("orpheus.engine")
+
+T = TypeVar("T")
+EXIT_STATUS = 70
+"""EX_SOFTWARE of sysexits.h: the supervisor starts the server again."""
+PAGE = 500
+WAL_BYTES = 4 << 20
+"""A checkpoint is worth its reads from this size of the write-ahead log on."""
+
+
+def end_process(reason: str) -> None:
+    """End the process without another word to the disk."""
+    log.critical("the engine ends the process: %s", reason)
+    logging.shutdown()
+    os._exit(EXIT_STATUS)
+
+
+class EmbeddedEngine:
+    """Keeps the contract of `base.Engine` over one SQLite file.
+
+    The caller holds the lock on the data directory, and calls `start` on the event loop that will use the engine.
+
+    Args:
+        path: the database file; made when missing.
+        publisher: puts artifacts under their stable names and writes manifests; None counts everything as published.
+        options: what can be tuned.
+        clock: given by tests.
+        rng: given by tests; the system's randomness when None.
+        fatal: ends the process when the engine cannot go on; given by tests.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        publisher: Publisher | None = None,
+        options: EngineOptions | None = None,
+        clock: Clock | None = None,
+        rng: Random | None = None,
+        fatal: Callable[[str], None] = end_process,
+    ) -> None:
+        self.path = path
+        self.options = options or EngineOptions()
+        self._publisher = publisher or NoPublisher()
+        self._clock = clock or SystemClock()
+        self._rng = rng or SystemRandom()
+        self._fatal = fatal
+        self._machine: Machine | None = None
+        self._store: Store | None = None
+        self._reads: EmbeddedReads | None = None
+        self._sleeper: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
+        self._helpers = ThreadPoolExecutor(4, thread_name_prefix="orpheus-files")
+
+    # Life
+
+    async def start(self) -> None:
+        """Open the file, make the memory from the rows, and begin to work. Nothing is served before."""
+        assert self._machine is None, "an engine is started once"
+        epoch = f"{self._rng.getrandbits(64):016x}"
+        store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
+        machine = Machine(store, clock=self._clock, rng=self._rng, options=self.options)
+        machine.recover()
+        self._store, self._machine = store, machine
+        self._reads = EmbeddedReads(self.path, machine)
+        self._loop_task = asyncio.create_task(self._run(), name="orpheus-engine")
+        self._spawn(self._checkpoints())
+
+    async def stop(self) -> None:
+        """Answer what waits, commit what is queued, close the file. Safe to call twice, and before `start`."""
+        if self._machine is None:
+            return
+        if self._stopping:
+            await self._stopped.wait()
+            return
+        self._stopping = True
+        for session in self._machine.sessions.waiting():
+            if session.claiming == 0:
+                self._machine.sessions.answer(session)
+        self._machine.stream.tell()
+        self._wake()
+        assert self._loop_task is not None and self._store is not None and self._reads is not None
+        await asyncio.gather(self._loop_task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._helpers.shutdown(wait=True)
+        self._committer.shutdown(wait=True)
+        self._reads.close()
+        with contextlib.suppress(Exception):
+            self._store.checkpoint(truncate=True)
+        self._store.close()
+        self._stopped.set()
+
+    async def _run(self) -> None:
+        machine = self.machine
+        try:
+            while True:
+                if machine.next_due_in() <= 0:
+                    machine.tick()
+                batch = machine.run_batch()
+                if batch is not None:
+                    await self._commit(batch)
+                    self._begin_deliveries()
+                    await asyncio.sleep(0)  # requests that came meanwhile join the next batch
+                elif machine.has_work():
+                    await asyncio.sleep(0)
+                elif self._stopping:
+                    return
+                else:
+                    self._begin_deliveries()
+                    await self._sleep(machine.next_due_in())
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            log.critical("the engine met a fault it cannot go on after", exc_info=error)
+            self._fatal(f"{type(error).__name__}: {error}")
+            raise
+
+    async def _commit(self, batch: Batch) -> None:
+        if batch.wrote:
+            await asyncio.get_running_loop().run_in_executor(self._committer, self.machine.commit)
+        else:
+            self.machine.commit()
+        self.machine.finish(batch)
+
+    async def _sleep(self, length_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._sleeper = loop.create_future()
+        timer = loop.call_later(length_s, self._wake)
+        try:
+            await self._sleeper
+        finally:
+            timer.cancel()
+            self._sleeper = None
+
+    def _wake(self) -> None:
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _checkpoints(self) -> None:
+        """Keep the write-ahead log short, off the commit path (R3)."""
+        assert self._store is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.options.checkpoint_every_s)
+            if self._store.wal_bytes() < WAL_BYTES:
+                continue
+            try:
+                await loop.run_in_executor(self._helpers, self._store.checkpoint)
+            except Exception:
+                log.warning("a checkpoint failed; the log grows until one succeeds", exc_info=True)
+
+    def _begin_deliveries(self) -> None:
+        if self._stopping:
+            return
+        for delivery in self.machine.outbox.take():
+            self._spawn(self._deliver(delivery))
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        machine = self.machine
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._helpers, self._publisher.deliver, delivery)
+        except Exception as error:
+            log.warning("publishing for job %s failed; trying again", delivery.job.job_id, exc_info=True)
+            machine.outbox.undelivered(delivery, error, self._clock.monotonic())
+        else:
+            machine.outbox.delivered(delivery)
+        self._wake()
+
+    # Asking the machine
+
+    @property
+    def machine(self) -> Machine:
+        assert self._machine is not None, "the engine was not started"
+        return self._machine
+
+    @property
+    def reads(self) -> EmbeddedReads:
+        assert self._reads is not None, "the engine was not started"
+        return self._reads
+
+    def _check_running(self) -> None:
+        if self._stopping or self._machine is None:
+            raise EngineStopping("the server is going down", hint="Try again in a moment.")
+
+    async def _ask(self, put: Callable[[Callable[[Any], None]], None]) -> Any:
+        """Hand something to the machine and wait for its reply, which comes after the commit.
+
+        Raises:
+            OrpheusError: what it was refused with.
+        """
+        self._check_running()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def reply(outcome: Any) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        put(reply)
+        self._wake()
+        outcome = await future
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _do(self, operation: Operation) -> Any:
+        return await self._ask(lambda reply: self.machine.queue(operation, reply))
+
+    # Jobs
+
+    async def publish(self, definition: Mapping[str, Any], *, actor: str) -> Graph:
+        graph = parse_graph(dict(definition))
+        await self._ask(
+            partial(self.machine.call, "publish", lambda work: work.tx.put_definition(definition, graph, work.now))
+        )
+        return graph
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        self._check_running()
+        if any(not isinstance(submission.workflow, str) for submission in submissions):
+            # A graph of thousands of nodes takes a while to check: not on the loop.
+            prepared = await asyncio.get_running_loop().run_in_executor(self._helpers, prepare, submissions)
+        else:
+            prepared = prepare(submissions)
+        operation = Submit(
+            prepared,
+            checker=self.machine.checker,
+            rng=self._rng,
+            params_max_bytes=self.options.params_max_bytes,
+        )
+        return cast("list[Submitted]", await self._do(operation))
+
+    async def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Job:
+        return cast("Job", await self._ask(lambda reply: self.machine.tell(job_id, fact, tenant=tenant, reply=reply)))
+
+    async def update_queue(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+        change = queue_changes(self.machine.feed, name, changes)
+        await self._ask(partial(self.machine.call, "update_queue", change))
+        for queue in await self.reads.queues():
+            if queue["name"] == name:
+                return queue
+        raise InvalidRequest(f"there is no queue {name!r}")
+
+    async def add_file(self, record: Mapping[str, Any]) -> None:
+        await self._ask(partial(self.machine.call, "add_file", lambda work: work.tx.add_file(record)))
+
+    async def wait_job(self, job_id: str, *, wait_s: float) -> Job | None:
+        """Return the job when it has ended or the time is over; None when there is none."""
+        self._check_running()
+        ended: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+
+        def heard(job: Job) -> None:
+            if not ended.done():
+                ended.set_result(job)
+
+        # Listening begins before the look at the row: an end that is committed between them is heard.
+        stop = self.machine.when_ended(job_id, heard)
+        try:
+            job = await self.reads.job(job_id)
+            if job is None or job.state in TERMINAL or wait_s <= 0:
+                return job
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    return await ended
+            return await self.reads.job(job_id)
+        finally:
+            stop()
+
+    # Workers
+
+    async def hello(self, hello: WorkerHello) -> tuple[str, ...]:
+        answer = await self._ask(partial(self.machine.workers.hello, hello))
+        assert isinstance(answer, HelloAnswer)
+        return answer.unknown
+
+    async def poll(
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        held: Sequence[str],
+        free: int,
+        resources_free: Mapping[str, int],
+        wait_s: float,
+    ) -> PollAnswer:
+        self._check_running()
+        future: asyncio.Future[PollAnswer | OrpheusError] = asyncio.get_running_loop().create_future()
+
+        def answer(given: PollAnswer | OrpheusError) -> None:
+            if not future.done():
+                future.set_result(given)
+
+        self.machine.workers.poll(
+            session_id, seq, held=held, free=free, resources_free=resources_free, wait_s=wait_s, answer=answer
+        )
+        self._wake()
+        try:
+            given = await future
+        except asyncio.CancelledError:
+            # The connection is gone: what is granted from here on waits for the next poll.
+            self.machine.sessions.hang_up(session_id, seq, answer)
+            raise
+        if isinstance(given, OrpheusError):
+            raise given
+        return given
+
+    async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]:
+        self._check_running()
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[OrpheusError | None]] = [loop.create_future() for _ in reports]
+        replies = [partial(_set, future) for future in futures]
+        self.machine.workers.report(session_id, reports, replies)
+        self._wake()
+        return [await future for future in futures]
+
+    async def heartbeat(
+        self, session_id: str, held: Sequence[str], memory_bytes: int
+    ) -> tuple[tuple[CancelOrder, ...], tuple[str, ...]]:
+        self._check_running()
+        return self.machine.workers.heartbeat(session_id, held, memory_bytes)
+
+    async def bye(self, session_id: str) -> None:
+        await self._ask(partial(self.machine.workers.bye, session_id))
+
+    async def run_of_token(self, run_id: str, token: str) -> Task | None:
+        run = self.machine.runs.get(run_id)
+        return run.task if run is not None and self.machine.claims.tokens.fits(run_id, token) else None
+
+    # The stream
+
+    def server_epoch(self) -> str:
+        return self.machine.stream.epoch
+
+    def cursor(self) -> str:
+        stream = self.machine.stream
+        return stream.cursor(stream.head)
+
+    def subscribe(self, *, after: str | None) -> AsyncIterator[PublishedEvent | None]:
+        stream = self.machine.stream
+        return self._events(stream.head if after is None else stream.place_of(after))
+
+    async def _events(self, place: int) -> AsyncIterator[PublishedEvent | None]:
+        stream = self.machine.stream
+        news = asyncio.Event()
+        stop = stream.listen(news.set)
+        caught_up = False
+        try:
+            if place < stream.head and await self.reads.first_cursor() > place + 1:
+                raise foreign(stream.cursor(place))
+            while not self._stopping:
+                news.clear()
+                caught_up = caught_up or place >= stream.head
+                if caught_up and stream.head - place > self.options.subscriber_lag_events:
+                    raise SlowReader("the subscriber fell too far behind", hint="Go on from the last cursor.")
+                entries = stream.ring_after(place, PAGE)
+                if entries is None:
+                    entries = await self._from_file(place)
+                for number, event in entries:
+                    place = number
+                    yield event
+                if not entries:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self.options.idle_tick_s):
+                            await news.wait()
+                            continue
+                    yield None
+        finally:
+            stop()
+
+    async def _from_file(self, place: int) -> list[tuple[int, PublishedEvent]]:
+        """Read a page of the stream that the ring does not hold any more."""
+        stream = self.machine.stream
+        found = await self.reads.events_after(place, PAGE)
+        return [
+            (number, PublishedEvent(event, job_id, tenant, correlation_id, stream.cursor(number)))
+            for number, job_id, tenant, correlation_id, event in found
+        ]
+
+    async def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
+        kept: deque[LiveMessage] = deque(maxlen=self.options.live_messages)
+        news = asyncio.Event()
+
+        def heard(message: LiveMessage) -> None:
+            kept.append(message)
+            news.set()
+
+        stop = self.machine.stream.listen_live(heard, job_id)
+        try:
+            while not self._stopping:
+                while kept:
+                    yield kept.popleft()
+                news.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.options.idle_tick_s):
+                        await news.wait()
+        finally:
+            stop()
+
+
+def _set(future: asyncio.Future[OrpheusError | None], outcome: Any) -> None:
+    if not future.done():
+        future.set_result(outcome)
