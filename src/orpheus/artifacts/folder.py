@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import stat as stat_module
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
@@ -86,9 +86,10 @@ class FolderStore:
         return ObjectInfo(key, size, 0.0, digest.hexdigest())
 
     async def put_bytes(self, key: str, data: bytes) -> ObjectInfo:
-        return await self._run(self._put_bytes, key, data)
+        return await self._run(self.put_now, key, data)
 
-    def _put_bytes(self, key: str, data: bytes) -> ObjectInfo:
+    def put_now(self, key: str, data: bytes) -> ObjectInfo:
+        """Do what `put_bytes` does, blocking."""
         target = self._path(key)
         temporary, file = self._open_temporary()
         digest = hashlib.sha256()
@@ -114,9 +115,10 @@ class FolderStore:
 
     async def link(self, pairs: list[tuple[str, str]]) -> None:
         if pairs:
-            await self._run(self._link, pairs)
+            await self._run(self.link_now, pairs)
 
-    def _link(self, pairs: list[tuple[str, str]]) -> None:
+    def link_now(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Do what `link` does, blocking."""
         folders: dict[Path, None] = {}
         for source_key, target_key in pairs:
             source, target = self._path(source_key), self._path(target_key)
@@ -141,13 +143,22 @@ class FolderStore:
             return
         except FileExistsError:
             standing = target.lstat()
-            if (standing.st_dev, standing.st_ino) == (found.st_dev, found.st_ino) or _same_content(source, target):
+            if (standing.st_dev, standing.st_ino) == (found.st_dev, found.st_ino):
                 return
-            raise
+            if not stat_module.S_ISREG(standing.st_mode):
+                raise
+            # A new generation made the file anew (R20), or a copy stands where links are not possible.
+            self._replace_by_link(source, target)
+            return
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES):
                 raise
         self._copy(source, target)
+
+    def _replace_by_link(self, source: Path, target: Path) -> None:
+        temporary = self._temporary / secrets.token_hex(16)
+        os.link(source, temporary, follow_symlinks=False)
+        temporary.replace(target)
 
     def _copy(self, source: Path, target: Path) -> None:
         temporary, file = self._open_temporary()
@@ -179,8 +190,11 @@ class FolderStore:
         return True
 
     async def delete_prefix(self, prefix: str) -> None:
-        path = self._path(prefix)
-        await self._run(lambda: shutil.rmtree(path, ignore_errors=True))
+        await self._run(self.delete_prefix_now, prefix)
+
+    def delete_prefix_now(self, prefix: str) -> None:
+        """Do what `delete_prefix` does, blocking."""
+        shutil.rmtree(self._path(prefix), ignore_errors=True)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -256,20 +270,21 @@ class FolderStore:
         return found
 
     async def children(self, prefix: str) -> list[tuple[str, float]]:
-        def children() -> list[tuple[str, float]]:
-            try:
-                entries = list(os.scandir(self._path(prefix)))
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-            found = []
-            for entry in entries:
-                try:
-                    found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime))
-                except FileNotFoundError:
-                    continue
-            return found
+        return await self._run(self.children_now, prefix)
 
-        return await self._run(children)
+    def children_now(self, prefix: str) -> list[tuple[str, float]]:
+        """Do what `children` does, blocking."""
+        try:
+            entries = list(os.scandir(self._path(prefix)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = []
+        for entry in entries:
+            try:
+                found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime))
+            except FileNotFoundError:
+                continue
+        return found
 
     # Safety ----------------------------------------------------------------------------------------------------------
 
@@ -328,15 +343,3 @@ def _fsync(descriptor: int) -> None:
 def _abandon(file: BinaryIO, temporary: Path) -> None:
     file.close()
     temporary.unlink(missing_ok=True)
-
-
-def _same_content(left: Path, right: Path) -> bool:
-    if left.stat().st_size != right.stat().st_size:
-        return False
-    with left.open("rb") as one, right.open("rb") as other:
-        while True:
-            piece = one.read(PIECE_BYTES)
-            if piece != other.read(PIECE_BYTES):
-                return False
-            if not piece:
-                return True

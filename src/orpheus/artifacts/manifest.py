@@ -30,7 +30,7 @@ def build_manifest(
 
     Args:
         params: the job's params; every file in them is a source.
-        artifacts: rows of accepted artifacts: `name`, `task`, `index`, `run_id`, `sha256`, `size_bytes`, `content_type`,
+        artifacts: rows of accepted artifacts: `name`, `node`, `index`, `run_id`, `sha256`, `size_bytes`, `content_type`,
             `metadata`.
         state: the end that is about to be told, when the row does not say it yet.
         finished_at: seconds since the epoch; else the row's.
@@ -61,7 +61,7 @@ def _artifact(row: Mapping[str, Any], job: Job, env: str) -> dict[str, Any]:
     return {
         "name": row["name"],
         "path": artifact_key(env, job.tenant, job.job_id, row["name"]),
-        "task": row["task"],
+        "task": row["task"] if "task" in row else row["node"],
         "index": index if index is not None and index >= 0 else None,
         "run_id": row["run_id"],
         "sha256": row["sha256"],

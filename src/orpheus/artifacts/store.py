@@ -52,12 +52,11 @@ class ObjectStore(Protocol):
         """
 
     async def link(self, pairs: list[tuple[str, str]]) -> None:
-        """Make each `(source, target)` show the source's bytes under the target too. Doing it again changes nothing,
-        also when a source has gone but its target stands.
+        """Make each `(source, target)` show the source's bytes under the target too, replacing what stood there. Doing
+        it again changes nothing, also when a source has gone but its target stands.
 
         Raises:
             MissingObject: neither source nor target exists.
-            FileExistsError: the target exists with other content.
         """
 
     async def delete(self, key: str) -> bool:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+YEARS_S = 315_360_000
+"""Ten years: the longest delay or limit that is taken."""
+
+Tenant = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Priority = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 is the highest, 5 the lowest.")]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=YEARS_S)]
+IdempotencyKey = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]{0,253}[!-~])?$")]
+Instant = Annotated[
+    str,
+    msgspec.Meta(max_length=64, description="RFC 3339 with a time zone.", extra_json_schema={"format": "date-time"}),
+]
+LabelKey = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_./-]{0,62}$")]
+LabelValue = Annotated[str, msgspec.Meta(max_length=255)]
+JobId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Reason = Annotated[str, msgspec.Meta(max_length=4000)]
+
 
 class DependsOn(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    job: str
+    job: JobId
     on: Literal["success", "end"] = "success"
 
 
@@ -18,27 +34,34 @@ class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     workflow: str | dict[str, Any]
     """A published workflow's name (`talk`, or `talk@3` for a version), or a whole graph inline."""
     params: dict[str, Any] = {}
-    tenant: str | None = None
-    priority: int | None = None
-    run_at: str | None = None
-    delay_s: float | None = None
-    depends_on: list[str | DependsOn] = []
+    """A file is `{"file_id": …}` (POST /files) or `{"artifact": {"job": …, "name": …}}`."""
+    tenant: Tenant | None = None
+    priority: Priority | None = None
+    run_at: Instant | None = None
+    """Not before this time. Not together with `delay_s`."""
+    delay_s: Seconds | None = None
+    depends_on: Annotated[list[JobId | DependsOn], msgspec.Meta(max_length=1000)] = []
     requires_approval: bool | None = None
-    idempotency_key: str | None = None
-    timeout_s: float | None = None
-    labels: dict[str, str] = {}
-    webhook_url: str | None = None
+    idempotency_key: IdempotencyKey | None = None
+    """The same key and body again give the same job (R21); also as the header `Idempotency-Key`."""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=YEARS_S)] | None = None
+    """From the moment the job leaves `pending` (R5)."""
+    labels: Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=64)] = {}
+    webhook_url: Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://[!-~]+$")] | None = None
 
 
 class SubmitBatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    jobs: list[SubmitJob]
+    """Body of `POST /jobs/batch`: all of them or none."""
+
+    jobs: Annotated[list[SubmitJob], msgspec.Meta(min_length=1)]
 
 
 class WaitingFor(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why a job or task does not move (promise 6)."""
 
     reason: str
-    """approval, time, job, task, cap, stagger, slot, key, rate, resource, pause, worker, backoff, event, callback, child."""
+    """approval, time, job, task, cap, stagger, slot, key, rate, resource, pause, worker, backoff, event, callback,
+    child."""
     detail: str = ""
     since: str | None = None
 
@@ -67,7 +90,7 @@ class ArtifactInfo(msgspec.Struct, kw_only=True):
 
 
 class JobInfo(msgspec.Struct, kw_only=True):
-    """A job, whole."""
+    """A job. Lists leave out `params`, `result` and `artifacts`: they can be large."""
 
     job_id: str
     workflow: str
@@ -77,15 +100,16 @@ class JobInfo(msgspec.Struct, kw_only=True):
     paused: bool
     priority: int
     labels: dict[str, str]
-    params: Any
-    result: Any
+    params: Any = msgspec.UNSET
+    result: Any = msgspec.UNSET
+    """`{"$large": {"size_bytes", "href"}}` when it is large: fetch `href`."""
     error: ErrorInfo | None
     progress_percentage: float
     current_stage: str | None
     waiting_for: list[WaitingFor]
     tasks: dict[str, int]
     """Counts by state, and `total`."""
-    artifacts: list[ArtifactInfo]
+    artifacts: list[ArtifactInfo] | msgspec.UnsetType = msgspec.UNSET
     generation: int
     correlation_id: str
     idempotency_key: str | None
@@ -172,20 +196,165 @@ class FileInfo(msgspec.Struct, kw_only=True):
 
 
 class CancelBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    reason: str = ""
+    reason: Reason = ""
 
 
 class RetryBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    from_task: str | None = None
+    from_task: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    """Rewind to this node: it and all that depend on it run again (R20). Without it, what failed is tried again."""
 
 
 class ApproveBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     params: dict[str, Any] | None = None
-    comment: str = ""
+    comment: Reason = ""
 
 
 class RejectBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    reason: str
+    reason: Reason
+
+
+class JobPage(msgspec.Struct, kw_only=True):
+    """One page of jobs, newest first."""
+
+    items: list[JobInfo]
+    next_cursor: str | None = None
+    """For the next page; null on the last."""
+
+
+class JobList(msgspec.Struct, kw_only=True):
+    """What a batch created, in the order of the request."""
+
+    items: list[JobInfo]
+
+
+class TaskPage(msgspec.Struct, kw_only=True):
+    items: list[TaskInfo]
+    next_cursor: str | None = None
+
+
+class EventPage(msgspec.Struct, kw_only=True):
+    items: list[EventInfo]
+    next_cursor: str | None = None
+
+
+class LogPage(msgspec.Struct, kw_only=True):
+    items: list[LogInfo]
+    next_cursor: str | None = None
+
+
+class ArtifactPage(msgspec.Struct, kw_only=True):
+    items: list[ArtifactInfo]
+    next_cursor: str | None = None
+
+
+class WorkflowInfo(msgspec.Struct, kw_only=True):
+    """A published workflow, its newest version."""
+
+    name: str
+    version: int
+    versions: list[int]
+    """Newest first."""
+    definition_id: str
+    description: str
+    published_at: str | None
+    params: Any
+    """JSON Schema of the params; `"x-orpheus": "file"` marks a file."""
+    result: Any
+    """JSON Schema of the result, where known."""
+    graph: Any = msgspec.UNSET
+    """The whole definition; not in lists."""
+
+
+class WorkflowPage(msgspec.Struct, kw_only=True):
+    items: list[WorkflowInfo]
+    next_cursor: str | None = None
+
+
+class QueueInfo(msgspec.Struct, kw_only=True):
+    name: str
+    paused: bool
+    ready: int
+    """Tasks that may be claimed."""
+    running: int
+    concurrency: int | None
+    """Most tasks that run at a time; null is no limit."""
+    rate_limit: Any
+    """`{"limit": n, "period_s": s}`, or null."""
+
+
+class QueuePage(msgspec.Struct, kw_only=True):
+    items: list[QueueInfo]
+    next_cursor: str | None = None
+
+
+class RateLimit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+    period_s: Annotated[float, msgspec.Meta(gt=0, le=YEARS_S)]
+
+
+class PatchQueue(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Body of `PATCH /queues/{name}`: what is left out stays; null takes a limit away."""
+
+    paused: bool | msgspec.UnsetType = msgspec.UNSET
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1000000000)] | msgspec.UnsetType | None = msgspec.UNSET
+    rate_limit: RateLimit | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class WorkerInfo(msgspec.Struct, kw_only=True):
+    session_id: str
+    worker: str
+    host: str
+    pid: int
+    queues: list[str]
+    """Empty is all."""
+    slots: int
+    resources: dict[str, int]
+    handlers: list[str]
+    running: int
+    memory_bytes: int
+    supervised: bool
+    alive: bool
+    started_at: str | None
+    last_seen_at: str | None
+
+
+class WorkerPage(msgspec.Struct, kw_only=True):
+    items: list[WorkerInfo]
+    next_cursor: str | None = None
+
+
+class ManifestArtifact(msgspec.Struct, kw_only=True):
+    name: str
+    path: str
+    """Key in the object store."""
+    task: str
+    index: int | None
+    run_id: str
+    sha256: str
+    size_bytes: int
+    content_type: str
+    metadata: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """What a job left behind (design.md section 6)."""
+
+    format: int
+    job_id: str
+    tenant: str
+    env: str
+    workflow: str
+    version: int
+    state: str
+    generation: int
+    correlation_id: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    source: Any
+    """The (first) file that went in."""
+    sources: list[dict[str, Any]]
+    artifacts: list[ManifestArtifact]
 
 
 class Page(msgspec.Struct, kw_only=True):

@@ -1,4 +1,5 @@
-"""The worker protocol, version 1: plain HTTP and JSON, so that a worker can be written in any language (docs/worker-protocol.md).
+"""The worker protocol, version 1: plain HTTP and JSON, so that a worker can be written in any language
+(docs/worker-protocol.md).
 
     POST /worker/hello      Hello      → Welcome        once per start, and again when told `unknown_session`
     POST /worker/poll       Poll       → PollReply      waits up to 20 s while there is nothing to say
@@ -65,7 +66,8 @@ class Welcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     objects_root: str = ""
     """Folder of the object store on the server's machine."""
     objects_probe: str = ""
-    """A key under it; a worker that reads `objects_probe_text` there shares the folder and need not upload or download."""
+    """A key under it; a worker that reads `objects_probe_text` there shares the folder and need not upload or
+    download."""
     objects_probe_text: str = ""
     inline_bytes: int = 65536
     """Results up to this size travel inline, larger ones are written as `.runs/{run_id}/result.json`."""
@@ -113,7 +115,8 @@ class Poll(msgspec.Struct, kw_only=True, omit_defaults=True):
     seq: int
     """Counts up by one with each new poll. The same number again gets the same answer (R8)."""
     held: list[str] = []
-    """Every run received and not yet acknowledged by `report`. One that was granted and is missing here goes back (R8)."""
+    """Every run received and not yet acknowledged by `report`. One that was granted and is missing here goes back
+    (R8)."""
     free: int = 0
     """How many tasks it can take now; 0 waits for cancellations only."""
     resources_free: dict[str, int] = {}

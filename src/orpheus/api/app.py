@@ -1,0 +1,150 @@
+"""The HTTP side put together: `create_app(engine, objects, options)`.
+
+A FastAPI application whose request path is ours: every request passes the gate (`gate.py`), is matched (exact paths
+by one look-up, the rest by Starlette's router), decoded by what its route declares, and handed to a handler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orpheus.api import openapi
+from orpheus.api.calls import Answer, Call, json_answer
+from orpheus.api.catalog import Catalog
+from orpheus.api.gate import Gate
+from orpheus.api.metrics import Metrics
+from orpheus.api.options import ApiOptions
+from orpheus.api.route import Endpoint, Media, Mounted, Routes
+from orpheus.api.routers import (
+    artifacts,
+    job_orders,
+    job_parts,
+    jobs,
+    pages,
+    queues,
+    streams,
+    system,
+    worker_protocol,
+    workflows,
+)
+from orpheus.api.services import Services
+from orpheus.artifacts.store import ObjectStore
+from orpheus.engine.base import Engine
+
+NOUNS: tuple[Routes, ...] = (
+    jobs.routes,
+    job_orders.routes,
+    job_parts.routes,
+    artifacts.routes,
+    workflows.routes,
+    queues.routes,
+    worker_protocol.routes,
+    streams.routes,
+    system.routes,
+    pages.routes,
+)
+
+
+def endpoints() -> list[Endpoint]:
+    """Return every endpoint, in the order in which they are matched and documented."""
+    return [endpoint for noun in NOUNS for endpoint in noun.endpoints]
+
+
+class OrpheusApp(FastAPI):
+    """FastAPI with our gate in place of its middleware stack, and our document in place of its own."""
+
+    services: Services
+
+    def __init__(self, services: Services, **options: Any) -> None:
+        super().__init__(openapi_url=None, docs_url=None, redoc_url=None, **options)
+        self.services = services
+        self._document: dict[str, Any] | None = None
+        self.mounted: dict[str, Mounted] = {}
+
+    def build_middleware_stack(self) -> ASGIApp:
+        inner: ASGIApp = _Dispatch(self.router, self.mounted)
+        for middleware in reversed(self.user_middleware):
+            inner = middleware.cls(inner, *middleware.args, **middleware.kwargs)
+        return Gate(inner, self.services, self.mounted)
+
+    def openapi(self) -> dict[str, Any]:
+        if self._document is None:
+            tags = {noun.tag: noun.description for noun in NOUNS if noun.description}
+            options = self.services.options
+            self._document = openapi.build(endpoints(), tags=tags, version=options.version, root_path=options.root_path)
+        return self._document
+
+
+class _Dispatch:
+    """Exact paths by one look-up; the router asks a regular expression per route."""
+
+    def __init__(self, router: ASGIApp, mounted: Mapping[str, Mounted]) -> None:
+        self._router = router
+        self._exact = {path: mount for path, mount in mounted.items() if "{" not in path}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            root = scope.get("root_path", "")
+            mount = self._exact.get(path.removeprefix(root) if root else path)
+            if mount is not None:
+                await mount(scope, receive, send)
+                return
+        await self._router(scope, receive, send)
+
+
+def create_app(
+    engine: Engine, objects: ObjectStore, options: ApiOptions | None = None, *, manage_engine: bool = True
+) -> OrpheusApp:
+    """Make the application.
+
+    Args:
+        engine: started with the app and stopped with it, unless `manage_engine` is False.
+        objects: where uploads go and artifacts lie.
+    """
+    chosen = options or ApiOptions()
+    services = Services(engine=engine, objects=objects, options=chosen, catalog=Catalog(engine), metrics=Metrics())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if manage_engine:
+            await engine.start()
+        try:
+            yield
+        finally:
+            services.stopping.set()
+            if manage_engine:
+                await engine.stop()
+
+    app = OrpheusApp(services, title="Orpheus", version=chosen.version, root_path=chosen.root_path, lifespan=lifespan)
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in [*endpoints(), _openapi_endpoint(app)]:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    for path, methods in by_path.items():
+        mounted = Mounted(path, methods)
+        app.mounted[path] = mounted
+        app.router.routes.append(Route(path, mounted))
+    app.router.routes.append(WebSocketRoute("/ws", streams.WebSocket()))
+    app.router.redirect_slashes = False
+    return app
+
+
+def _openapi_endpoint(app: OrpheusApp) -> Endpoint:
+    routes = Routes("system")
+
+    @routes.get("/openapi.json", hidden=True, answers={200: Media("application/json")})
+    async def document(call: Call) -> Answer:
+        """Show the OpenAPI document."""
+        del call
+        return json_answer(app.openapi())
+
+    return routes.endpoints[0]
+
+
+__all__ = ["OrpheusApp", "create_app", "endpoints"]

@@ -1,0 +1,176 @@
+"""How is a body read, and what is said when it does not fit?
+
+Bodies are counted as they come, whether or not a length was announced, so none can fill the memory. Errors name the
+place by JSON Pointer; an unknown field gets its nearest match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from orpheus.api.calls import Call, ClientGone
+from orpheus.api.errors import MalformedBody, TooLarge, UnsupportedBody
+from orpheus.core.errors import InvalidRequest, OrpheusError
+from orpheus.core.plain import pointer
+from orpheus.core.suggest import did_you_mean
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_AT = re.compile(r" - at `(?:(?:key|tag) in )?\$(.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
+
+
+def declared_length(call: Call) -> int | None:
+    """Return the announced length of the body in bytes."""
+    value = call.headers.get(b"content-length")
+    return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
+
+
+def check_length(call: Call, limit: int) -> None:
+    """Refuse a body that announces more than `limit` bytes, before any of it is read."""
+    length = declared_length(call)
+    if length is not None and length > limit:
+        raise _too_large(limit)
+
+
+async def chunks(call: Call) -> AsyncIterator[bytes]:
+    """Yield the body as it comes.
+
+    Raises:
+        ClientGone: the client hung up in the middle.
+    """
+    while True:
+        message = await call.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece = message.get("body", b"")
+        if piece:
+            yield piece
+        if not message.get("more_body", False):
+            return
+
+
+async def read(call: Call, limit: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        TooLarge: more than `limit` bytes; what follows is not read.
+    """
+    check_length(call, limit)
+    message = await call.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(first) > limit:
+            raise _too_large(limit)
+        return first
+    whole = bytearray(first)
+    async for piece in chunks(call):
+        whole += piece
+        if len(whole) > limit:
+            raise _too_large(limit)
+    return bytes(whole)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"the body is larger than {limit} bytes", hint="upload large data with POST /files and refer to it by file_id"
+    )
+
+
+def content_type(call: Call) -> str:
+    """Return the bare content type in lower case, empty when none was sent."""
+    return call.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+
+
+def check_json(call: Call) -> None:
+    """Refuse a body that does not say it is JSON: forms and plain text are what foreign pages can send unasked."""
+    said = content_type(call)
+    if said != "application/json" and not (said.startswith("application/") and said.endswith("+json")):
+        raise UnsupportedBody(
+            f"the body is {said[:80] or 'of no stated type'}, this endpoint takes application/json",
+            hint="send the header Content-Type: application/json",
+        )
+
+
+def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    """Decode a body.
+
+    Raises:
+        MalformedBody: not JSON.
+        InvalidRequest: JSON of another shape; `details` says where.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise invalid(error, decoder.type) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "empty" if not raw.strip() else f"not valid JSON: {error}"
+        raise MalformedBody(f"the body is {what}", hint="send one JSON object, encoded as UTF-8") from None
+    except RecursionError:
+        raise InvalidRequest("the body is nested too deep", hint="64 levels are enough for everybody") from None
+
+
+def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") -> OrpheusError:
+    """Make a validation error of msgspec one that names the culprit and helps."""
+    text = str(error)
+    steps: list[str | int] = []
+    found = _AT.search(text)
+    if found:
+        text = text[: found.start()]
+        for name, index in _STEP.findall(found[1]):
+            steps.append(name if name else int(index) if index else "*")
+    unknown, missing = _UNKNOWN.search(text), _MISSING.search(text)
+    hint = ""
+    if unknown:
+        name = unknown[1]
+        hint = did_you_mean(name, _fields_at(shape, steps))
+        text = f"there is no field {name[:80]!r}"
+        steps.append(name[:200])
+    elif missing:
+        text = f"the field {missing[1]!r} is missing"
+        steps.append(missing[1])
+    path = pointer(*steps)
+    place = f" at {path}" if path and not (unknown or missing) else ""
+    entry: dict[str, Any] = {"path": path, "message": text, "in": where}
+    if hint:
+        entry["hint"] = hint
+    return InvalidRequest(f"{where}{place}: {text}", hint=hint, details=[entry])
+
+
+def _fields_at(shape: Any, steps: list[str | int]) -> list[str]:
+    """Return the names of the fields that the struct at `steps` of a type has."""
+    kinds: list[inspect.Type] = [inspect.type_info(shape)]
+    for step in steps:
+        kinds = [inner for kind in kinds for inner in _inside(kind, step)]
+    return [name for kind in kinds for name in _names(kind)]
+
+
+def _flat(kind: inspect.Type) -> list[inspect.Type]:
+    if isinstance(kind, inspect.Metadata):
+        return _flat(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return [inner for each in kind.types for inner in _flat(each)]
+    return [kind]
+
+
+def _names(kind: inspect.Type) -> list[str]:
+    return [field.encode_name for flat in _flat(kind) if isinstance(flat, inspect.StructType) for field in flat.fields]
+
+
+def _inside(kind: inspect.Type, step: str | int) -> list[inspect.Type]:
+    found: list[inspect.Type] = []
+    for flat in _flat(kind):
+        if isinstance(flat, inspect.StructType):
+            found.extend(field.type for field in flat.fields if field.encode_name == step)
+        elif isinstance(flat, inspect.ListType):
+            found.append(flat.item_type)
+        elif isinstance(flat, inspect.DictType):
+            found.append(flat.value_type)
+    return found

@@ -1,0 +1,153 @@
+"""One request as a handler sees it (`Call`), and what a handler gives back (`Answer`, `Streamed`).
+
+Thin on purpose: on the hot path a request is a dictionary of headers, one decode, one engine call, one encode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.types import Message, Receive, Scope, Send
+
+from orpheus.api.auth import Identity
+
+if TYPE_CHECKING:
+    from orpheus.api.services import Services
+
+Headers = list[tuple[bytes, bytes]]
+JSON = b"application/json"
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientGone(Exception):
+    """The client hung up; there is nobody to answer."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request. `query` and `body` are what the route declared, decoded."""
+
+    services: Services
+    scope: Scope
+    receive: Receive
+    headers: dict[bytes, bytes]
+    """Names in lower case; of a repeated header the last."""
+    identity: Identity
+    correlation_id: str
+    traceparent: str
+    correlation_given: bool = False
+    query: Any = None
+    body: Any = None
+
+    @property
+    def path(self) -> dict[str, str]:
+        params: dict[str, str] = self.scope.get("path_params", {})
+        return params
+
+    @property
+    def root_path(self) -> str:
+        return str(self.scope.get("root_path", ""))
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header as text; bytes beyond Latin-1 cannot come."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def wait_gone(self) -> None:
+        """Return when the client has hung up. What is left of the body is read and dropped."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole response in memory."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: bytes | None = JSON
+    headers: Headers = field(default_factory=list)
+
+    async def send(self, call: Call, send: Send) -> None:
+        del call
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status,
+                "headers": _headers(self.headers, self.content_type, len(self.body)),
+            }
+        )
+        await send({"type": "http.response.body", "body": self.body})
+
+
+@dataclass(slots=True)
+class Streamed:
+    """A response in pieces. `length` in bytes where it is known. The iterator is closed however the response ends."""
+
+    chunks: AsyncIterator[bytes]
+    status: int = 200
+    content_type: bytes = b"application/octet-stream"
+    length: int | None = None
+    headers: Headers = field(default_factory=list)
+
+    async def send(self, call: Call, send: Send) -> None:
+        start: Message = {
+            "type": "http.response.start",
+            "status": self.status,
+            "headers": _headers(self.headers, self.content_type, self.length),
+        }
+        if call.scope["method"] == "HEAD":
+            await send(start)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        pump = asyncio.create_task(self._pump(start, send, call.services.options.send_timeout_s))
+        gone = asyncio.create_task(call.wait_gone())
+        try:
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            pump.cancel()
+            results = await asyncio.gather(pump, gone, return_exceptions=True)
+        if isinstance(results[0], Exception):
+            raise results[0]
+
+    async def _pump(self, start: Message, send: Send, timeout_s: float) -> None:
+        try:
+            # The first piece is made before the status goes out, so that a missing object is still a proper error.
+            first = await anext(self.chunks, b"")
+            await send(start)
+            async with asyncio.timeout(timeout_s):
+                await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for chunk in self.chunks:
+                async with asyncio.timeout(timeout_s):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            raise ClientGone from None
+        finally:
+            close = getattr(self.chunks, "aclose", None)
+            if close is not None:
+                with contextlib.suppress(RuntimeError):
+                    await close()
+
+
+def _headers(extra: Headers, content_type: bytes | None, length: int | None) -> Headers:
+    headers = list(extra)
+    if content_type is not None:
+        headers.append((b"content-type", content_type))
+    if length is not None:
+        headers.append((b"content-length", b"%d" % length))
+    return headers
+
+
+def json_answer(value: Any, *, status: int = 200, headers: Headers | None = None) -> Answer:
+    """Return `value` as JSON."""
+    return Answer(_encode(value), status, JSON, headers or [])
+
+
+NO_CONTENT = Answer(b"", 204, None)

@@ -1,0 +1,230 @@
+"""What every request passes: the outermost ASGI layer.
+
+1. The correlation id and `traceparent` are taken, when they are well-formed, or made, and stand on every answer.
+2. The Host must be one of ours (against DNS rebinding), and an Origin must be the server's own or an allowed one
+(against
+   foreign pages). The health checks are open: probes use addresses.
+3. The identity is established (`auth.py`).
+4. Whatever is raised becomes the error envelope; what is our fault is logged with the correlation id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orpheus.api.auth import identify
+from orpheus.api.calls import Call, ClientGone, Headers
+from orpheus.api.errors import (
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    RangeNotSatisfiable,
+    TooLarge,
+    envelope,
+    internal_error,
+)
+from orpheus.api.options import LOCAL_HOSTS
+from orpheus.api.route import Endpoint
+from orpheus.api.services import Services
+from orpheus.core.errors import OrpheusError
+from orpheus.core.suggest import did_you_mean
+
+log = logging.getLogger("orpheus.api")
+
+_CORRELATION = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_OPEN_PATHS = ("/healthz", "/readyz")
+_DRAIN_BYTES = 64 * 1024 * 1024
+_DRAIN_S = 2.0
+
+
+class Gate:
+    """Wraps the router of one app."""
+
+    def __init__(self, app: ASGIApp, services: Services, paths: Mapping[str, object]) -> None:
+        self._app = app
+        self._services = services
+        self._paths = paths
+        options = services.options
+        self._any_host = "*" in options.allowed_hosts
+        self._hosts = frozenset(host.lower() for host in (*LOCAL_HOSTS, *options.allowed_hosts))
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in options.allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        call = self._call(scope, receive)
+        stamp = _stamp(call)
+        status = 0
+
+        async def send_stamped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *stamp]
+            await send(message)
+
+        try:
+            self._check_sender(scope, call)
+            await self._app(scope, receive, send_stamped)
+        except ClientGone:
+            status = status or 499
+        except Exception as error:
+            if status:
+                if not isinstance(error, OrpheusError):
+                    log.exception("failed in the middle of an answer", extra=_where(scope, call))
+                raise
+            await self._answer_error(error, scope, call, send_stamped)
+        finally:
+            endpoint: Endpoint | None = scope.get("orpheus.endpoint")
+            self._services.metrics.answered(
+                scope["method"] if endpoint else "-",
+                endpoint.path if endpoint else "-",
+                status,
+                time.perf_counter() - began,
+                timed=endpoint is None or endpoint.timed,
+            )
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = self._call(scope, receive)
+        try:
+            self._check_sender(scope, call)
+            await self._app(scope, receive, send)
+        except ClientGone:
+            return
+        except HTTPException:
+            await _refuse_socket(scope, send, NotFound(f"there is no socket at {scope['path']}"), call)
+        except OrpheusError as error:
+            await _refuse_socket(scope, send, error, call)
+
+    def _call(self, scope: Scope, receive: Receive) -> Call:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-correlation-id")
+        taken = given is not None and _CORRELATION.fullmatch(given) is not None
+        trace = headers.get(b"traceparent")
+        call = Call(
+            services=self._services,
+            scope=scope,
+            receive=receive,
+            headers=headers,
+            identity=identify(headers),
+            correlation_id=given.decode() if taken and given is not None else secrets.token_hex(16),
+            traceparent=trace.decode()
+            if trace is not None and _TRACEPARENT.fullmatch(trace)
+            else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+            correlation_given=taken,
+        )
+        scope["orpheus.call"] = call
+        return call
+
+    def _check_sender(self, scope: Scope, call: Call) -> None:
+        host = call.headers.get(b"host", b"").decode("latin-1").lower()
+        if not self._any_host and scope["path"] not in _OPEN_PATHS:
+            name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
+            if name not in self._hosts:
+                raise Forbidden(
+                    f"this server is not called {name[:80]!r}",
+                    hint="add the name to the setting allowed_hosts if it should be",
+                )
+        origin = call.headers.get(b"origin")
+        if origin is not None:
+            said = origin.decode("latin-1").lower().rstrip("/")
+            if said not in self._origins and said.partition("://")[2] != host:
+                raise Forbidden(
+                    f"pages of {said[:80]!r} may not call this server",
+                    hint="add the origin to the setting allowed_origins if they should",
+                )
+
+    async def _answer_error(self, error: Exception, scope: Scope, call: Call, send: Send) -> None:
+        headers: Headers = []
+        if isinstance(error, HTTPException):
+            error = self._of_router(error, scope)
+        if isinstance(error, OrpheusError):
+            status, body = error.status, envelope(error, call.correlation_id)
+            if isinstance(error, MethodNotAllowed):
+                headers.append((b"allow", error.allow.encode()))
+            elif isinstance(error, RangeNotSatisfiable):
+                headers.append((b"content-range", b"bytes */%d" % error.size_bytes))
+            elif status == 503:
+                headers.append((b"retry-after", b"1"))
+            if status >= 500:
+                log.error("%s: %s", error.code, error.message, extra=_where(scope, call))
+        else:
+            log.error("unexpected error", exc_info=error, extra=_where(scope, call))
+            status, body = 500, internal_error(call.correlation_id)
+        closes = isinstance(error, TooLarge) or status == 413
+        if closes:
+            headers.append((b"connection", b"close"))
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if closes:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await _drain(call.receive)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send({"type": "http.response.body", "body": body})
+
+    def _of_router(self, error: HTTPException, scope: Scope) -> OrpheusError:
+        path = scope["path"]
+        if error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "")
+            return MethodNotAllowed(f"{scope['method']} is not possible at {path[:200]}", allow=allow)
+        return NotFound(
+            f"there is nothing at {path[:200]}", hint=did_you_mean(path, self._paths, otherwise="see /docs")
+        )
+
+
+async def _drain(receive: Receive) -> None:
+    """Read on for a moment and drop it: closing while the client still sends would make its system throw our answer
+    away."""
+    left = _DRAIN_BYTES
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        return
+
+
+async def _refuse_socket(scope: Scope, send: Send, error: OrpheusError, call: Call) -> None:
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        return
+    body = envelope(error, call.correlation_id)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_stamp(call)]
+    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _stamp(call: Call) -> Headers:
+    return [
+        (b"x-correlation-id", call.correlation_id.encode()),
+        (b"traceparent", call.traceparent.encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+
+
+def _where(scope: Scope, call: Call) -> dict[str, str]:
+    return {
+        "correlation_id": call.correlation_id,
+        "method": scope.get("method", "WS"),
+        "path": scope["path"],
+    }

@@ -1,0 +1,40 @@
+"""What can be tuned about the HTTP side. `settings.py` fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """Lengths in seconds, sizes in bytes."""
+
+    env: str = "dev"
+    """First part of every object's path (design.md, section 6). The engine must be told the same."""
+    version: str = "0.1.0"
+    allowed_hosts: tuple[str, ...] = ()
+    """Names the server answers to beside the local ones; `*` allows any."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins (`https://studio.example`) whose pages may call the API, beside the server's own."""
+    root_path: str = ""
+    """Prefix that a proxy strips, e.g. `/orpheus`."""
+    max_body_bytes: int = 8 * 1024 * 1024
+    """Limit of a JSON body. Read in memory, so it bounds what one request can cost."""
+    max_upload_bytes: int = 20 * 1024**3
+    """Limit of one uploaded file. Streamed to disk."""
+    max_batch_jobs: int = 10_000
+    large_result_bytes: int = 65_536
+    """Results beyond this are shown as a pointer to `/jobs/{id}/result`."""
+    max_wait_s: float = 300.0
+    """`wait_s` beyond this waits this long."""
+    send_timeout_s: float = 20.0
+    """A stream's reader that takes nothing for this long is disconnected."""
+    lease_s: float = 30.0
+    poll_wait_s: float = 20.0
+    grace_s: float = 10.0
+    """These three are told to workers; the engine acts on its own copies."""
+    inline_bytes: int = 65_536
+    supervised_workers: int = 0
+    """How many workers `orpheus up` started: `/readyz` waits until as many have said hello."""

@@ -1,0 +1,1 @@
+"""The endpoints, one file per noun. They parse, ask the engine, render; they decide nothing."""

@@ -1,0 +1,247 @@
+"""Jobs: create, list, look at."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from orpheus.api import body as bodies
+from orpheus.api import multipart, render
+from orpheus.api.calls import Answer, Call, Headers, json_answer
+from orpheus.api.errors import Forbidden, MalformedBody, TooLarge, UnsupportedBody
+from orpheus.api.query import Cursor, Instant, Limit, instant
+from orpheus.api.route import Media, Routes
+from orpheus.api.routers._find import find_job, visible
+from orpheus.api.submissions import from_multipart, to_submission
+from orpheus.core.errors import (
+    IdempotencyConflict,
+    InvalidGraph,
+    InvalidParams,
+    InvalidRequest,
+    OrpheusError,
+    UnknownJob,
+    UnknownWorkflow,
+)
+from orpheus.core.job import TERMINAL, Job
+from orpheus.engine.base import JobFilter, Submission, Submitted
+from orpheus.protocol.jobs import JobInfo, JobList, JobPage, SubmitBatch, SubmitJob
+
+__all__ = ["routes"]
+
+routes = Routes("jobs", "One run of a workflow: params in, artifacts and a result out.")
+
+_SUBMIT_ERRORS = (
+    MalformedBody,
+    UnknownWorkflow,
+    InvalidParams,
+    InvalidGraph,
+    InvalidRequest,
+    IdempotencyConflict,
+    TooLarge,
+    UnsupportedBody,
+    Forbidden,
+    UnknownJob,
+)
+_MULTIPART = Media(
+    "multipart/form-data",
+    "The fields of the JSON body (`params`, `labels` and `depends_on` as JSON text), then `file`. `workflow` is `media` "
+    "when left out. A file part may also be named after the file param it is for.",
+    {
+        "type": "object",
+        "properties": {
+            "workflow": {"type": "string", "default": "media"},
+            "params": {"type": "string", "description": "JSON text of an object"},
+            "labels": {"type": "string", "description": "JSON text of an object"},
+            "tenant": {"type": "string"},
+            "priority": {"type": "integer", "minimum": 1, "maximum": 5},
+            "idempotency_key": {"type": "string"},
+            "file": {"type": "string", "format": "binary"},
+        },
+        "required": ["file"],
+    },
+)
+_KEY_HEADER = {"Idempotency-Key": "The same key and body again give the same job (R21)."}
+
+
+@routes.post(
+    "/jobs",
+    body=SubmitJob,
+    raw_body=(_MULTIPART,),
+    answers={201: JobInfo, 200: JobInfo},
+    errors=_SUBMIT_ERRORS,
+    request_headers=_KEY_HEADER,
+    answer_headers={"Location": "Where the job is."},
+    examples={"count": {"workflow": "wordcount", "params": {"text": "one two two"}}},
+)
+async def submit(call: Call) -> Answer:
+    """Create a job.
+
+    Answers 201 after the commit that records it, or 200 when the idempotency key was used for the same body before.
+    """
+    services = call.services
+    if call.body is None:
+        parts = multipart.Parts(call.headers[b"content-type"], bodies.chunks(call))
+        uploads: list[str] = []
+        try:
+            submission = await from_multipart(call, parts, uploads)
+            [submitted] = await services.engine.submit([submission])
+        except BaseException:
+            await _discard(call, uploads)
+            raise
+        if not submitted.created:
+            await _discard(call, uploads)
+    else:
+        submission = await to_submission(call, call.body)
+        [submitted] = await services.engine.submit([submission])
+    body = _new_job(submission, submitted)
+    location = f"{call.root_path}/jobs/{submitted.job.job_id}".encode("ascii", "replace")
+    return json_answer(body, status=201 if submitted.created else 200, headers=[(b"location", location)])
+
+
+async def _discard(call: Call, keys: list[str]) -> None:
+    for key in keys:
+        await call.services.objects.delete(key)
+
+
+def _new_job(submission: Submission, submitted: Submitted) -> JobInfo:
+    job = submitted.job
+    return render.job_info(
+        job, params=submission.params, result=None, artifacts=[], waiting_for=render.waiting_by_row(job)
+    )
+
+
+@routes.post("/jobs/batch", body=SubmitBatch, answers={201: JobList, 200: JobList}, errors=_SUBMIT_ERRORS)
+async def submit_batch(call: Call) -> Answer:
+    """Create many jobs, all or none.
+
+    An error names the job by its place: `/jobs/17/params/n`.
+    """
+    services = call.services
+    batch: SubmitBatch = call.body
+    if len(batch.jobs) > services.options.max_batch_jobs:
+        raise TooLarge(f"a batch holds at most {services.options.max_batch_jobs} jobs", hint="send several batches")
+    submissions = []
+    for place, body in enumerate(batch.jobs):
+        try:
+            submissions.append(await to_submission(call, body, in_batch=True))
+        except OrpheusError as error:
+            raise _placed(error, place) from None
+    answered = await services.engine.submit(submissions)
+    jobs = [_new_job(submission, submitted) for submission, submitted in zip(submissions, answered, strict=True)]
+    created = any(submitted.created for submitted in answered)
+    return json_answer(JobList(items=jobs), status=201 if created else 200)
+
+
+def _placed(error: OrpheusError, place: int) -> OrpheusError:
+    error.message = f"job {place} of the batch: {error.message}"
+    error.details = [{**entry, "path": f"/jobs/{place}{entry.get('path', '')}"} for entry in error.details] or [
+        {"path": f"/jobs/{place}", "message": error.message}
+    ]
+    return error
+
+
+State = Literal["pending", "queued", "running", "completed", "failed", "cancelled"]
+
+
+class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs; what is repeated is taken together: any of the states, all of the labels."""
+
+    state: list[State] = []
+    workflow: str | None = None
+    tenant: str | None = None
+    label: list[str] = []
+    """`key:value`."""
+    q: str | None = None
+    """Text in the id, the workflow, the labels or the params."""
+    created_after: Instant | None = None
+    created_before: Instant | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+@routes.get("/jobs", query=JobsQuery, answers={200: JobPage}, errors=(InvalidRequest,))
+async def list_jobs(call: Call) -> Answer:
+    """List jobs, newest first."""
+    query: JobsQuery = call.query
+    filters = JobFilter(
+        states=tuple(query.state),
+        workflow=query.workflow,
+        tenant=call.identity.tenant or query.tenant,
+        labels=tuple(_label(label) for label in query.label),
+        q=query.q or None,
+        created_after=instant(query.created_after, "created_after"),
+        created_before=instant(query.created_before, "created_before"),
+    )
+    jobs, cursor = await call.services.engine.reads.jobs(filters, limit=query.limit, cursor=query.cursor)
+    items = [render.job_info(job, waiting_for=render.waiting_by_row(job)) for job in jobs]
+    return json_answer(JobPage(items=items, next_cursor=cursor))
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, colon, value = text.partition(":")
+    if not colon or not key:
+        raise InvalidRequest(
+            f"query: label {text[:80]!r} is not key:value",
+            details=[{"path": "/label", "message": "not key:value", "in": "query"}],
+        )
+    return key, value
+
+
+class JobQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    wait_s: float = msgspec.field(default=0.0)
+    """Wait up to so many seconds for the job's end."""
+
+
+@routes.get(
+    "/jobs/{job_id}",
+    query=JobQuery,
+    answers={200: JobInfo, 304: None},
+    errors=(UnknownJob, InvalidRequest),
+    request_headers={"If-None-Match": "An ETag; 304 when the job still looks the same."},
+    answer_headers={"ETag": "Changes when anything shown changes."},
+    timed=False,
+)
+async def show_job(call: Call) -> Answer:
+    """Show a job.
+
+    With `wait_s` the answer comes when the job has ended or the time is over, whichever is first; look at `state`.
+    """
+    query: JobQuery = call.query
+    if query.wait_s < 0:
+        raise InvalidRequest(
+            "query: wait_s is negative", details=[{"path": "/wait_s", "message": "negative", "in": "query"}]
+        )
+    services = call.services
+    job = await find_job(call)
+    if query.wait_s > 0 and job.state not in TERMINAL and not services.stopping.is_set():
+        job = await _wait(call, job, min(query.wait_s, services.options.max_wait_s))
+    body = msgspec.json.encode(await whole_job(call, job))
+    etag = b'"' + hashlib.blake2b(body, digest_size=16).hexdigest().encode() + b'"'
+    headers: Headers = [(b"etag", etag), (b"cache-control", b"no-cache")]
+    asked = call.headers.get(b"if-none-match", b"")
+    if asked and etag in (tag.strip().removeprefix(b"W/") for tag in asked.split(b",")):
+        return Answer(b"", 304, None, headers)
+    return Answer(body, headers=headers)
+
+
+async def _wait(call: Call, job: Job, wait_s: float) -> Job:
+    services = call.services
+    ended = await services.unless_stopping(services.engine.wait_job(job.job_id, wait_s=wait_s))
+    return visible(call, ended, job.job_id) if ended is not None else await find_job(call)
+
+
+async def whole_job(call: Call, job: Job) -> JobInfo:
+    """Show everything about a job."""
+    reads = call.services.engine.reads
+    params, result = await reads.job_payload(job.job_id)
+    rows = await reads.artifacts(job.job_id)
+    reasons = [] if job.state in TERMINAL else await reads.waiting_for_job(job)
+    return render.job_info(
+        job,
+        params=params,
+        result=render.shown_result(job, result, large_bytes=call.services.options.large_result_bytes),
+        artifacts=[render.artifact_info(job.job_id, row) for row in rows],
+        waiting_for=reasons,
+    )

@@ -1,0 +1,124 @@
+"""Live: `/ws` and `/stream` (design.md section 5, R2). Both send every later event once, in order, each with its
+cursor."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from orpheus.api import render
+from orpheus.api.calls import Call, Streamed
+from orpheus.api.route import Media, Routes
+from orpheus.api.socket import Socket
+from orpheus.api.topics import Topics
+from orpheus.core.errors import InvalidRequest
+from orpheus.engine.base import CursorReset, SlowReader
+
+routes = Routes("streams", "Everything live.")
+
+
+class StreamQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    topic: list[str] = []
+    """`jobs`, `jobs:created`, `jobs:completed` …, `job:<id>`; without any, `jobs`."""
+    after: str | None = None
+    """Cursor of the last event seen; the header `Last-Event-ID` goes before it."""
+
+
+@routes.get(
+    "/stream",
+    query=StreamQuery,
+    answers={
+        200: Media("text/event-stream", "`id` is the cursor, `event` the type, `data` the event.", {"type": "string"})
+    },
+    errors=(InvalidRequest,),
+    request_headers={"Last-Event-ID": "Cursor of the last event seen."},
+    timed=False,
+)
+async def stream(call: Call) -> Streamed:
+    """Follow events as server-sent events.
+
+    `event: reset` means that the cursor is of no use any more: fetch anew what you show.
+    """
+    query: StreamQuery = call.query
+    topics = Topics(call.identity.tenant)
+    topics.add(query.topic or ["jobs"])
+    after = call.header(b"last-event-id") or query.after
+    return Streamed(
+        _events(call, topics, after or call.services.engine.cursor()),
+        content_type=b"text/event-stream",
+        headers=[(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")],
+    )
+
+
+async def _events(call: Call, topics: Topics, after: str) -> AsyncIterator[bytes]:
+    services = call.services
+    services.metrics.sockets.labels("sse").inc()
+    try:
+        yield b": welcome\nretry: 1000\n\n"
+        while not services.stopping.is_set():
+            try:
+                async for chunk in _until_reset(call, topics, after):
+                    yield chunk
+                return
+            except CursorReset:
+                after = services.engine.cursor()
+                yield b"event: reset\nid: %b\ndata: {}\n\n" % after.encode()
+            except SlowReader:
+                return
+    finally:
+        services.metrics.sockets.labels("sse").dec()
+
+
+async def _until_reset(call: Call, topics: Topics, after: str) -> AsyncIterator[bytes]:
+    services = call.services
+    source = services.engine.subscribe(after=after)
+    last = after
+    try:
+        while True:
+            item = await services.unless_stopping(_next(source))
+            if item is _END or services.stopping.is_set():
+                return
+            if item is None:
+                # A comment keeps proxies from hanging up; the id lets a reader that filters come back near the end.
+                yield b": tick\nid: %b\n\n" % last.encode()
+                continue
+            last = item.cursor
+            if topics.match(item):
+                data = msgspec.json.encode(render.published_event(item))
+                yield b"id: %b\nevent: %b\ndata: %b\n\n" % (last.encode(), item.event.type.encode(), data)
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            with contextlib.suppress(RuntimeError):
+                await close()
+
+
+_END: Any = object()
+
+
+async def _next(source: AsyncIterator[Any]) -> Any:
+    return await anext(source, _END)
+
+
+class WebSocket:
+    """Serves `/ws`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call: Call = scope["orpheus.call"]
+        message = await receive()
+        if message["type"] != "websocket.connect":
+            return
+        gauge = call.services.metrics.sockets.labels("ws")
+        gauge.inc()
+        try:
+            await send({"type": "websocket.accept"})
+            await Socket(call, receive, send).run()
+        finally:
+            gauge.dec()
+
+
+__all__ = ["WebSocket", "routes"]

@@ -1,0 +1,57 @@
+"""Health, metrics, and what describes the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from orpheus.api.calls import Answer, Call, json_answer
+from orpheus.api.exposition import EngineStats
+from orpheus.api.route import Media, Routes
+
+routes = Routes("system", "Health and metrics.")
+
+
+class Health(msgspec.Struct, kw_only=True):
+    status: str
+    version: str
+
+
+class Readiness(msgspec.Struct, kw_only=True):
+    ready: bool
+    version: str
+    workers: int
+    """Supervised workers that have published."""
+    workers_expected: int
+
+
+@routes.get("/healthz", answers={200: Health})
+async def health(call: Call) -> Answer:
+    """Tell that the process answers."""
+    return json_answer(Health(status="ok", version=call.services.options.version))
+
+
+@routes.get("/readyz", answers={200: Readiness, 503: Readiness})
+async def ready(call: Call) -> Answer:
+    """Tell whether work can be taken: the store is open, and the supervised workers have published."""
+    services = call.services
+    expected = services.options.supervised_workers
+    workers = 0
+    if expected:
+        rows = await services.engine.reads.workers()
+        workers = sum(1 for row in rows if row.get("supervised") and row.get("alive", row.get("ended_at") is None))
+    is_ready = workers >= expected and not services.stopping.is_set()
+    body = Readiness(ready=is_ready, version=services.options.version, workers=workers, workers_expected=expected)
+    return json_answer(body, status=200 if is_ready else 503)
+
+
+@routes.get("/metrics", answers={200: Media("text/plain", "Prometheus text format.", {"type": "string"})})
+async def metrics(call: Call) -> Answer:
+    """Show metrics for Prometheus."""
+    services = call.services
+    stats: dict[str, Any] = dict(await services.engine.reads.stats())
+    text = generate_latest(services.metrics.registry) + generate_latest(EngineStats(stats))
+    return Answer(text, content_type=CONTENT_TYPE_LATEST.encode())

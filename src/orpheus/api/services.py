@@ -1,0 +1,47 @@
+"""What every handler may use: made once per app, handed to each call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from orpheus.api.catalog import Catalog
+from orpheus.api.metrics import Metrics
+from orpheus.api.options import ApiOptions
+from orpheus.api.probe import Probe
+from orpheus.artifacts.store import ObjectStore
+from orpheus.engine.base import Engine
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Services:
+    engine: Engine
+    objects: ObjectStore
+    options: ApiOptions
+    catalog: Catalog
+    metrics: Metrics
+    probe: Probe = field(default_factory=Probe)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server goes down: whoever waits answers with what there is."""
+
+    def now(self) -> float:
+        """Return the time of day, seconds since the epoch: the API's only clock."""
+        return time.time()
+
+    async def unless_stopping(self, waiting: Awaitable[T]) -> T | None:
+        """Wait for something, but return None when the server goes down first. What was waited for is cancelled."""
+        task = asyncio.ensure_future(waiting)
+        stop = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return await task if task.done() else None
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)

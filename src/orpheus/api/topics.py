@@ -1,0 +1,86 @@
+"""Which events does somebody want? Topics of `/ws` and `/stream` (formats.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orpheus.core.errors import InvalidRequest
+from orpheus.core.suggest import did_you_mean
+from orpheus.engine.base import PublishedEvent
+
+JOB_EVENTS = (
+    "created",
+    "approved",
+    "rejected",
+    "queued",
+    "started",
+    "paused",
+    "resumed",
+    "cancel_requested",
+    "completed",
+    "failed",
+    "cancelled",
+    "retried",
+    "updated",
+)
+KNOWN = ("jobs", *(f"jobs:{name}" for name in JOB_EVENTS), "job:<id>")
+MOST = 1000
+
+
+class Topics:
+    """A set of topics of somebody who may see `tenant` (None: all)."""
+
+    def __init__(self, tenant: str | None = None) -> None:
+        self._tenant = tenant
+        self._topics: dict[str, None] = {}
+        self._types: frozenset[str] = frozenset()
+        self._jobs: frozenset[str] = frozenset()
+        self._all = False
+
+    def names(self) -> list[str]:
+        return list(self._topics)
+
+    @property
+    def jobs(self) -> frozenset[str]:
+        """Ids of the jobs that are watched one by one; they get progress and log lines too."""
+        return self._jobs
+
+    def add(self, topics: Iterable[str]) -> None:
+        """Want these too.
+
+        Raises:
+            InvalidRequest: there is no such topic, or there are too many.
+        """
+        added = dict(self._topics)
+        for topic in topics:
+            _check(topic)
+            added[topic] = None
+        if len(added) > MOST:
+            raise InvalidRequest(f"more than {MOST} topics", hint="subscribe to `jobs` and pick")
+        self._topics = added
+        self._know()
+
+    def remove(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            self._topics.pop(topic, None)
+        self._know()
+
+    def _know(self) -> None:
+        self._all = "jobs" in self._topics
+        self._types = frozenset(f"job.{topic[5:]}" for topic in self._topics if topic.startswith("jobs:"))
+        self._jobs = frozenset(topic[4:] for topic in self._topics if topic.startswith("job:"))
+
+    def match(self, published: PublishedEvent) -> bool:
+        if self._tenant is not None and published.tenant != self._tenant:
+            return False
+        kind = published.event.type
+        return (self._all and kind.startswith("job.")) or kind in self._types or published.job_id in self._jobs
+
+
+def _check(topic: str) -> None:
+    kind, colon, rest = topic.partition(":")
+    if kind == "job" and colon and 0 < len(rest) <= 100:
+        return
+    if topic == "jobs" or (kind == "jobs" and rest in JOB_EVENTS):
+        return
+    raise InvalidRequest(f"there is no topic {topic[:80]!r}", hint=did_you_mean(topic, KNOWN))
