@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +29,7 @@ def paragraphs(module: ModuleType, name: str) -> dict[str, str]:
         if isinstance(node, ast.ClassDef) and node.name == name
     ).body
     found: dict[str, str] = {}
-    for member, after in zip(body, body[1:], strict=False):
+    for member, after in pairwise(body):
         if isinstance(member, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             target = member.targets[0]
             assert isinstance(target, ast.Name)

@@ -27,7 +27,7 @@ class EvenDraws:
 def graph_json(
     nodes: list[dict[str, Any]], *, output: Any = None, params: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    properties = {name: schema for name, schema in (params or {}).items()}
+    properties = dict(params or {})
     schema = {"type": "object", "properties": properties, "additionalProperties": False}
     full = [
         {"kind": "task", **({"task": "work", "version": 1} if n.get("kind", "task") in ("task", "map") else {}), **n}
