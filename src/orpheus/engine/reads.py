@@ -1,0 +1,130 @@
+"""What the API shows: rows from the store's readers, with what only the engine knows beside them.
+
+Rows are read in the readers' threads, the engine's memory on the loop: an answer may mix two instants a moment apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orpheus.core.dispatch import NO_NEEDS
+from orpheus.core.job import TERMINAL, Job, JobState
+from orpheus.core.task import NODE, SETTLED, Task, TaskState
+from orpheus.engine.base import Waiting
+from orpheus.engine.explain import capacities, distinct, why_job, why_task
+from orpheus.store.reader import Reader
+
+if TYPE_CHECKING:
+    from orpheus.engine.machine import Machine
+
+TASKS_ASKED = 20
+"""Tasks asked for the reasons of their job: a map of thousands waits for the same few things."""
+
+
+class EmbeddedReads(Reader):
+    """Keeps `base.Reads`."""
+
+    def __init__(self, path: Path, machine: Machine) -> None:
+        super().__init__(path)
+        self._machine = machine
+
+    async def waiting_for_job(self, job: Job) -> list[Waiting]:
+        """List why the job does not move; empty while something of it runs."""
+        if job.state in TERMINAL:
+            return []
+        dependencies = await self.unsettled_dependencies(job.job_id) if job.unmet_jobs else []
+        publishing = self._machine.outbox.fault_of(job.job_id)
+        now = self._machine.clock.now()
+        reasons = why_job(job, dependencies=dependencies, now=now, publishing=publishing)
+        if job.closing is not None or job.state is JobState.PENDING or job.runs_active:
+            return reasons
+        states = (TaskState.READY.value, TaskState.RETRYING.value, TaskState.WAITING.value)
+        tasks, _more = await self.tasks(job.job_id, node=None, states=states, limit=TASKS_ASKED, cursor=None)
+        for task in tasks:
+            reasons += await self.waiting_for_task(job, task)
+        return distinct(reasons)
+
+    async def waiting_for_task(self, job: Job, task: Task) -> list[Waiting]:
+        """List why a task does not move; a task of a job that has not begun waits for what its job waits for."""
+        if task.state in SETTLED or task.state is TaskState.RUNNING:
+            return []
+        if job.state is JobState.PENDING:
+            return await self.waiting_for_job(job)
+        graph = await self.graph(job.definition_id)
+        if graph is None or task.node not in graph.nodes:
+            return []
+        predecessors: Mapping[str, TaskState] = {}
+        container = None
+        if task.state is TaskState.BLOCKED:
+            if task.index == NODE:
+                predecessors = await self.node_states(job.job_id, graph.predecessors[task.node])
+            else:
+                container = await self.task(job.job_id, task.node)
+        machine = self._machine
+        return why_task(
+            job,
+            task,
+            graph,
+            predecessors=predecessors,
+            container=container,
+            dispatcher=machine.feed.dispatcher,
+            needs=machine.feed.needs.of(graph, task.node) if task.handler else NO_NEEDS,
+            workers=capacities(machine.sessions.all()),
+            now=machine.clock.now(),
+            mono=machine.clock.monotonic(),
+        )
+
+    async def queues(self) -> list[Mapping[str, Any]]:
+        """Return every queue with settings or tasks: the store's record, with `ready` and `running`."""
+        found: list[Mapping[str, Any]] = []
+        for record in await super().queues():
+            tasks = record["tasks"]
+            ready = tasks.get(TaskState.READY.value, 0)
+            running = self._machine.feed.dispatcher.running(str(record["name"]))
+            found.append({"concurrency": None, "rate_limit": None, **record, "ready": ready, "running": running})
+        return found
+
+    async def workers(self) -> list[Mapping[str, Any]]:
+        """Return the sessions known since they were last cleared away, with what a live one does now."""
+        machine = self._machine
+        found: list[Mapping[str, Any]] = []
+        for record in await super().workers():
+            session = machine.sessions.find(str(record["session_id"]))
+            if session is None:
+                found.append({**record, "alive": False, "running": [], "memory_bytes": 0})
+                continue
+            silent_s = machine.clock.monotonic() - session.last_contact
+            found.append(
+                {
+                    **record,
+                    "alive": silent_s <= machine.options.lease_s,
+                    "last_seen_at": session.last_contact_at,
+                    "running": list(session.runs),
+                    "memory_bytes": session.memory_bytes,
+                }
+            )
+        return found
+
+    async def stats(self) -> Mapping[str, Any]:
+        """Return counts by state, the queues, and the engine's own timings; cheap whatever the backlog."""
+        machine = self._machine
+        counted = await super().stats()
+        by_state: dict[str, int] = {}
+        for states in counted["tasks"].values():
+            for state, count in states.items():
+                by_state[state] = by_state.get(state, 0) + count
+        return {
+            "jobs": counted["jobs"],
+            "tasks": by_state,
+            "queues": await self.queues(),
+            "runs": len(machine.runs),
+            "sessions": len(machine.sessions),
+            "subscribers": machine.stream.subscribers,
+            "queued_operations": machine.queued,
+            "publishing": len(machine.outbox),
+            "windowed_tasks": len(machine.feed.dispatcher),
+            "wal_bytes": machine.store.wal_bytes(),
+            "engine": machine.meter.shown(),
+        }
