@@ -1,0 +1,202 @@
+"""The server's process: the real machine on the real store, one transaction at a time, and the ways it can end.
+
+    before COMMIT    the transaction is gone, and everything in memory
+    after COMMIT     the rows are there; no answer went out, nothing in memory followed
+
+A crash drops the machine and closes the file; `start` opens it again as a new process would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from orpheus.core.errors import OrpheusError
+from orpheus.core.facts import Fact
+from orpheus.engine.base import PollAnswer, RunReport, Submission, WorkerHello
+from orpheus.engine.machine import Machine
+from orpheus.engine.options import EngineOptions
+from orpheus.engine.publishing import Delivery
+from orpheus.engine.submissions import Submit, prepare
+from orpheus.engine.work import Work
+from orpheus.engine.workers import HelloAnswer
+from orpheus.store.store import Store
+from orpheus.testing.simulation.clock import ManualClock
+
+Reply = Callable[[Any], None]
+
+
+class Down(Exception):
+    """The server does not run, or ended before it answered."""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The object store as the publisher sees it: what stands under stable names, and each job's manifest."""
+
+    published: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By job: name → run that made it."""
+    manifests: dict[str, tuple[str | None, tuple[str, ...]]] = field(default_factory=dict)
+    """By job: the outcome it tells, and its names."""
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Do what a publisher does. The same again changes nothing."""
+        stable = self.published.setdefault(delivery.job.job_id, {})
+        for artifact in delivery.unpublished:
+            stable[str(artifact["name"])] = str(artifact["run_id"])
+        names = tuple(sorted(str(artifact["name"]) for artifact in delivery.artifacts))
+        self.manifests[delivery.job.job_id] = (delivery.outcome, names)
+
+
+class SimServer:
+    """One server process after the other on the same file.
+
+    Args:
+        path: the database file.
+        clock: moved by the world.
+        rng: ids, jitter, and the faults of publishing.
+        options: of the engine.
+    """
+
+    def __init__(self, path: Path, clock: ManualClock, rng: Random, options: EngineOptions) -> None:
+        self.path = path
+        self.clock = clock
+        self.rng = rng
+        self.options = options
+        self.shelf = Shelf()
+        self.publish_faults = 0.0
+        """Chance that a delivery fails."""
+        self.machine: Machine | None = None
+        self.starts = 0
+        self.commits = 0
+
+    # Life and death
+
+    @property
+    def up(self) -> bool:
+        return self.machine is not None
+
+    def start(self) -> None:
+        """Begin a process: open the file, make the memory from the rows."""
+        assert self.machine is None, "it runs already"
+        self.starts += 1
+        store = Store.open(self.path, now=self.clock.now(), epoch=f"epoch-{self.starts}")
+        store.connection.execute("PRAGMA synchronous = OFF")  # a crash here is of the process, never of the disk
+        self.machine = Machine(store, clock=self.clock, rng=self.rng, options=self.options)
+        self.machine.recover()
+        self.machine.follow()
+
+    def crash(self) -> None:
+        """End the process without a word."""
+        if self.machine is not None:
+            machine, self.machine = self.machine, None
+            machine.store.close()
+
+    # Work
+
+    def step(self, *, crash: str | None = None) -> bool:
+        """Run and commit one batch; tell whether there was one.
+
+        Args:
+            crash: "before" or "after" its COMMIT.
+        """
+        machine = self._machine()
+        batch = machine.run_batch()
+        if batch is None:
+            if machine.has_work():
+                return True  # it met a fault and is run again one by one
+            return self._deliver()
+        if crash == "before":
+            self.crash()
+            return True
+        machine.commit()
+        self.commits += 1
+        if crash == "after":
+            self.crash()
+            return True
+        machine.finish(batch)
+        return True
+
+    def tick(self) -> None:
+        """Look at the clocks, as the driver does once in a while."""
+        self._machine().tick()
+
+    def _deliver(self) -> bool:
+        """Have the publisher do one thing."""
+        machine = self._machine()
+        ready = machine.outbox.take()
+        for delivery in ready:
+            if self.rng.random() < self.publish_faults:
+                machine.outbox.undelivered(delivery, OSError("no space left"), self.clock.monotonic())
+            else:
+                self.shelf.deliver(delivery)
+                machine.outbox.delivered(delivery)
+        return bool(ready)
+
+    # Requests. The reply is called at most once, and never by a process that has ended.
+
+    def submit(self, submissions: Sequence[Submission], reply: Reply) -> None:
+        machine = self._machine()
+        try:
+            prepared = prepare(submissions)
+        except OrpheusError as error:
+            reply(error)
+            return
+        operation = Submit(
+            prepared, checker=machine.checker, rng=machine.rng, params_max_bytes=self.options.params_max_bytes
+        )
+        machine.queue(operation, reply)
+
+    def tell(self, job_id: str, fact: Fact, reply: Reply, *, tenant: str | None = None) -> None:
+        self._machine().tell(job_id, fact, tenant=tenant, reply=reply)
+
+    def update_queue(self, name: str, changes: Mapping[str, Any], reply: Reply) -> None:
+        machine = self._machine()
+
+        def change(work: Work) -> None:
+            settings = {**work.tx.queue_settings().get(name, {}), **changes}
+            work.tx.put_queue_settings(name, settings, work.now)
+            work.after_commit(lambda: machine.feed.set_queue(name, settings))
+
+        machine.call("queue", change, reply)
+
+    def hello(self, hello: WorkerHello, reply: Reply) -> None:
+        def answer(outcome: Any) -> None:
+            reply(outcome.unknown if isinstance(outcome, HelloAnswer) else outcome)
+
+        self._machine().workers.hello(hello, answer)
+
+    def poll(
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        held: Sequence[str],
+        free: int,
+        resources_free: Mapping[str, int],
+        wait_s: float,
+        answer: Callable[[PollAnswer | OrpheusError], None],
+    ) -> None:
+        side = self._machine().workers
+        side.poll(session_id, seq, held=held, free=free, resources_free=resources_free, wait_s=wait_s, answer=answer)
+
+    def report(self, session_id: str, reports: Sequence[RunReport], replies: Sequence[Reply]) -> None:
+        self._machine().workers.report(session_id, reports, replies)
+
+    def heartbeat(self, session_id: str, held: Sequence[str]) -> Any:
+        """Return `(cancel orders, unknown runs)`, or the error."""
+        try:
+            return self._machine().workers.heartbeat(session_id, held, 0)
+        except OrpheusError as error:
+            return error
+
+    def bye(self, session_id: str, reply: Reply) -> None:
+        self._machine().workers.bye(session_id, reply)
+
+    def _machine(self) -> Machine:
+        if self.machine is None:
+            raise Down
+        return self.machine

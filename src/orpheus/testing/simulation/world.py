@@ -1,0 +1,248 @@
+"""The whole: a server, its clients and workers under one seeded clock, faults for a while, then peace until all is done."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.validate import parse_graph
+from orpheus.engine.options import EngineOptions
+from orpheus.testing.simulation.clients import Clients
+from orpheus.testing.simulation.clock import ManualClock
+from orpheus.testing.simulation.graphs import HANDLERS, QUEUES, random_workflow
+from orpheus.testing.simulation.inspector import Inspector
+from orpheus.testing.simulation.invariants import Broken, check_settled
+from orpheus.testing.simulation.server import Down, SimServer
+from orpheus.testing.simulation.workers import CALM, Observed, SimWorker, Temper
+
+PEACE_STEPS = 6_000
+"""Steps within which everything has to end once nothing goes wrong any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How bad it gets; chances per step."""
+
+    crash: float
+    stall: float
+    jump: float
+    submit: float
+    order: float
+    publish_faults: float
+    temper: Temper
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to."""
+
+    seed: int
+    trace_hash: str
+    commits: int
+    starts: int
+    jobs: int
+    states: Counter[str]
+    events: Counter[str]
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+def weather_of(rng: Random) -> Weather:
+    """Draw a kind of day: from fair to foul, so that rare things also happen alone."""
+    foul = rng.choice((0.0, 0.3, 1.0, 1.0, 3.0))
+    base = Temper()
+    temper = Temper(
+        lose_answer=min(0.5, base.lose_answer * foul),
+        repeat_poll=0.5,
+        fail=base.fail,
+        final=base.final,
+        slow=min(0.3, base.slow * foul),
+        silent=base.silent * foul,
+        die=base.die * foul,
+        artifacts=base.artifacts,
+        clash=rng.choice((0.0, base.clash)),
+    )
+    return Weather(
+        crash=rng.choice((0.0, 0.01, 0.04)) * foul,
+        stall=rng.choice((0.0, 0.005)) * foul,
+        jump=rng.choice((0.0, 0.0, 0.01)) * foul,
+        submit=rng.choice((0.05, 0.15, 0.4)),
+        order=rng.choice((0.0, 0.05, 0.2)),
+        publish_faults=rng.choice((0.0, 0.2)),
+        temper=temper,
+    )
+
+
+class World:
+    """One simulated cluster.
+
+    Args:
+        seed: everything follows from it.
+        folder: for the database file; it must not hold one.
+    """
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.seed = seed
+        self.rng = Random(seed)  # noqa: S311 (a seed is what it is for)
+        self.weather = weather_of(self.rng)
+        self.clock = ManualClock()
+        options = EngineOptions(
+            lease_s=self.rng.choice((10.0, 30.0)),
+            window=self.rng.choice((2, 16, 256)),
+            batch_operations=self.rng.choice((1, 3, 50)),
+            due_limit=self.rng.choice((2, 500)),
+        )
+        self.server = SimServer(folder / "orpheus.db", self.clock, Random(self.rng.getrandbits(64)), options)  # noqa: S311
+        self.server.publish_faults = self.weather.publish_faults
+        workflows = [random_workflow(self.rng, f"flow-{number}") for number in range(6)]
+        graphs = {graph.definition_id: graph for graph in map(parse_graph, workflows)}
+        self.observed = Observed()
+        self.inspector = Inspector(
+            self.server.path, graphs, self.observed, self.server.shelf, jumped=self.weather.jump > 0
+        )
+        self.clients = Clients(self.server, self.clock, self.rng, self.inspector, workflows)
+        self.workers = [self._worker(number) for number in range(self.rng.choice((1, 2, 4)))]
+        self.log: list[str] = []
+
+    def _worker(self, number: int) -> SimWorker:
+        rng = self.rng
+        everything = number == 0
+        return SimWorker(
+            f"worker-{number}",
+            self.server,
+            self.clock,
+            rng,
+            handlers=tuple(sorted(HANDLERS if everything else rng.sample(HANDLERS, 2))),
+            queues=() if everything else tuple(sorted(rng.sample(QUEUES, 2))),
+            slots=rng.choice((1, 3, 8)),
+            resources={"gpu": 2} if everything else {},
+            observed=self.observed,
+            temper=self.weather.temper,
+        )
+
+    # Running
+
+    def run(self, ticks: int) -> Outcome:
+        """Let faults happen for `ticks` steps, then wait in peace for everything to end.
+
+        Raises:
+            Broken: a promise is broken; the message begins with the seed.
+        """
+        try:
+            for _ in range(ticks):
+                self._step(self.weather)
+            self._peace()
+            return self._outcome()
+        except AssertionError as error:
+            told = "\n".join(self.log[-15:])
+            raise Broken(f"seed {self.seed}, commit {self.inspector.commits}: {error}\n{told}") from error
+        finally:
+            self.inspector.close()
+            self.server.crash()
+
+    def _step(self, weather: Weather) -> None:
+        rng = self.rng
+        self.clock.advance(rng.choice((0.01, 0.05, 0.2, 0.5, 1.0)))
+        if rng.random() < weather.jump:
+            self.clock.jump(rng.choice((-3600.0, -5.0, 5.0, 3600.0)))
+            self.log.append("the wall clock jumped")
+        if rng.random() < weather.stall:
+            self.clock.advance(rng.choice((8.0, 45.0, 200.0)))
+            self.log.append("everything stood still for a while")
+        if not self.server.up and rng.random() < 0.3:
+            self.server.start()
+            self.log.append(f"{self.clock.monotonic():.2f} the server started")
+        self.clients.step(weather.submit, weather.order)
+        for worker in self.workers:
+            worker.step()
+        self._serve(weather.crash)
+        if self.clients.faults:
+            raise Broken(f"a client saw: {self.clients.faults[0]}")
+
+    def _serve(self, crash: float) -> None:
+        """Let the server work, a little or until it has nothing to do; each commit is looked at."""
+        rng = self.rng
+        if not self.server.up:
+            return
+        self.server.tick()
+        for _ in range(rng.choice((1, 3, 100))):
+            how = rng.choice(("before", "after")) if rng.random() < crash else None
+            before = self.server.commits
+            worked = self.server.step(crash=how)
+            if self.server.commits > before:
+                self.inspector.look()
+            if worked and how is not None and not self._is_up():
+                self.log.append(f"{self.clock.monotonic():.2f} the server ended {how} a COMMIT")
+                return
+            if not worked:
+                return
+
+    def _is_up(self) -> bool:
+        return self.server.up
+
+    # The end
+
+    def _peace(self) -> None:
+        """Stop all faults; everything that was begun has to end (nothing is stuck)."""
+        self.server.publish_faults = 0.0
+        calm = Weather(crash=0.0, stall=0.0, jump=0.0, submit=0.0, order=0.0, publish_faults=0.0, temper=CALM)
+        for worker in self.workers:
+            worker.temper = CALM
+            worker.silent_until = 0.0
+        self.workers[0].slots = max(4, self.workers[0].slots)
+        for step in range(PEACE_STEPS):
+            if step % 50 == 0:
+                if self.server.up:
+                    self.clients.calm()
+                if not self.clients.open and self._all_ended():
+                    break
+            self._step(calm)
+        self.inspector.look_at_all()
+        jobs = self.inspector.jobs()
+        for job in jobs:
+            check_settled(job)
+        self._check_cancels()
+
+    def _all_ended(self) -> bool:
+        return self.server.up and all(job.state in TERMINAL for job in self.inspector.jobs())
+
+    def _check_cancels(self) -> None:
+        for job in self.inspector.jobs():
+            generation = self.clients.cancelled.get(job.job_id)
+            if generation == job.generation and job.state is not JobState.CANCELLED:
+                raise Broken(f"the cancel of {job.job_id} was acknowledged, and it ended as {job.state} (R18)")
+
+    def _outcome(self) -> Outcome:
+        digest = hashlib.sha256("\n".join(self.inspector.digest).encode()).hexdigest()
+        jobs = self.inspector.jobs()
+        return Outcome(
+            seed=self.seed,
+            trace_hash=digest[:16],
+            commits=self.inspector.commits,
+            starts=self.server.starts,
+            jobs=len(jobs),
+            states=Counter(str(job.state) for job in jobs),
+            events=self.inspector.kinds,
+            refused=dict(sorted(self.clients.refused.items())),
+        )
+
+
+def simulate(seed: int, ticks: int = 400) -> Outcome:
+    """Run one simulated cluster in a folder of its own.
+
+    Args:
+        seed: the same seed and code give the same outcome, to the trace's hash.
+        ticks: steps with faults; peace follows.
+
+    Raises:
+        Broken: a promise is broken.
+    """
+    with tempfile.TemporaryDirectory(prefix="orpheus-sim-") as folder:
+        return World(seed, Path(folder)).run(ticks)
+
+
+__all__ = ["Down", "Outcome", "World", "simulate"]
