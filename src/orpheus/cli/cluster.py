@@ -32,9 +32,7 @@ class Plan:
 
     @property
     def url(self) -> str:
-        host, port = self.bound.getsockname()[:2]
-        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (what is bound, not what we bind)
-        return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+        return url_of(self.bound)
 
     def server(self) -> Child:
         settings = self.settings
@@ -57,6 +55,13 @@ class Plan:
     def worker(self, number: int) -> Child:
         name = f"worker-{number}" if self.workers > 1 else "worker"
         return worker_child(self.settings, self.url, name)
+
+
+def url_of(bound: socket.socket) -> str:
+    """Return where a listening socket can be spoken to from this machine."""
+    host, port = bound.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (what is bound, not what we bind)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def worker_child(settings: Settings, url: str, name: str) -> Child:

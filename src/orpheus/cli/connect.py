@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from orpheus.client import Client, ClientError, Patience
+from orpheus.client import Client, Patience
 from orpheus.client.address import DEFAULT_URL
 from orpheus.settings import Settings, load
 
-LOCK_FILE = "orpheus.lock"
 PATIENCE = Patience(reconnect_s=3.0)
 """A person waits at the prompt: a server that is restarting is met, one that is not there is told soon."""
 
@@ -33,24 +30,13 @@ class LiveServer:
 
 
 def live_server(data: Path) -> LiveServer | None:
-    """Return the server that works in `data` now, or None.
-
-    The lock file keeps what its last holder wrote, so the process must be alive and the address must answer.
-    """
+    """Return the server that works in `data` now, or None. One that does not listen yet has no address."""
     try:
-        said: Any = json.loads((data / LOCK_FILE).read_text(encoding="utf-8"))
-        found = LiveServer(int(said["pid"]), str(said["url"]))
-        os.kill(found.pid, 0)
-    except PermissionError:
-        pass  # alive, and somebody else's
-    except (OSError, ValueError, KeyError, TypeError):
+        from orpheus.store.lock import live_server as holder  # noqa: PLC0415 (not on Windows)
+    except ImportError:
         return None
-    try:
-        with Client(found.url, timeout_s=2.0) as client:
-            client.ready()
-    except ClientError:
-        return None
-    return found
+    said = holder(data)
+    return None if said is None else LiveServer(int(said.get("pid", 0)), str(said.get("url") or ""))
 
 
 def server_url(settings: Settings) -> str:
@@ -58,7 +44,7 @@ def server_url(settings: Settings) -> str:
     if settings.url:
         return settings.url
     live = live_server(settings.data)
-    return live.url if live else DEFAULT_URL
+    return live.url if live and live.url else DEFAULT_URL
 
 
 def connect(server: str | None, *, patience: Patience = PATIENCE) -> Client:

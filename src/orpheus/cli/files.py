@@ -23,19 +23,11 @@ def file_param(client: Client, workflow: str) -> str:
         shown = client.workflow(name, version=int(version) if version.isdigit() else None)
     except NotFound:
         return USUAL  # the submission says what is wrong, with the nearest name
-    return file_param_of(schema_of(shown), workflow)
-
-
-def schema_of(shown: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the params' JSON Schema from what the server shows of a workflow."""
-    for holder in (shown, shown.get("graph"), shown.get("definition")):
-        schema = holder.get("params") or holder.get("params_schema") or holder.get("schema") if holder else None
-        if isinstance(schema, Mapping):
-            return schema
-    return {}
+    return file_param_of(shown.params, workflow)
 
 
 def file_param_of(schema: Mapping[str, Any], workflow: str) -> str:
+    """Return the name of the one file param that a params' JSON Schema has."""
     properties = schema.get("properties") or {}
     named = [name for name, inner in properties.items() if takes_file(inner, schema)]
     required = [name for name in named if name in (schema.get("required") or ())]

@@ -46,8 +46,8 @@ def fetch_results(client: Client, job: JobInfo, out: Path | None, label: str) ->
     folder.mkdir(parents=True, exist_ok=True)
     client.run(_fetch_all(job.job_id, artifacts, folder))
     names = [one.name for one in artifacts]
-    if job.result is not None and RESULT not in names:
-        _write(folder / RESULT, job.result)
+    if job.state == "completed" and job.result is not None and RESULT not in names:
+        _write(folder / RESULT, client.result(job.job_id))
         names.append(RESULT)
     if MANIFEST not in names:
         _write(folder / MANIFEST, client.manifest(job.job_id))

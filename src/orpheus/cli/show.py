@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from orpheus.cli.exits import ExitCode
 from orpheus.cli.output import note, say, show_error, size, table
 from orpheus.protocol.jobs import EventInfo, JobInfo, LogInfo, WaitingFor
@@ -51,9 +53,9 @@ def print_result(job: JobInfo, *, state: bool = True) -> None:
     if job.error is not None:
         where = f"task {job.error.task}: " if job.error.task else ""
         show_error(job.error.code, where + job.error.message, job.error.hint)
-    if job.result is not None:
+    if job.result is not None and job.result is not msgspec.UNSET:
         say(json.dumps(job.result, indent=2, ensure_ascii=False))
-    if job.artifacts and not state:
+    if isinstance(job.artifacts, list) and job.artifacts and not state:
         table(
             ("artifact", "size", "type"), [(one.name, size(one.size_bytes), one.content_type) for one in job.artifacts]
         )

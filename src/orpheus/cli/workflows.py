@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from orpheus.cli.connect import ServerFlag, connect
-from orpheus.cli.files import schema_of, takes_file
+from orpheus.cli.files import takes_file
 from orpheus.cli.output import JsonFlag, note, print_json, say, table
 
 app = typer.Typer(no_args_is_help=True, help="List and show published workflows.")
@@ -27,7 +27,7 @@ def list_workflows(server: ServerFlag = None, json: JsonFlag = False) -> None:
         return
     table(
         ("workflow", "version", "description"),
-        [(one.get("name"), one.get("version"), _first_line(one.get("description"))) for one in found],
+        [(one.name, one.version, _first_line(one.description)) for one in found],
     )
 
 
@@ -44,22 +44,21 @@ def show(
     if json:
         print_json(found)
         return
-    say(f"{found.get('name', bare)}@{found.get('version', '')}  {_first_line(found.get('description'))}".rstrip())
-    schema = schema_of(found)
-    required = schema.get("required") or ()
+    say(f"{found.name}@{found.version}  {_first_line(found.description)}".rstrip())
+    if len(found.versions) > 1:
+        say(f"versions: {', '.join(map(str, found.versions))}")
+    required = found.params.get("required") or ()
     rows = [
-        (key, _kind(inner, schema), "" if key in required else _default(inner))
-        for key, inner in (schema.get("properties") or {}).items()
+        (key, _kind(inner, found.params), "" if key in required else _default(inner))
+        for key, inner in (found.params.get("properties") or {}).items()
     ]
     if rows:
         table(("param", "type", "default"), rows)
-    graph = found.get("graph") or found
-    nodes = graph.get("nodes") or ()
-    if nodes:
-        table(
-            ("node", "kind", "task", "after"),
-            [(n.get("name"), n.get("kind", "task"), n.get("task"), ", ".join(n.get("after") or ())) for n in nodes],
-        )
+    nodes = found.graph.get("nodes") if isinstance(found.graph, dict) else None
+    table(
+        ("node", "kind", "task", "after"),
+        [(n.get("name"), n.get("kind", "task"), n.get("task"), ", ".join(n.get("after") or ())) for n in nodes or ()],
+    )
 
 
 def _first_line(text: str | None) -> str:

@@ -18,7 +18,19 @@ from orpheus.client.jobs import JobOptions, NewJob
 from orpheus.client.paging import Pager
 from orpheus.client.requests import job_path
 from orpheus.client.retrying import Patience
-from orpheus.protocol.jobs import ArtifactInfo, EventInfo, FileInfo, JobInfo, LogInfo, SubmitJob, TaskInfo
+from orpheus.protocol.jobs import (
+    ArtifactInfo,
+    EventInfo,
+    FileInfo,
+    JobInfo,
+    LogInfo,
+    Manifest,
+    QueueInfo,
+    SubmitJob,
+    TaskInfo,
+    WorkerInfo,
+    WorkflowInfo,
+)
 
 T = TypeVar("T")
 
@@ -78,9 +90,9 @@ class AsyncClient:
         """Create many jobs, in batches of `batch` with up to `in_flight` of them on their way."""
         return await self._run(jobs.submit_many(new_jobs, self._patience, batch=batch, in_flight=in_flight))
 
-    async def upload(self, file: Path | BinaryIO, *, name: str | None = None) -> FileInfo:
+    async def upload(self, file: Path | BinaryIO, *, name: str | None = None, tenant: str | None = None) -> FileInfo:
         """Send a file; its `{"file_id": …}` may then be a param of any number of jobs."""
-        return await self._run(params.upload_file(file, self._patience, name=name))
+        return await self._run(params.upload_file(file, self._patience, name=name, tenant=tenant))
 
     # Looking
 
@@ -133,7 +145,9 @@ class AsyncClient:
         """Iterate over a job's events, each once and in order; with `follow` up to the one that ends the job."""
         if follow:
             return self._follow(lambda: follow_events(job_id, after, self._patience))
-        return self._pages(Pager(EventInfo, job_path(job_id, "events"), {"after": after or None}, self._patience))
+        return self._pages(
+            Pager(EventInfo, job_path(job_id, "events"), {}, self._patience, after=str(after) if after else None)
+        )
 
     def logs(self, job_id: str, *, follow: bool = False, task: str | None = None) -> AsyncIterator[LogInfo]:
         """Iterate over a job's log lines; with `follow` until it has ended."""
@@ -173,9 +187,9 @@ class AsyncClient:
         """Return what the job's accepted attempts published."""
         return await self._run(downloads.artifacts(job_id, self._patience))
 
-    async def manifest(self, job_id: str) -> dict[str, Any]:
+    async def manifest(self, job_id: str) -> Manifest:
         """Return the job's manifest (design.md section 6)."""
-        return await self._run(system.show(job_path(job_id, "manifest"), self._patience))
+        return await self._run(system.manifest(job_id, self._patience))
 
     async def download(self, job_id: str, name: str, to: Path | str) -> Path:
         """Fetch an artifact to the file `to`, or under its own name into the folder `to`; return where it is."""
@@ -183,25 +197,25 @@ class AsyncClient:
 
     # Everything else
 
-    def workflows(self) -> AsyncIterator[dict[str, Any]]:
+    def workflows(self) -> AsyncIterator[WorkflowInfo]:
         """Iterate over the published workflows."""
-        return self._pages(Pager(dict[str, Any], "/workflows", {}, self._patience))
+        return self._pages(Pager(WorkflowInfo, "/workflows", {}, self._patience, whole=True))
 
-    async def workflow(self, name: str, *, version: int | None = None) -> dict[str, Any]:
+    async def workflow(self, name: str, *, version: int | None = None) -> WorkflowInfo:
         """Return one workflow: schema, graph, versions."""
-        return await self._run(system.show(system.workflow_path(name, version=version), self._patience))
+        return await self._run(system.workflow(name, version, self._patience))
 
-    async def publish(self, workflow: Any) -> dict[str, Any]:
+    async def publish(self, workflow: Any) -> WorkflowInfo:
         """Store a workflow's definition, so that jobs may name it."""
         return await self._run(system.publish(workflow, self._patience))
 
-    def queues(self) -> AsyncIterator[dict[str, Any]]:
+    def queues(self) -> AsyncIterator[QueueInfo]:
         """Iterate over the queues: depth, limits, paused."""
-        return self._pages(Pager(dict[str, Any], "/queues", {}, self._patience))
+        return self._pages(Pager(QueueInfo, "/queues", {}, self._patience, whole=True))
 
-    def workers(self) -> AsyncIterator[dict[str, Any]]:
+    def workers(self) -> AsyncIterator[WorkerInfo]:
         """Iterate over the workers that are connected."""
-        return self._pages(Pager(dict[str, Any], "/workers", {}, self._patience))
+        return self._pages(Pager(WorkerInfo, "/workers", {}, self._patience, whole=True))
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Ask once, without retries, whether the server takes work."""

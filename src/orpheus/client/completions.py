@@ -74,16 +74,24 @@ def wait_jobs(job_ids: Iterable[str], timeout_s: float | None, patience: Patienc
     """Wait for every job and return them whole, in the order asked for."""
     wanted = list(job_ids)
     yield from wait_states(wanted, timeout_s, patience)
-    found = yield from look_up(set(wanted), patience)
+    found = {job.job_id: job for job in (yield from _singly(set(wanted), patience))}  # lists leave results out
     return [found[job_id] for job_id in wanted]
 
 
 def _ends(open_ids: Collection[str], patience: Patience) -> Follower[EventInfo]:
     decode = decoder_of(EventInfo)
-    topics = [f"job:{one}" for one in open_ids] if len(open_ids) <= 4 else ["jobs"]
+    topics = (
+        [f"job:{one}" for one in open_ids]
+        if len(open_ids) <= 4
+        else [
+            "jobs:completed",
+            "jobs:failed",
+            "jobs:cancelled",
+        ]
+    )
     return Follower(
         "/stream",
-        {"topic": topics, "types": ",".join(sorted(JOB_ENDS))},
+        {"topic": topics},
         lambda message: event if (event := decode(message)) and event.type in JOB_ENDS else None,
         lambda _event: False,
         patience,

@@ -31,6 +31,7 @@ class Follower(Generic[T]):
         decode: makes a value of a message's data, or None for messages that are not for the caller.
         ends: tells whether a value is the last one.
         after: the cursor to begin after; None is from the start, or from now, as the endpoint has it.
+        in_query: whether the endpoint takes the cursor as a query parameter (a job's lists) or as `Last-Event-ID`.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Follower(Generic[T]):
         patience: Patience,
         *,
         after: str | None = None,
+        in_query: bool = False,
     ) -> None:
         self._path, self._query = path, query
         self._decode, self._ends = decode, ends
         self._backoff = Backoff(patience)
         self._parser = SSEParser()
         self._cursor = after
+        self._in_query = in_query
         self._finished = False
         self.was_reset = False
         self.idle_s = IDLE_S
@@ -64,10 +67,12 @@ class Follower(Generic[T]):
     def request(self) -> Request:
         """Return the request that goes on after the last value seen."""
         self._parser = SSEParser()
-        headers = {"accept": "text/event-stream"}
-        if self._cursor is not None:
+        headers, query = {"accept": "text/event-stream"}, dict(self._query)
+        if self._cursor is not None and self._in_query:
+            query["cursor"] = self._cursor
+        elif self._cursor is not None:
             headers["last-event-id"] = self._cursor
-        return Request("GET", self._path, pairs(self._query), headers)
+        return Request("GET", self._path, pairs(query), headers)
 
     def feed(self, chunk: bytes) -> list[T]:
         """Return the values that `chunk` completes.
@@ -79,7 +84,7 @@ class Follower(Generic[T]):
         for message in self._parser.feed(chunk):
             self._backoff.reset()
             if message.event == "reset":
-                self._cursor, self.was_reset = None, True
+                self._cursor, self.was_reset = message.id, True
                 continue
             if message.event == "error":
                 raise error_from_reply(503, {}, message.data.encode())
@@ -124,17 +129,24 @@ def follow_events(job_id: str, after: int, patience: Patience) -> Follower[Event
 
     return Follower(
         job_path(job_id, "events"),
-        {"follow": True, "after": after or None},
+        {"follow": True},
         fresh,
         lambda event: event.type in JOB_ENDS,
         patience,
+        after=str(after) if after else None,
+        in_query=True,
     )
 
 
 def follow_logs(job_id: str, task: str | None, patience: Patience) -> Follower[LogInfo]:
     """Follow a job's log lines until the server says that the job has ended and all has been told."""
     return Follower(
-        job_path(job_id, "logs"), {"follow": True, "node": task}, decoder_of(LogInfo), lambda _line: False, patience
+        job_path(job_id, "logs"),
+        {"follow": True, "node": task},
+        decoder_of(LogInfo),
+        lambda _line: False,
+        patience,
+        in_query=True,
     )
 
 

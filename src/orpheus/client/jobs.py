@@ -33,6 +33,7 @@ BATCH = 500
 BATCHES_IN_FLIGHT = 4
 
 _JOB = decoder(JobInfo)
+_JSON = decoder(object)
 
 
 class _Batch(msgspec.Struct):
@@ -70,7 +71,7 @@ def build(job: SubmitJob | NewJob | Mapping[str, Any], key: str, patience: Patie
     if "workflow" not in given:
         raise InvalidInput("a job needs a `workflow`")
     given["workflow"] = workflow_body(given["workflow"])
-    given["params"] = yield from to_params(dict(given.get("params") or {}), patience)
+    given["params"] = yield from to_params(dict(given.get("params") or {}), patience, tenant=given.get("tenant"))
     given["idempotency_key"] = given.get("idempotency_key") or key
     given["depends_on"] = [_dependency(one) for one in given.get("depends_on") or ()]
     given["labels"] = dict(given.get("labels") or {})
@@ -162,7 +163,7 @@ def wait(job_id: str, timeout_s: float | None, patience: Patience) -> Operation[
 
 
 def result(job_id: str, timeout_s: float | None, patience: Patience) -> Operation[Any]:
-    """Wait, and return the job's result.
+    """Wait, and return the job's result, however large.
 
     Raises:
         JobFailed: it ended as failed or cancelled.
@@ -171,6 +172,8 @@ def result(job_id: str, timeout_s: float | None, patience: Patience) -> Operatio
     job = yield from wait(job_id, timeout_s, patience)
     if job.state != "completed":
         raise JobFailed(job)
+    if isinstance(job.result, dict) and job.result.keys() == {"$large"}:
+        return _JSON((yield from send(get(job_path(job_id, "result")), patience)))
     return job.result
 
 

@@ -27,20 +27,31 @@ class Pager(Generic[T]):
 
     Args:
         limit: how many items in all, None for every one.
+        after: the cursor to begin after.
+        whole: the list comes in one piece and takes no `limit`.
     """
 
     def __init__(
-        self, kind: type[T], path: str, query: Mapping[str, Any], patience: Patience, *, limit: int | None = None
+        self,
+        kind: type[T],
+        path: str,
+        query: Mapping[str, Any],
+        patience: Patience,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        whole: bool = False,
     ) -> None:
         self._decoder = msgspec.json.Decoder(kind)
         self._path, self._query, self._patience = path, dict(query), patience
         self._left = limit
-        self._cursor: str | None = None
+        self._cursor = after
+        self._whole = whole
         self.finished = limit is not None and limit <= 0
 
     def next_page(self) -> Operation[list[T]]:
         size = PAGE if self._left is None else min(PAGE, self._left)
-        query = {**self._query, "limit": size, "cursor": self._cursor}
+        query = self._query if self._whole else {**self._query, "limit": size, "cursor": self._cursor}
         page = _PAGE((yield from send(get(self._path, query), self._patience)))
         items = [self._decoder.decode(raw) for raw in page.items]
         self._cursor = page.next_cursor

@@ -18,7 +18,9 @@ _FILE = decoder(FileInfo)
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def upload_file(file: Path | BinaryIO, patience: Patience, *, name: str | None = None) -> Operation[FileInfo]:
+def upload_file(
+    file: Path | BinaryIO, patience: Patience, *, name: str | None = None, tenant: str | None = None
+) -> Operation[FileInfo]:
     """Stream a file to the server and return its record. Repeated from the start when the connection breaks.
 
     Raises:
@@ -26,7 +28,7 @@ def upload_file(file: Path | BinaryIO, patience: Patience, *, name: str | None =
     """
     source = source_of(file, name=name)
     try:
-        request = upload(source)
+        request = upload(source, tenant=tenant)
     except OSError as error:
         raise InvalidInput(f"{source.name}: {error.strerror or error}") from None
     return _FILE((yield from send(request, patience)))
@@ -43,7 +45,7 @@ def source_of(file: Path | BinaryIO, *, name: str | None = None) -> Source:
     return Source(file, name or (Path(found).name if isinstance(found, str) and found else "upload"))
 
 
-def to_params(value: Any, patience: Patience) -> Operation[Any]:
+def to_params(value: Any, patience: Patience, *, tenant: str | None = None) -> Operation[Any]:
     """Return `value` as JSON, with an uploaded file's `{"file_id"}` wherever it held a `Path` or an open binary file.
 
     Dataclasses, enums, datetimes, msgspec and pydantic models become what their workflow reads back.
@@ -51,21 +53,21 @@ def to_params(value: Any, patience: Patience) -> Operation[Any]:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, Path) or _is_open_file(value):
-        info: FileInfo = yield from upload_file(value, patience)
+        info: FileInfo = yield from upload_file(value, patience, tenant=tenant)
         return {"file_id": info.file_id}
     if isinstance(value, Mapping):
         done: dict[str, Any] = {}
         for key, inner in value.items():
-            done[str(key)] = inner if type(inner) in _PLAIN else (yield from to_params(inner, patience))
+            done[str(key)] = inner if type(inner) in _PLAIN else (yield from to_params(inner, patience, tenant=tenant))
         return done
     if isinstance(value, list | tuple):
         items: list[Any] = []
         for inner in value:
-            items.append(inner if type(inner) in _PLAIN else (yield from to_params(inner, patience)))  # noqa: PERF401
+            items.append(inner if type(inner) in _PLAIN else (yield from to_params(inner, patience, tenant=tenant)))  # noqa: PERF401
         return items
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and _holds_file(value):
         fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
-        return (yield from to_params(fields, patience))
+        return (yield from to_params(fields, patience, tenant=tenant))
     return _encoded(value)
 
 

@@ -119,14 +119,14 @@ def post(path: str, body: Any = None, *, repeatable: bool = True, headers: Mappi
     )
 
 
-def upload(source: Source, *, content_type: str | None = None) -> Request:
+def upload(source: Source, *, tenant: str | None = None) -> Request:
     """Send a file's bytes as they are; the name goes along in the query. Twice makes two files, which harms nobody: an
     upload that no job uses is swept."""
-    headers = {"content-type": content_type or "application/octet-stream"}
+    headers = {"content-type": "application/octet-stream"}
     size = source.size_bytes()
     if size is not None:
         headers["content-length"] = str(size)
-    return Request("POST", "/files", (("name", source.name),), headers, source)
+    return Request("POST", "/files", pairs({"name": source.name, "tenant": tenant}), headers, source)
 
 
 def pairs(query: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,19 @@ from orpheus.client.jobs import JobOptions, NewJob
 from orpheus.client.paging import Pager
 from orpheus.client.requests import job_path
 from orpheus.client.retrying import Patience
-from orpheus.protocol.jobs import ArtifactInfo, EventInfo, FileInfo, JobInfo, LogInfo, SubmitJob, TaskInfo
+from orpheus.protocol.jobs import (
+    ArtifactInfo,
+    EventInfo,
+    FileInfo,
+    JobInfo,
+    LogInfo,
+    Manifest,
+    QueueInfo,
+    SubmitJob,
+    TaskInfo,
+    WorkerInfo,
+    WorkflowInfo,
+)
 
 T = TypeVar("T")
 
@@ -104,9 +116,9 @@ class Client:
         """
         return self._run(jobs.submit_many(new_jobs, self._patience, batch=batch, in_flight=in_flight))
 
-    def upload(self, file: Path | BinaryIO, *, name: str | None = None) -> FileInfo:
+    def upload(self, file: Path | BinaryIO, *, name: str | None = None, tenant: str | None = None) -> FileInfo:
         """Send a file; its `{"file_id": …}` may then be a param of any number of jobs."""
-        return self._run(params.upload_file(file, self._patience, name=name))
+        return self._run(params.upload_file(file, self._patience, name=name, tenant=tenant))
 
     # Looking
 
@@ -167,7 +179,9 @@ class Client:
         """Iterate over a job's events, each once and in order; with `follow` up to the one that ends the job."""
         if follow:
             return self._follow(lambda: follow_events(job_id, after, self._patience))
-        return self._pages(Pager(EventInfo, job_path(job_id, "events"), {"after": after or None}, self._patience))
+        return self._pages(
+            Pager(EventInfo, job_path(job_id, "events"), {}, self._patience, after=str(after) if after else None)
+        )
 
     def logs(self, job_id: str, *, follow: bool = False, task: str | None = None) -> Iterator[LogInfo]:
         """Iterate over a job's log lines; with `follow` until it has ended."""
@@ -207,9 +221,9 @@ class Client:
         """Return what the job's accepted attempts published."""
         return self._run(downloads.artifacts(job_id, self._patience))
 
-    def manifest(self, job_id: str) -> dict[str, Any]:
+    def manifest(self, job_id: str) -> Manifest:
         """Return the job's manifest (design.md section 6)."""
-        return self._run(system.show(job_path(job_id, "manifest"), self._patience))
+        return self._run(system.manifest(job_id, self._patience))
 
     def download(self, job_id: str, name: str, to: Path | str) -> Path:
         """Fetch an artifact to the file `to`, or under its own name into the folder `to`; return where it is.
@@ -221,25 +235,25 @@ class Client:
 
     # Everything else
 
-    def workflows(self) -> Iterator[dict[str, Any]]:
+    def workflows(self) -> Iterator[WorkflowInfo]:
         """Iterate over the published workflows."""
-        return self._pages(Pager(dict[str, Any], "/workflows", {}, self._patience))
+        return self._pages(Pager(WorkflowInfo, "/workflows", {}, self._patience, whole=True))
 
-    def workflow(self, name: str, *, version: int | None = None) -> dict[str, Any]:
+    def workflow(self, name: str, *, version: int | None = None) -> WorkflowInfo:
         """Return one workflow: schema, graph, versions."""
-        return self._run(system.show(system.workflow_path(name, version=version), self._patience))
+        return self._run(system.workflow(name, version, self._patience))
 
-    def publish(self, workflow: Any) -> dict[str, Any]:
+    def publish(self, workflow: Any) -> WorkflowInfo:
         """Store a workflow's definition, so that jobs may name it."""
         return self._run(system.publish(workflow, self._patience))
 
-    def queues(self) -> Iterator[dict[str, Any]]:
+    def queues(self) -> Iterator[QueueInfo]:
         """Iterate over the queues: depth, limits, paused."""
-        return self._pages(Pager(dict[str, Any], "/queues", {}, self._patience))
+        return self._pages(Pager(QueueInfo, "/queues", {}, self._patience, whole=True))
 
-    def workers(self) -> Iterator[dict[str, Any]]:
+    def workers(self) -> Iterator[WorkerInfo]:
         """Iterate over the workers that are connected."""
-        return self._pages(Pager(dict[str, Any], "/workers", {}, self._patience))
+        return self._pages(Pager(WorkerInfo, "/workers", {}, self._patience, whole=True))
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Ask once, without retries, whether the server takes work."""

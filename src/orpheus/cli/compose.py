@@ -1,0 +1,200 @@
+"""The one place where concrete parts become a server: store and engine, object store, application, uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import uvicorn
+from fastapi import FastAPI
+
+from orpheus.api.app import create_app
+from orpheus.api.options import ApiOptions
+from orpheus.artifacts import FolderStore, Publisher
+from orpheus.cli.errors import CommandError
+from orpheus.engine.embedded import EmbeddedEngine
+from orpheus.engine.options import EngineOptions
+from orpheus.settings import Settings
+from orpheus.store.lock import DataLock
+
+log = logging.getLogger("orpheus.server")
+
+DATABASE = "orpheus.db"
+OBJECTS = "objects"
+STOP_S = 10
+"""How long open requests may take to end when the server stops; streams and long polls are told at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server's parts, for as long as it holds the data directory."""
+
+    app: FastAPI
+    engine: EmbeddedEngine
+    lock: DataLock
+
+
+@contextmanager
+def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
+    """Take the data directory and put a server together over it.
+
+    Args:
+        expect_workers: supervised workers that `/readyz` waits for.
+
+    Raises:
+        DataInUse: another server holds the directory; the message names its pid.
+    """
+    with DataLock.acquire(settings.data) as lock:
+        objects = FolderStore(settings.data / OBJECTS)
+        try:
+            engine = EmbeddedEngine(
+                settings.data / DATABASE,
+                publisher=Publisher(objects, env=settings.env),
+                options=EngineOptions(env=settings.env, lease_s=settings.lease_s),
+            )
+            options = ApiOptions(
+                env=settings.env,
+                version=version("orpheus-jobs"),
+                allowed_hosts=(*settings.allowed_hosts, *own_names(settings.host)),
+                allowed_origins=tuple(settings.allowed_origins),
+                root_path=settings.root_path,
+                max_body_bytes=settings.max_body_bytes,
+                max_upload_bytes=settings.max_upload_bytes,
+                lease_s=settings.lease_s,
+                grace_s=settings.cancel_grace_s,
+                supervised_workers=expect_workers,
+            )
+            yield Served(create_app(engine, objects, options, manage_engine=False), engine, lock)
+        finally:
+            objects.close()
+
+
+def own_names(host: str) -> tuple[str, ...]:
+    """Return the names under which a server that listens on `host` may be spoken to.
+
+    A server that listens everywhere answers to this machine's names and addresses; others belong into `allowed_hosts`.
+    """
+    if is_local(host):
+        return ()
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
+        return (f"[{host}]" if ":" in host else host,)
+    names = {socket.gethostname(), socket.getfqdn()}
+    try:
+        for _family, _kind, _protocol, _canonical, address in socket.getaddrinfo(socket.gethostname(), None):
+            names.add(f"[{address[0]}]" if ":" in str(address[0]) else str(address[0]))
+    except OSError:
+        pass  # a machine that cannot resolve its own name still has the others
+    return tuple(sorted(names))
+
+
+def is_local(host: str) -> bool:
+    """Tell whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen where others can reach an open server (design.md section 8).
+
+    Raises:
+        CommandError: the address is not this machine's own and `insecure` was not said.
+    """
+    if is_local(settings.host) or settings.insecure:
+        return
+    raise CommandError(
+        "insecure_address",
+        f"{settings.host} can be reached from other machines, and there are no API keys",
+        hint="Listen on 127.0.0.1, or say --insecure if everybody who reaches it may do everything.",
+    )
+
+
+async def serve(served: Served, bound: socket.socket, url: str, *, supervised: bool) -> None:
+    """Answer requests on the socket until SIGINT or SIGTERM, then end in order: no new requests, streams told, engine
+    stopped, what was queued committed."""
+    config = uvicorn.Config(
+        served.app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=1 << 20,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_S,
+        timeout_keep_alive=75,
+        backlog=2048,
+    )
+    server = _Server(config, lambda: _listening(served, url))
+    if supervised:
+        _end_with_supervisor(server)
+    await served.engine.start()  # before uvicorn, so that a file it refuses is told as an error of its own
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        await served.engine.stop()
+    log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens, and lets long answers know before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        services = getattr(self.config.app, "services", None)
+        if services is not None:
+            services.stopping.set()  # the lifespan's end comes only after the open requests have ended
+        await super().shutdown(sockets)
+
+
+def _listening(served: Served, url: str) -> None:
+    served.lock.update(url=url)
+    log.info("listening on %s", url)
+
+
+def _end_with_supervisor(server: uvicorn.Server) -> None:
+    """A supervisor holds the other end of standard input: when it is gone, however that came about, the server ends."""
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        try:
+            while os.read(0, 4096):
+                pass
+        except OSError:
+            return  # there is no standard input: nobody supervises this way
+        log.warning("the supervisor is gone")
+        loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+
+    threading.Thread(target=watch, name="orpheus-supervisor-watch", daemon=True).start()
+
+
+def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's factory where there is one."""
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop  # noqa: PLC0415 (not on every platform)
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
