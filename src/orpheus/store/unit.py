@@ -86,7 +86,8 @@ class Unit:
             row = self.connection.execute(query("current_task"), (job.job_no, node, index)).fetchone()
             if row is not None:
                 entry = self.remember(job.job_no, rows.task_from_row(job_id, row))
-        return entry
+        # A rewound map's items may have no successor yet: then there is no current row (R20).
+        return None if entry is None or entry.task.superseded else entry
 
     def task_by_key(self, job: JobEntry, key: TaskKey) -> TaskEntry:
         """Return a row that must exist, of whatever generation."""
@@ -114,7 +115,7 @@ class Unit:
         entry = self._cache.tasks.get(task.key)
         if entry is None:
             entry = TaskEntry(job_no, task, stored=True)
-        self._cache.add_task(entry, current=True)
+        self._cache.add_task(entry, current=not entry.task.superseded)
         return entry
 
     def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:

@@ -51,7 +51,7 @@ SELECT job_no,
   worker, ready_seq, ready_at, first_ready_at, started_at, finished_at, wake_at, error, progress, stage, cached,
   heartbeat, items_total, items_released, items_settled, items_failed, items_skipped, stagger_until, superseded,
   extra
-FROM tasks WHERE job_no = ? AND node = ? AND "index" = ? ORDER BY generation DESC LIMIT 1;
+FROM tasks WHERE job_no = ? AND node = ? AND "index" = ? AND superseded = 0;
 
 -- name: task_by_key
 SELECT job_no,
