@@ -21,7 +21,7 @@ def main() -> int:
     if text == "-":
         text = sys.stdin.readline()
     try:
-        options = msgspec.json.decode(text, type=WorkerOptions, strict=True)
+        options = msgspec.json.decode(text, type=WorkerOptions, dec_hook=lambda kind, value: kind(value))
     except msgspec.MsgspecError as wrong:
         sys.stderr.write(f"orpheus.worker: the options are not right: {wrong}\n")
         return 2
