@@ -41,7 +41,7 @@ def safe_path(base: Path, name: str) -> Path:
 
 
 def artifacts(job_id: str, patience: Patience) -> Operation[list[ArtifactInfo]]:
-    return (yield from all_items(Pager(ArtifactInfo, job_path(job_id, "artifacts"), {}, patience)))
+    return (yield from all_items(Pager(ArtifactInfo, job_path(job_id, "artifacts"), {}, patience, whole=True)))
 
 
 def download(job_id: str, name: str, to: Path, patience: Patience) -> Operation[Path]:
