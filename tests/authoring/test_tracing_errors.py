@@ -136,7 +136,7 @@ def test_task_used_twice_needs_a_name() -> None:
 FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "no such option": (lambda: use.using(qeue="a"), "queue"),  # type: ignore[call-arg]
     "no such argument": (lambda: use(valu=3), "value"),  # type: ignore[call-arg]
-    "missing argument": (lambda: make(), "takes (text)"),  # type: ignore[call-arg]
+    "missing argument": (make, "takes (text)"),  # type: ignore[call-arg]
     "wrong constant": (lambda: make(3), "annotation"),  # type: ignore[arg-type]
     "cap without map": (lambda: use.using(max_concurrency=2)(1), "map"),
     "map over a number": (lambda: use.map(3), "list"),  # type: ignore[arg-type]

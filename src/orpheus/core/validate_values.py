@@ -72,6 +72,8 @@ class _Walk:
     secrets: bool
     item: bool
     record: bool = True
+    anchor: tuple[str | int, ...] | None = None
+    """Where faults are shown, when the value walked stands somewhere else."""
 
     def walk(self, value: Any, path: Path, at: tuple[str | int, ...]) -> None:
         """Check `value`, of which `path` is read."""
@@ -81,7 +83,7 @@ class _Walk:
             handler = _HANDLERS.get(operator)
             if handler is None:
                 raise _unknown_operator(place, operator, at)
-            handler(self, value[operator], path, (*at, operator))
+            handler(self, value[operator], path, (*at, operator) if self.anchor is None else self.anchor)
         elif isinstance(value, dict):
             for key, inner in value.items():
                 if key.startswith("$"):
@@ -132,7 +134,8 @@ class _Walk:
         if body is not True:
             raise self.reading.place.error('an item is written {"$item": true}', at=at)
         if operator_of(self.reading.items) is not None:
-            _Walk(self.reading, secrets=False, item=False, record=False).walk(self.reading.items, (0, *path), at)
+            inner = _Walk(self.reading, secrets=False, item=False, record=False, anchor=at)
+            inner.walk(self.reading.items, (0, *path), at)
 
     def get(self, body: Any, path: Path, at: tuple[str | int, ...]) -> None:
         place = self.reading.place
