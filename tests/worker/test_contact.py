@@ -15,6 +15,7 @@ import pytest
 
 from orpheus.authoring.context import Context
 from orpheus.authoring.task import task
+from orpheus.protocol.worker import CancelNotice
 
 gate = threading.Event()
 
@@ -123,7 +124,7 @@ def test_cancel(stage: Any, run_async: Any, handler: str) -> None:
                 gate.set()
             await server.until(lambda: server.polls[-1].free == 1)
             async with asyncio.timeout(5):
-                while worker.worker._runs.held:
+                while worker.worker._runs.held:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
 
     run_async(body)
@@ -240,8 +241,6 @@ def test_heartbeat_brings_cancellations(stage: Any, run_async: Any) -> None:
     """A cancel may come with the answer to a heartbeat as well."""
 
     async def body() -> None:
-        from orpheus.protocol.worker import CancelNotice
-
         def prepare(server: Any) -> None:
             server.lease_s = 0.9
 

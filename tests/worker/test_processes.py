@@ -15,7 +15,7 @@ import pytest
 
 from orpheus.authoring.context import Context, ProcessFailed
 from orpheus.authoring.registry import load
-from orpheus.authoring.task import task
+from orpheus.authoring.task import Task, task
 
 FLOWS = """
     import os, signal, subprocess, sys, time
@@ -82,7 +82,7 @@ def alive(pid: int) -> bool:
 
 async def until(condition: Callable[[], Any], timeout_s: float = 10) -> Any:
     async with asyncio.timeout(timeout_s):
-        while not (found := condition()):
+        while not (found := condition()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return found
 
@@ -91,8 +91,6 @@ async def until(condition: Callable[[], Any], timeout_s: float = 10) -> Any:
 def flows(module: Any) -> Any:
     path = module(FLOWS)
     registry = load([str(path)])
-    from orpheus.authoring.task import Task
-
     return str(path), [Task(definition) for definition in registry.tasks.values()]
 
 
