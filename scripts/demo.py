@@ -50,6 +50,8 @@ class Act:
     command: str
     folder: str
     fails: bool = False
+    kill_at: str = ""
+    """Kill the server with SIGKILL when this task has started."""
 
 
 @dataclass
@@ -69,9 +71,10 @@ def acts() -> list[Act]:
     """The programme."""
     story = demo_files.STORY.splitlines()[0]
 
-    def file(name: str, title: str, *, fails: bool = False) -> Act:
+    def file(name: str, title: str, *, folder: str = "", fails: bool = False, kill_at: str = "") -> Act:
         path = FILES / name
-        return Act(title, "media", {"source": path}, f"orpheus run demo-files/{name}", path.stem, fails)
+        command = f"orpheus run demo-files/{name}"
+        return Act(title, "media", {"source": path}, command, folder or path.stem, fails, kill_at)
 
     return [
         Act("a number", "sum_range", {"n": 1_000_000}, "orpheus run sum_range -p n=1000000", "sum_range"),
@@ -79,6 +82,12 @@ def acts() -> list[Act]:
         file("mountains.jpg", "a photo, lying on its side"),
         file("colours.mp4", "a video with sound"),
         file("orpheus.pdf", "a PDF"),
+        file(
+            "mountains.jpg",
+            "the photo again, and the server is killed on the way",
+            folder="again",
+            kill_at="make_thumbnails",
+        ),
         file("holiday.jpg", "a web page that claims to be a photo", fails=True),
     ]
 
@@ -91,6 +100,7 @@ class Show:
         self.count = count
         self._look = look
         self._sizes: dict[str, int] = {}
+        self._skipped: list[str] = []
         self._started: dict[str, float] = {}
 
     def event(self, event: EventInfo) -> None:
@@ -98,6 +108,12 @@ class Show:
         self.count.events += 1
         at = datetime.fromisoformat(event.at).timestamp()
         task = event.task or ""
+        if event.type == "task.skipped":
+            self._skipped.append(task)
+            return
+        if self._skipped and event.type in ("task.completed", "artifact.published"):
+            self.console.print(f"   [dim]↷ not needed: {escape(', '.join(self._skipped))}[/]", highlight=False)
+            self._skipped = []
         match event.type:
             case "task.started":
                 self._started[task] = at
@@ -105,9 +121,7 @@ class Show:
                 self.count.tasks += 1
                 took_s = at - self._started.get(task, at)
                 self.count.work_s += took_s
-                self._line("[green]✔[/]", task, f"[dim]{took_s:5.2f} s[/]")
-            case "task.skipped":
-                self._line("[dim]↷[/]", f"[dim]{task}[/]", "[dim]skipped, not needed here[/]", plain=False)
+                self._line("[green]✔[/]", task, f"[dim]{took_s:.2f} s[/]")
             case "task.failed":
                 error = event.data.get("error") or {}
                 self._line("[red]✘[/]", task, f"[red]{error.get('code', '')}[/]")
@@ -141,7 +155,7 @@ class Show:
 
 
 def _bare(text: str) -> str:
-    """Length without markup."""
+    """The text without its markup."""
     return Text.from_markup(text).plain
 
 
@@ -198,7 +212,13 @@ def perform(console: Console, client: Client, act: Act, count: Count) -> bool:
     show = Show(console, count, lambda: client.get(job.job_id))
     for event in client.events(job.job_id, follow=True):
         show.event(event)
+        if act.kill_at and (event.type, event.task) == ("task.started", act.kill_at):
+            pid = json.loads((OUT / "data" / "orpheus.lock").read_text())["pid"]
+            os.kill(pid, signal.SIGKILL)
+            console.print(f"   [red]⚡[/] kill -9 {pid}, the server, while {act.kill_at} runs", highlight=False)
     job = client.wait(job.job_id, timeout_s=JOB_S)
+    if act.kill_at:
+        console.print("   [dim]The server came back from its file, and took the report the worker had kept.[/]")
     show.ending(act, job)
     count.jobs += 1
     fetched = fetch_results(client, job, OUT / act.folder, act.folder)
@@ -228,7 +248,7 @@ def last_page(console: Console, count: Count, data: Path, total_s: float) -> Non
     console.print(Rule("what to try next", style="dim"))
     shown = data.relative_to(ROOT)
     for command, what in (
-        (f".venv/bin/orpheus up --data {shown}", "keep it running, and look at these jobs in a browser"),
+        (f".venv/bin/orpheus up --data {shown}", "keep it running; it tells where to look"),
         (".venv/bin/orpheus run YOUR-PHOTO.heic", "your own photo, video, recording or PDF"),
         (f".venv/bin/orpheus jobs list --data {shown}", "while it runs: what happened, and why"),
         (".venv/bin/orpheus run examples/hello.py:hello -p name=you", "a workflow of nine lines; then write your own"),
