@@ -15,8 +15,11 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from orpheus.core import job, task
+
+State = TypeVar("State", bound=StrEnum)
 
 PAGE = Path(__file__).parent.parent / "docs" / "states.md"
 
@@ -37,7 +40,7 @@ def paragraphs(module: ModuleType, name: str) -> dict[str, str]:
     return found
 
 
-def diagram(table: Mapping[StrEnum, Sequence[StrEnum]], start: StrEnum, ends: Sequence[StrEnum]) -> str:
+def diagram(table: Mapping[State, Sequence[State]], start: State, ends: Sequence[State]) -> str:
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {start}"]
     lines += [f"    {source} --> {target}" for source, targets in table.items() for target in targets]
     lines += [f"    {end} --> [*]" for end in ends]
