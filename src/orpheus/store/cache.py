@@ -36,7 +36,7 @@ class JobEntry:
         """None: the row is not in the file yet."""
         self.stored_seq = job.last_seq
         self.stored_labels = job.labels if stored else {}
-        self.new_result: str | None = None
+        self.new_result: str | int | None = None
         """The job's result as JSON when it is to be written; ABSENT clears it."""
 
 

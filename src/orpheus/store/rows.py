@@ -16,11 +16,10 @@ from orpheus.core.errors import TaskError
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 
-ABSENT = "\x1a"
-"""Stands for NULL in TEXT parameters: the statements say `nullif(?, char(26))`. Binding None takes the slow path of the
-sqlite3 module: 0.45 µs against 0.03, and most columns of a row are NULL."""
+ABSENT = -1
+"""Stands for NULL in parameters of TEXT and INTEGER columns: the statements say `nullif(?, -1)`. Binding None takes the slow path
+of the sqlite3 module, 0.45 µs against 0.05, and most columns of a row are NULL."""
 ABSENT_REAL = -1e300
-ABSENT_INT = -1
 
 Row = tuple[Any, ...]
 
@@ -50,11 +49,11 @@ def read_mapping(text: str | None) -> dict[str, Any]:
     return {} if text is None else _extra(text)
 
 
-def _optional_json(value: Any) -> str:
+def _optional_json(value: Any) -> str | int:
     return _encode(value).decode() if value else ABSENT
 
 
-def _error_json(error: TaskError | None) -> str:
+def _error_json(error: TaskError | None) -> str | int:
     return ABSENT if error is None else _encode(error).decode()
 
 
@@ -62,7 +61,7 @@ def _real(value: float | None) -> float:
     return ABSENT_REAL if value is None else value
 
 
-def _text(value: str | None) -> str:
+def _text(value: str | None) -> str | int:
     return ABSENT if value is None else value
 
 
@@ -93,7 +92,7 @@ def check_task(task: Task) -> None:
 # Jobs
 
 
-def job_insert(job_no: int, job: Job, result: str | None) -> Row:
+def job_insert(job_no: int, job: Job, result: str | int | None) -> Row:
     """Return the parameters of `insert_job`."""
     check_job(job)
     return (
@@ -139,7 +138,7 @@ def job_insert(job_no: int, job: Job, result: str | None) -> Row:
         job.updated_at,
         job.decider_version,
         _optional_json(job.extra),
-        _text(result),
+        ABSENT if result is None else result,
     )
 
 
@@ -271,7 +270,7 @@ def task_insert(job_no: int, task: Task, held: bool, result: str | None) -> Row:
         task.attempt,
         _text(task.run_id),
         _text(task.worker),
-        ABSENT_INT if task.ready_seq is None else task.ready_seq,
+        ABSENT if task.ready_seq is None else task.ready_seq,
         _real(task.ready_at),
         _real(task.first_ready_at),
         _real(task.started_at),
@@ -306,7 +305,7 @@ def task_update(task: Task, held: bool) -> Row:
         task.attempt,
         _text(task.run_id),
         _text(task.worker),
-        ABSENT_INT if task.ready_seq is None else task.ready_seq,
+        ABSENT if task.ready_seq is None else task.ready_seq,
         _real(task.ready_at),
         _real(task.first_ready_at),
         _real(task.started_at),
@@ -404,7 +403,7 @@ def event_insert(cursor: int, job_no: int, event: Event) -> Row:
         event.at,
         event.actor,
         _text(event.task),
-        ABSENT_INT if event.index is None else event.index,
+        ABSENT if event.index is None else event.index,
         _text(event.run_id),
         _optional_json(event.data),
     )

@@ -14,12 +14,12 @@ from typing import Any
 
 from orpheus.core.decision import Event
 from orpheus.core.job import Job
-from orpheus.core.task import NODE, Task, TaskState
+from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
 from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey
 from orpheus.store.errors import GuardFailed
 from orpheus.store.queries import query
-from orpheus.store.rows import ABSENT, Row
+from orpheus.store.rows import Row
 
 READY_SEQ_BLOCK = 1_000_000
 """`ready_seq` numbers are reserved in `meta` this many at a time: their maximum in the rows would need a scan at start."""
@@ -208,7 +208,7 @@ class Unit:
         new: list[Row] = []
         moved: list[Row] = []
         stayed: list[Row] = []
-        results: list[Row] = []
+        ended: list[Row] = []
         for entry in self._dirty_jobs:
             job, state = entry.job, entry.job.state.value
             if entry.stored_state is None:
@@ -216,14 +216,15 @@ class Unit:
                 self._count_job(job, state, +1)
             else:
                 guard = (entry.job_no, entry.stored_seq)
-                if entry.stored_state != state:
+                if entry.new_result is not None:
+                    ended.append((state, *rows.job_update(job), entry.new_result, *guard))
+                elif entry.stored_state != state:
                     moved.append((state, *rows.job_update(job), *guard))
-                    self._count_job(job, entry.stored_state, -1)
-                    self._count_job(job, state, +1)
                 else:
                     stayed.append((*rows.job_update(job), *guard))
-                if entry.new_result is not None:
-                    results.append((entry.new_result, entry.job_no))
+                if entry.stored_state != state:
+                    self._count_job(job, entry.stored_state, -1)
+                    self._count_job(job, state, +1)
             if entry.stored_labels != job.labels:
                 self._change_labels(entry)
             entry.stored_state, entry.stored_seq = state, job.last_seq
@@ -233,7 +234,7 @@ class Unit:
         self._many("insert_job", new)
         self._many("update_job_state", moved)
         self._many("update_job", stayed)
-        self._many("update_job_result", results)
+        self._many("update_job_result", ended)
 
     def _change_labels(self, entry: JobEntry) -> None:
         job = entry.job
@@ -297,7 +298,3 @@ class Unit:
     def committed(self) -> None:
         """The file has it: keep the memory bounded."""
         self._cache.forget_ended(self._touched_jobs, self._touched_tasks)
-
-
-assert NODE == rows.ABSENT_INT, "an event of a node has no index, written as NULL"
-assert len(ABSENT) == 1

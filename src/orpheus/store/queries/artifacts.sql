@@ -3,7 +3,7 @@
 -- name: insert_artifact
 INSERT INTO artifacts (job_no, name, node, "index", generation, run_id, key, sha256, size_bytes, content_type, metadata,
   accepted_at, published_at, superseded)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, char(26)), ?, NULL, 0);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, NULL, 0);
 
 -- name: has_artifact
 SELECT 1 FROM artifacts WHERE job_no = ? AND name = ? AND superseded = 0;

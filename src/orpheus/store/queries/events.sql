@@ -2,7 +2,7 @@
 
 -- name: insert_event
 INSERT INTO events (cursor, job_no, seq, type, at, actor, task, "index", run_id, data)
-VALUES (?, ?, ?, ?, ?, ?, nullif(?, char(26)), nullif(?, -1), nullif(?, char(26)), nullif(?, char(26)));
+VALUES (?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1));
 
 -- name: last_cursor
 SELECT coalesce(max(cursor), 0) FROM events;

@@ -1,7 +1,7 @@
 -- The rows of jobs, one by one. Parameters are in the order of rows.py.
 --
--- `char(26)`, -1 and -1e300 stand for NULL in the parameters (rows.py, ABSENT_*): the sqlite3 module binds None fifteen
--- times slower than a str, an int or a float, which was half the cost of a row.
+-- -1 and -1e300 stand for NULL in the parameters (rows.py, ABSENT and ABSENT_REAL): the sqlite3 module binds None fifteen
+-- times slower than an int or a float, which was half the cost of a row.
 
 -- name: insert_job
 INSERT INTO jobs (
@@ -14,40 +14,51 @@ INSERT INTO jobs (
   result)
 VALUES (
   ?,
-  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, char(26)), nullif(?, char(26)), ?, nullif(?, char(26)),
-  nullif(?, char(26)), nullif(?, char(26)), nullif(?, char(26)), ?, ?, nullif(?, -1e300), ?, nullif(?, -1e300),
-  nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, char(26)),
-  nullif(?, char(26)), ?, ?, nullif(?, char(26)), ?, ?, ?, nullif(?, char(26)), nullif(?, -1e300), nullif(?, -1e300),
-  ?, ?, nullif(?, char(26)),
-  nullif(?, char(26)));
+  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1), ?, nullif(?, -1),
+  nullif(?, -1), nullif(?, -1), nullif(?, -1), ?, ?, nullif(?, -1e300), ?, nullif(?, -1e300),
+  nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1),
+  nullif(?, -1), ?, ?, nullif(?, -1), ?, ?, ?, nullif(?, -1), nullif(?, -1e300), nullif(?, -1e300),
+  ?, ?, nullif(?, -1),
+  nullif(?, -1));
 
 -- The guard names what the decision was made on; the caller counts the rows.
 -- name: update_job
 UPDATE jobs SET
-  priority = ?, paused = ?, generation = ?, labels = nullif(?, char(26)), error = nullif(?, char(26)), last_seq = ?,
+  priority = ?, paused = ?, generation = ?, labels = nullif(?, -1), error = nullif(?, -1), last_seq = ?,
   has_files = ?, approved_at = nullif(?, -1e300), unmet_jobs = ?, run_at = nullif(?, -1e300),
   deadline_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), cancel_requested_at = nullif(?, -1e300),
-  cancel_reason = nullif(?, char(26)), closing = nullif(?, char(26)), nodes_open = ?, runs_active = ?,
-  counts = nullif(?, char(26)), weight_total = ?, weight_done = ?, progress_percentage = ?,
-  current_stage = nullif(?, char(26)), started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300),
-  updated_at = ?, extra = nullif(?, char(26))
+  cancel_reason = nullif(?, -1), closing = nullif(?, -1), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, -1), weight_total = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = nullif(?, -1), started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300),
+  updated_at = ?, extra = nullif(?, -1)
 WHERE job_no = ? AND last_seq = ?;
 
 -- Apart from `update_job`, because naming `state` rewrites its index entry even when it stays the same.
 -- name: update_job_state
 UPDATE jobs SET
   state = ?,
-  priority = ?, paused = ?, generation = ?, labels = nullif(?, char(26)), error = nullif(?, char(26)), last_seq = ?,
+  priority = ?, paused = ?, generation = ?, labels = nullif(?, -1), error = nullif(?, -1), last_seq = ?,
   has_files = ?, approved_at = nullif(?, -1e300), unmet_jobs = ?, run_at = nullif(?, -1e300),
   deadline_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), cancel_requested_at = nullif(?, -1e300),
-  cancel_reason = nullif(?, char(26)), closing = nullif(?, char(26)), nodes_open = ?, runs_active = ?,
-  counts = nullif(?, char(26)), weight_total = ?, weight_done = ?, progress_percentage = ?,
-  current_stage = nullif(?, char(26)), started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300),
-  updated_at = ?, extra = nullif(?, char(26))
+  cancel_reason = nullif(?, -1), closing = nullif(?, -1), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, -1), weight_total = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = nullif(?, -1), started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300),
+  updated_at = ?, extra = nullif(?, -1)
 WHERE job_no = ? AND last_seq = ?;
 
+-- The same with the result, NULL taking it away: an end, or a new generation.
 -- name: update_job_result
-UPDATE jobs SET result = nullif(?, char(26)) WHERE job_no = ?;
+UPDATE jobs SET
+  state = ?,
+  priority = ?, paused = ?, generation = ?, labels = nullif(?, -1), error = nullif(?, -1), last_seq = ?,
+  has_files = ?, approved_at = nullif(?, -1e300), unmet_jobs = ?, run_at = nullif(?, -1e300),
+  deadline_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), cancel_requested_at = nullif(?, -1e300),
+  cancel_reason = nullif(?, -1), closing = nullif(?, -1), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, -1), weight_total = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = nullif(?, -1), started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300),
+  updated_at = ?, extra = nullif(?, -1),
+  result = nullif(?, -1)
+WHERE job_no = ? AND last_seq = ?;
 
 -- name: job_by_id
 SELECT job_no,

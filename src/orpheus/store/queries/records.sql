@@ -5,7 +5,7 @@ SELECT coalesce(max(log_no), 0) FROM logs;
 
 -- name: insert_log
 INSERT INTO logs (log_no, job_no, node, "index", attempt, run_id, at, level, stream, message, fields)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, char(26)));
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1));
 
 -- name: put_file
 INSERT INTO files (file_id, tenant, name, key, size_bytes, sha256, content_type, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?);

@@ -1,7 +1,7 @@
 -- The rows of tasks, one by one. Parameters are in the order of rows.py.
 --
--- `char(26)`, -1 and -1e300 stand for NULL in the parameters (rows.py, ABSENT_*): the sqlite3 module binds None fifteen
--- times slower than a str, an int or a float, which was half the cost of a row.
+-- -1 and -1e300 stand for NULL in the parameters (rows.py, ABSENT and ABSENT_REAL): the sqlite3 module binds None fifteen
+-- times slower than an int or a float, which was half the cost of a row.
 
 -- name: insert_task
 INSERT INTO tasks (
@@ -13,35 +13,35 @@ INSERT INTO tasks (
   held, result)
 VALUES (
   ?,
-  ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, char(26)), ?, ?, nullif(?, char(26)), nullif(?, char(26)), nullif(?, -1),
-  nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, char(26)),
-  ?, nullif(?, char(26)), ?, nullif(?, char(26)), ?, ?, ?, ?, ?, nullif(?, -1e300), ?, nullif(?, char(26)),
-  ?, nullif(?, char(26)));
+  ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), ?, ?, nullif(?, -1), nullif(?, -1), nullif(?, -1),
+  nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1e300), nullif(?, -1),
+  ?, nullif(?, -1), ?, nullif(?, -1), ?, ?, ?, ?, ?, nullif(?, -1e300), ?, nullif(?, -1),
+  ?, nullif(?, -1));
 
 -- `+state` keeps the planner from trying the partial indexes: with a bare `state = ?` each new value made SQLite prepare
 -- the statement again, and an update cost 16 µs instead of 4.
 -- name: update_task
 UPDATE tasks SET
-  state = ?, priority = ?, concurrency_key = nullif(?, char(26)), unmet = ?, attempt = ?,
-  run_id = nullif(?, char(26)), worker = nullif(?, char(26)), ready_seq = nullif(?, -1),
+  state = ?, priority = ?, concurrency_key = nullif(?, -1), unmet = ?, attempt = ?,
+  run_id = nullif(?, -1), worker = nullif(?, -1), ready_seq = nullif(?, -1),
   ready_at = nullif(?, -1e300), first_ready_at = nullif(?, -1e300), started_at = nullif(?, -1e300),
-  finished_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), error = nullif(?, char(26)), progress = ?,
-  stage = nullif(?, char(26)), cached = ?, heartbeat = nullif(?, char(26)), items_total = ?, items_released = ?,
+  finished_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), error = nullif(?, -1), progress = ?,
+  stage = nullif(?, -1), cached = ?, heartbeat = nullif(?, -1), items_total = ?, items_released = ?,
   items_settled = ?, items_failed = ?, items_skipped = ?, stagger_until = nullif(?, -1e300), superseded = ?,
-  extra = nullif(?, char(26)),
+  extra = nullif(?, -1),
   held = ?
 WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? AND attempt = ?;
 
 -- The same, with the result: beside the last change of a row.
 -- name: update_task_result
 UPDATE tasks SET
-  state = ?, priority = ?, concurrency_key = nullif(?, char(26)), unmet = ?, attempt = ?,
-  run_id = nullif(?, char(26)), worker = nullif(?, char(26)), ready_seq = nullif(?, -1),
+  state = ?, priority = ?, concurrency_key = nullif(?, -1), unmet = ?, attempt = ?,
+  run_id = nullif(?, -1), worker = nullif(?, -1), ready_seq = nullif(?, -1),
   ready_at = nullif(?, -1e300), first_ready_at = nullif(?, -1e300), started_at = nullif(?, -1e300),
-  finished_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), error = nullif(?, char(26)), progress = ?,
-  stage = nullif(?, char(26)), cached = ?, heartbeat = nullif(?, char(26)), items_total = ?, items_released = ?,
+  finished_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), error = nullif(?, -1), progress = ?,
+  stage = nullif(?, -1), cached = ?, heartbeat = nullif(?, -1), items_total = ?, items_released = ?,
   items_settled = ?, items_failed = ?, items_skipped = ?, stagger_until = nullif(?, -1e300), superseded = ?,
-  extra = nullif(?, char(26)),
+  extra = nullif(?, -1),
   held = ?, result = ?
 WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? AND attempt = ?;
 
@@ -92,7 +92,7 @@ SELECT item FROM task_items WHERE job_no = ? AND node = ? AND "index" = ? AND ge
 
 -- name: insert_attempt
 INSERT INTO attempts (job_no, node, "index", generation, attempt, run_id, worker, started_at, finished_at, outcome, error)
-VALUES (?, ?, ?, ?, ?, ?, nullif(?, char(26)), nullif(?, -1e300), ?, ?, nullif(?, char(26)));
+VALUES (?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1e300), ?, ?, nullif(?, -1));
 
 -- name: move_task_count
 INSERT INTO task_counts (queue, state, count) VALUES (?, ?, ?)
