@@ -15,6 +15,7 @@ from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.facts import ArtifactRef, Fact
 from orpheus.core.job import Job
 from orpheus.core.task import NODE, Task
+from orpheus.core.validate import parse_graph
 from orpheus.engine.base import Grant, PollAnswer, RunReport, Submission, Submitted, WorkerHello
 from orpheus.engine.machine import Machine
 from orpheus.engine.options import EngineOptions
@@ -178,7 +179,9 @@ class Cluster:
 
     def open(self) -> None:
         self.store = Store.open(self.path, now=self.clock.now(), epoch="e1")
-        self.machine = Machine(self.store, clock=self.clock, rng=self.rng, options=self.options, dispatcher=Dispatcher())
+        self.machine = Machine(
+            self.store, clock=self.clock, rng=self.rng, options=self.options, dispatcher=Dispatcher()
+        )
         self.machine.recover()
 
     def restart(self, *, after_s: float = 0.0) -> None:
@@ -235,8 +238,6 @@ class Cluster:
         return box.get()
 
     def publish(self, definition: dict[str, Any]) -> None:
-        from orpheus.core.validate import parse_graph
-
         graph = parse_graph(definition)
         box = Box()
         self.machine.call("publish", lambda work: work.tx.put_definition(definition, graph, work.now), box)
@@ -244,9 +245,7 @@ class Cluster:
         box.get()
 
     def submit_many(self, *submissions: Submission) -> list[Submitted]:
-        operation = Submit(
-            prepare(submissions), checker=self.machine.checker, rng=self.rng, params_max_bytes=1_000_000
-        )
+        operation = Submit(prepare(submissions), checker=self.machine.checker, rng=self.rng, params_max_bytes=1_000_000)
         answers: list[Submitted] = self.do(operation)
         return answers
 
@@ -307,8 +306,11 @@ Flow = Callable[..., dict[str, Any]]
 def flow() -> Flow:
     """Make a workflow of task nodes: `flow("one", {"name": "a"}, {"name": "b", "after": ["a"]})`."""
 
-    def make(name: str = "one", *nodes: dict[str, Any], params: dict[str, Any] | None = None, **extra: Any) -> dict[str, Any]:
-        made = [{"kind": "task", "task": "step", "version": 1, "args": {}, **node} for node in nodes or ({"name": "a"},)]
+    def make(
+        name: str = "one", *nodes: dict[str, Any], params: dict[str, Any] | None = None, **extra: Any
+    ) -> dict[str, Any]:
+        step = {"kind": "task", "task": "step", "version": 1, "args": {}}
+        made = [node if node.get("kind") == "sleep" else {**step, **node} for node in nodes or ({"name": "a"},)]
         schema = params or {"type": "object", "properties": {}, "additionalProperties": False}
         return {"format": 1, "name": name, "version": 1, "params": schema, "nodes": made, "output": None, **extra}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from orpheus.core.dispatch import Dispatcher
 from orpheus.core.facts import CancelRequested, PauseRequested, ResumeRequested
 from orpheus.engine.base import RunReport, UnknownSession
+from orpheus.engine.queues import queue_changes
 
 
 def test_a_waiting_poll_is_answered_when_a_task_becomes_ready(cluster, flow):
@@ -151,8 +153,6 @@ def test_resources_are_taken_together_or_not_at_all(cluster, flow):
 
 def test_a_queue_limit_holds_over_all_workers(cluster, flow):
     """The limit counts runs, frees a slot at the report, and survives a restart (R25)."""
-    from orpheus.engine.queues import queue_changes
-
     cluster.machine.call("limit", queue_changes(cluster.machine.feed, "default", {"concurrency": 2}))
     cluster.settle()
     for _ in range(5):
@@ -215,8 +215,6 @@ def test_a_paused_job_is_not_claimed_and_keeps_its_place(cluster, flow):
 
 def test_a_paused_queue_is_not_claimed(cluster, flow):
     """And its tasks are handed out when it goes on (R26)."""
-    from orpheus.engine.queues import queue_changes
-
     cluster.submit(flow())
     cluster.machine.call("pause", queue_changes(cluster.machine.feed, "default", {"paused": True}))
     worker = cluster.worker()
@@ -255,8 +253,6 @@ def test_a_binding_that_cannot_be_made_fails_the_task_and_the_poll_goes_on(clust
 
 def test_a_backlog_larger_than_the_window_is_handed_out_in_order(make_cluster, flow):
     """Windows are refilled from the rows; nothing is lost or doubled between them (promise 5)."""
-    from orpheus.core.dispatch import Dispatcher
-
     cluster = make_cluster()
     cluster.machine.feed.dispatcher = Dispatcher(window=4)
     jobs = [cluster.submit(flow()) for _ in range(60)]

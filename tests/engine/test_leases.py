@@ -65,7 +65,9 @@ def test_a_late_report_of_a_run_not_yet_rescued_is_accepted(cluster, flow):
     (grant,) = worker.poll()
     cluster.clock.advance(500.0)  # nobody looked at the clock meanwhile
     answers = []
-    cluster.machine.workers.report(worker.session_id, [RunReport(run_id=grant.run_id, kind="completed")], [answers.append])
+    cluster.machine.workers.report(
+        worker.session_id, [RunReport(run_id=grant.run_id, kind="completed")], [answers.append]
+    )
     cluster.settle()
     assert answers == [None]
     assert cluster.job(job_id).state == "completed"
@@ -190,7 +192,11 @@ def test_a_silent_handler_passes_its_heartbeat_limit(cluster, flow):
 
 def test_schedule_to_close_spans_attempts(cluster, flow):
     """It begins at the first ready and is final (R5)."""
-    node = {"name": "a", "timeouts": {"schedule_to_close_s": 20}, "retry": {"max_retries": 9, "initial_s": 5, "jitter": 0}}
+    node = {
+        "name": "a",
+        "timeouts": {"schedule_to_close_s": 20},
+        "retry": {"max_retries": 9, "initial_s": 5, "jitter": 0},
+    }
     job_id = cluster.submit(flow("bounded", node))
     worker = cluster.worker()
     cluster.advance(8.0, beating=[worker])

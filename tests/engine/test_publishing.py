@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from orpheus.core.facts import CancelRequested
 
-FILE = {"$file": {"name": "a.txt", "key": "dev/t/.files/f/content", "size_bytes": 1, "sha256": "0" * 64, "content_type": "t"}}
+FILE = {
+    "$file": {
+        "name": "a.txt",
+        "key": "dev/t/.files/f/content",
+        "size_bytes": 1,
+        "sha256": "0" * 64,
+        "content_type": "t",
+    }
+}
 SCHEMA = {"type": "object", "properties": {"source": {"type": "object", "x-orpheus": "file"}}}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orpheus.core.errors import TaskError
+from orpheus.core.errors import DefinitionConflict, TaskError
 from orpheus.core.facts import ArtifactRef
 from orpheus.engine.base import LiveMessage, RunReport
 
@@ -173,8 +173,6 @@ def test_logs_of_a_stale_run_are_refused(cluster):
 
 def test_a_conflicting_definition_refuses_the_whole_hello(cluster, flow):
     """Nothing of it is kept, and others of the same batch are not harmed (R24)."""
-    from orpheus.core.errors import DefinitionConflict
-
     worker = cluster.worker()
     spec = {"name": "step", "version": 1, "content": "one"}
     worker.hello(task_specs=(spec,), workflows=(flow("talk"),))
