@@ -285,6 +285,20 @@ def test_drain_gives_back_what_does_not_end(stage: Any, run_async: Any) -> None:
     run_async(body)
 
 
+def test_drain_gives_back_what_has_not_begun(stage: Any, run_async: Any) -> None:
+    """What was prefetched and waits for its slot goes back at once when a drain begins."""
+
+    async def body() -> None:
+        async with stage(sleeps, concurrency=1, prefetch=2) as (server, worker):
+            runs = [await server.give("sleeps", args={"seconds": 0.5}) for _ in range(3)]
+            await server.until(lambda: server.polls and len(server.polls[-1].held) == 3)
+            await worker.drain()
+            assert [item.run_id for item in server.reports if item.kind == "completed"] == runs[:1]
+            assert sorted(server.returned) == runs[1:]
+
+    run_async(body)
+
+
 def test_signals(stage: Any, tmp_path: Path, module: Any, run_async: Any) -> None:
     """SIGTERM drains; a second one ends the process at once; refusals and broken modules have their exit statuses."""
     path = module(

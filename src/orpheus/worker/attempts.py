@@ -148,6 +148,10 @@ class Attempts:
 
     async def _make(self, run: Run, files: AttemptFiles) -> tuple[ReportItem | None, Work | None]:
         """Make the attempt; return what to report (None: nothing) and the work, which may still go on."""
+        if self._runs.draining:
+            run.stop(StopReason.DRAIN, 0.0)  # it waited for its slot until the drain began: another may have it unspent
+        if run.stop_reason is not None:
+            return self._ending(run, Stopped()), None
         wanted = run.assignment.resources
         work: Work | None = None
         try:

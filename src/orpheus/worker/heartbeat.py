@@ -132,8 +132,8 @@ class HeartbeatThread:
                     "no contact with the server for %.0f s: stopping own work (R7)",
                     self._contact.lease_s - self._contact.margin_s,
                 )
+                self._on_loop(self._on_lost)  # first, so that a handler that ends by it is known to have ended by it
                 self._on_lost_now()
-                self._on_loop(self._on_lost)
             self._lost = lost
             self._look_for_blocking()
 

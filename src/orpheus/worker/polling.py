@@ -27,6 +27,9 @@ SUPERSEDE_AFTER_S = 0.004
 """A question younger than this is left alone: with a backlog it is answered before a second one would arrive, and slots
 that become free meanwhile go together into the next."""
 
+SHORT_TASK_S = 0.002
+"""After tasks came, the next question waits so long: short ones have ended by then, and their slots go into it."""
+
 
 class Poller:
     """Ask for work until told to end.
@@ -68,7 +71,10 @@ class Poller:
         """Poll for ever; cancel to end."""
         while True:
             self.next_seq()
-            self._take(await self._answer())
+            reply = await self._answer()
+            self._take(reply)
+            if reply.tasks:
+                await asyncio.sleep(SHORT_TASK_S)
 
     def _take(self, reply: PollReply) -> None:
         for run_id in reply.unknown:
