@@ -35,6 +35,7 @@ def _about(text: str, *, secret: bool = False, **limits: Any) -> msgspec.Meta:
     return msgspec.Meta(description=text, extra={"secret": secret}, **limits)
 
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, _about("Port to listen on; 0 takes a free one.", ge=0, le=65535)]
 
 
@@ -66,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     workers: Annotated[int, _about("Worker processes that `up` keeps running.", ge=0, le=256)] = 1
     imports: Annotated[list[str], _about("Modules with tasks and workflows that workers load.")] = []
     queues: Annotated[list[str], _about("Queues a worker serves; none means all.")] = []
-    concurrency: Annotated[int | None, _about("Tasks one worker runs at a time.", ge=1)] = None
+    concurrency: Annotated[Count | None, _about("Tasks one worker runs at a time.")] = None
     resources: Annotated[dict[str, int], _about("What a worker has to lend, e.g. gpu=1.")] = {}
 
     log_level: Annotated[str, _about("Least level logged.", pattern="^(debug|info|warning|error)$")] = "info"
@@ -209,12 +210,18 @@ def _convert(setting: Setting, value: Any, origin: str) -> Any:
     if isinstance(value, str):
         value = _split(setting, value)
     try:
-        return msgspec.convert(value, setting.kind, strict=False)
+        return msgspec.convert(value, setting.kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         shown = "the value" if setting.secret else repr(value)
         raise SettingsError(
             f"{setting.key}: {shown} does not fit: {error}", hint=f"It comes from {origin}. {setting.help}"
         ) from None
+
+
+def _path(kind: type[Any], value: Any) -> Any:
+    if issubclass(kind, Path) and isinstance(value, str | Path):
+        return Path(value).expanduser()
+    raise NotImplementedError(f"a {kind.__name__} cannot be made from {value!r}")
 
 
 def _split(setting: Setting, text: str) -> Any:

@@ -73,6 +73,16 @@ def test_lists_and_mappings_come_from_one_variable() -> None:
     assert settings.resources == {"gpu": 1, "vram_mb": 24000}
 
 
+@pytest.mark.parametrize("key", list(SETTINGS))
+def test_every_setting_takes_its_own_default(key: str) -> None:
+    """What is shown as the default can be written down; so every type is one that can be converted to."""
+    value = getattr(load(environ={}).settings, SETTINGS[key].field)
+    assert getattr(load({key: value}, environ={}).settings, SETTINGS[key].field) == value
+    if isinstance(value, bool | int | float | Path) or key in ("concurrency", "ffmpeg"):
+        text = {"concurrency": "4", "ffmpeg": "/usr/bin/ffmpeg"}.get(key, str(value).lower())
+        load(environ={SETTINGS[key].variable: text})
+
+
 def test_secrets_may_stand_in_files_and_are_never_shown(tmp_path: Path) -> None:
     """`*_FILE` names the file; `config show` prints stars; errors keep the value to themselves."""
     (tmp_path / "key").write_text("s3cret\n")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import time
 from collections.abc import Sequence
@@ -14,8 +12,9 @@ import msgspec
 
 from orpheus.cli.errors import CommandError
 from orpheus.cli.exits import ExitCode
-from orpheus.cli.supervise import Child, ChildFailed, Supervisor, command, listening_socket
-from orpheus.client import AsyncClient, ClientError, Patience
+from orpheus.cli.sockets import listening_socket, port_error, url_of
+from orpheus.cli.supervise import Child, ChildFailed, Supervisor, command
+from orpheus.client import Client, ClientError, Patience
 from orpheus.settings import Settings
 
 READY_TIMEOUT_S = 60.0
@@ -57,13 +56,6 @@ class Plan:
         return worker_child(self.settings, self.url, name)
 
 
-def url_of(bound: socket.socket) -> str:
-    """Return where a listening socket can be spoken to from this machine."""
-    host, port = bound.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (what is bound, not what we bind)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
-
-
 def worker_child(settings: Settings, url: str, name: str) -> Child:
     """Return a worker that works for the server at `url`."""
     argv = command(
@@ -102,17 +94,6 @@ def plan(settings: Settings, *, port: int, workers: int) -> Plan:
         raise port_error(settings.host, port, error) from None
 
 
-def port_error(host: str, port: int, error: OSError) -> CommandError:
-    if error.errno == errno.EADDRINUSE:
-        return CommandError(
-            "port_in_use",
-            f"port {port} on {host} is taken",
-            hint="Is Orpheus running already? --port 0 takes a free port.",
-            exit_code=ExitCode.IN_USE,
-        )
-    return CommandError("invalid_setting", f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}")
-
-
 async def wait_ready(
     supervisor: Supervisor, url: str, *, api_key: str | None, timeout_s: float = READY_TIMEOUT_S
 ) -> None:
@@ -123,13 +104,13 @@ async def wait_ready(
     """
     deadline = time.monotonic() + timeout_s
     last: object = "no answer"
-    async with AsyncClient(url, api_key=api_key, timeout_s=5.0, patience=Patience(reconnect_s=0.0)) as client:
+    with Client(url, api_key=api_key, timeout_s=5.0, patience=Patience(reconnect_s=0.0)) as client:
         while time.monotonic() < deadline:
             verdict = supervisor.failure()
             if verdict is not None:
                 raise failed_child(verdict)
             try:
-                ready, last = await client.ready()
+                ready, last = await asyncio.to_thread(client.ready)
             except ClientError as error:
                 ready, last = False, error.message
             if ready:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orpheus.cli.exits import ExitCode
-from orpheus.client import ClientError, ConnectionLost, InvalidInput, JobFailed, OrpheusHTTPError, WaitTimeout
+from orpheus.client.errors import ClientError, ConnectionLost, InvalidInput, JobFailed, OrpheusHTTPError, WaitTimeout
 from orpheus.core.errors import OrpheusError
 
 

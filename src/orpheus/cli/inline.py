@@ -19,6 +19,7 @@ from orpheus.cli.files import file_param_of, results_folder
 from orpheus.cli.output import note, print_json, say, show_error, size
 from orpheus.cli.results import RESULT
 from orpheus.cli.shipped import SHIPPED
+from orpheus.cli.show import readable
 from orpheus.cli.targets import Target, import_module
 from orpheus.client.downloads import safe_path
 from orpheus.core.suggest import did_you_mean
@@ -53,7 +54,7 @@ def run_inline(
         return ExitCode.OK
     note(f"{workflow.name} completed, in this process")
     if result is not None:
-        say(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+        say(msgspec.json.format(msgspec.json.encode(readable(result)), indent=2).decode())
     for name, path in done.artifacts.items():
         say(f"{name}\t{size(path.stat().st_size)}")
     if folder is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from orpheus.cli.output import error_console, note, watched
@@ -11,6 +12,8 @@ from orpheus.protocol.jobs import JobInfo
 
 LOOK_EVERY_S = 0.3
 """The long poll ends at once when the job does, so this only paces the bar."""
+WONDER_S = 1.0
+"""Nobody wonders why something waits before it has waited so long."""
 
 
 def follow_progress(
@@ -21,10 +24,11 @@ def follow_progress(
     Args:
         check: called between looks; may raise, e.g. when a process this job needs has died.
     """
+    began = time.monotonic()
     job = client.get(job_id)
     with _drawing(quiet=quiet) as draw:
         while True:
-            draw(job)
+            draw(job, describe(job, wondering=time.monotonic() - began > WONDER_S))
             if job.state in ENDED:
                 return job
             if check is not None:
@@ -41,22 +45,21 @@ class _Lines:
     def __init__(self) -> None:
         self._said = ""
 
-    def __enter__(self) -> Callable[[JobInfo], None]:
+    def __enter__(self) -> Callable[[JobInfo, str], None]:
         return self._draw
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def _draw(self, job: JobInfo) -> None:
-        text = describe(job)
+    def _draw(self, job: JobInfo, text: str) -> None:
         if text != self._said and job.state not in ENDED:
             self._said = text
             note(f"{job.progress_percentage:3.0f} %  {text}")
 
 
 class _Silent:
-    def __enter__(self) -> Callable[[JobInfo], None]:
-        return lambda _job: None
+    def __enter__(self) -> Callable[[JobInfo, str], None]:
+        return lambda _job, _text: None
 
     def __exit__(self, *_: object) -> None:
         pass
@@ -65,7 +68,7 @@ class _Silent:
 class _Bar:
     """For a terminal."""
 
-    def __enter__(self) -> Callable[[JobInfo], None]:
+    def __enter__(self) -> Callable[[JobInfo, str], None]:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
         self._progress = Progress(
@@ -85,11 +88,11 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def _draw(self, job: JobInfo) -> None:
+    def _draw(self, job: JobInfo, text: str) -> None:
         from rich.markup import escape  # noqa: PLC0415
 
         self._progress.update(
-            self._task, completed=job.progress_percentage, name=escape(job.workflow), description=escape(describe(job))
+            self._task, completed=job.progress_percentage, name=escape(job.workflow), description=escape(text)
         )
 
 
@@ -99,11 +102,11 @@ def _drawing(*, quiet: bool) -> _Bar | _Lines | _Silent:
     return _Bar() if watched() else _Lines()
 
 
-def describe(job: JobInfo) -> str:
-    """Return in a few words what a job is at, or why it does not move."""
+def describe(job: JobInfo, *, wondering: bool = True) -> str:
+    """Return in a few words what a job is at, or, to somebody who wonders, why it does not move."""
     if job.cancel_requested_at is not None and job.state not in ENDED:
         return "stopping"
-    why = waiting(job.waiting_for)
+    why = waiting(job.waiting_for) if wondering else ""
     if why and job.state != "running":
         return f"{job.state}, waits for {why}"
     running = job.tasks.get("running", 0)

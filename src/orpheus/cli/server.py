@@ -11,9 +11,8 @@ from typing import Annotated
 import typer
 
 from orpheus.cli import logs
-from orpheus.cli.cluster import port_error, url_of
 from orpheus.cli.compose import check_exposure, composed, event_loop_factory, serve
-from orpheus.cli.supervise import listening_socket
+from orpheus.cli.sockets import listening_socket, port_error, url_of
 from orpheus.settings import Settings, load
 
 app = typer.Typer()

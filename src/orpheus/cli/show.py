@@ -54,11 +54,22 @@ def print_result(job: JobInfo, *, state: bool = True) -> None:
         where = f"task {job.error.task}: " if job.error.task else ""
         show_error(job.error.code, where + job.error.message, job.error.hint)
     if job.result is not None and job.result is not msgspec.UNSET:
-        say(json.dumps(job.result, indent=2, ensure_ascii=False))
+        say(json.dumps(readable(job.result), indent=2, ensure_ascii=False))
     if isinstance(job.artifacts, list) and job.artifacts and not state:
         table(
             ("artifact", "size", "type"), [(one.name, size(one.size_bytes), one.content_type) for one in job.artifacts]
         )
+
+
+def readable(value: Any) -> Any:
+    """Return a result for people: a file is its name, a large one where it can be fetched."""
+    if isinstance(value, dict):
+        if value.keys() == {"$file"}:
+            return value["$file"].get("name")
+        if value.keys() == {"$large"}:
+            return f"({size(int(value['$large'].get('size_bytes', 0)))}, at {value['$large'].get('href')})"
+        return {key: readable(inner) for key, inner in value.items()}
+    return [readable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def print_event(event: EventInfo) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections import deque
@@ -185,25 +184,6 @@ class Supervisor:
                 os.killpg(child.pid, number)  # a session of its own, so the id is also the group's
             else:
                 os.kill(child.pid, number)
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Bind the port and listen.
-
-    Raises:
-        OSError: the address is taken or not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(2048)
-    except OSError:
-        bound.close()
-        raise
-    bound.set_inheritable(True)
-    return bound
 
 
 def command(*arguments: str) -> list[str]:
