@@ -21,104 +21,49 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orpheus.authoring import (
-        Cancelled as Cancelled,
+        Cancelled,
+        Context,
+        DefinitionError,
+        Failure,
+        File,
+        LocalContext,
+        Permanent,
+        ProcessFailed,
+        ProcessResult,
+        Resource,
+        Retry,
+        RetryAfter,
+        Sensitive,
+        Task,
+        TraceError,
+        Workflow,
+        all_of,
+        any_of,
+        approval,
+        child,
+        first_of,
+        is_none,
+        not_,
+        optional,
+        secret,
+        sleep,
+        sleep_until,
+        task,
+        wait_for,
+        wait_for_callback,
+        workflow,
     )
-    from orpheus.authoring import (
-        Context as Context,
-    )
-    from orpheus.authoring import (
-        DefinitionError as DefinitionError,
-    )
-    from orpheus.authoring import (
-        File as File,
-    )
-    from orpheus.authoring import (
-        LocalContext as LocalContext,
-    )
-    from orpheus.authoring import (
-        Permanent as Permanent,
-    )
-    from orpheus.authoring import (
-        ProcessFailed as ProcessFailed,
-    )
-    from orpheus.authoring import (
-        ProcessResult as ProcessResult,
-    )
-    from orpheus.authoring import (
-        Resource as Resource,
-    )
-    from orpheus.authoring import (
-        Retry as Retry,
-    )
-    from orpheus.authoring import (
-        RetryAfter as RetryAfter,
-    )
-    from orpheus.authoring import (
-        Sensitive as Sensitive,
-    )
-    from orpheus.authoring import (
-        Task as Task,
-    )
-    from orpheus.authoring import (
-        TraceError as TraceError,
-    )
-    from orpheus.authoring import (
-        Workflow as Workflow,
-    )
-    from orpheus.authoring import (
-        all_of as all_of,
-    )
-    from orpheus.authoring import (
-        any_of as any_of,
-    )
-    from orpheus.authoring import (
-        approval as approval,
-    )
-    from orpheus.authoring import (
-        child as child,
-    )
-    from orpheus.authoring import (
-        first_of as first_of,
-    )
-    from orpheus.authoring import (
-        is_none as is_none,
-    )
-    from orpheus.authoring import (
-        not_ as not_,
-    )
-    from orpheus.authoring import (
-        optional as optional,
-    )
-    from orpheus.authoring import (
-        secret as secret,
-    )
-    from orpheus.authoring import (
-        sleep as sleep,
-    )
-    from orpheus.authoring import (
-        sleep_until as sleep_until,
-    )
-    from orpheus.authoring import (
-        task as task,
-    )
-    from orpheus.authoring import (
-        wait_for as wait_for,
-    )
-    from orpheus.authoring import (
-        wait_for_callback as wait_for_callback,
-    )
-    from orpheus.authoring import (
-        workflow as workflow,
-    )
-    from orpheus.core.errors import OrpheusError as OrpheusError
-    from orpheus.testing.inline import run as run
+    from orpheus.core.errors import OrpheusError
+    from orpheus.testing.inline import run
 
-_AUTHORING = (
+__all__ = [
     "Cancelled",
     "Context",
     "DefinitionError",
+    "Failure",
     "File",
     "LocalContext",
+    "OrpheusError",
     "Permanent",
     "ProcessFailed",
     "ProcessResult",
@@ -137,6 +82,7 @@ _AUTHORING = (
     "is_none",
     "not_",
     "optional",
+    "run",
     "secret",
     "sleep",
     "sleep_until",
@@ -144,22 +90,15 @@ _AUTHORING = (
     "wait_for",
     "wait_for_callback",
     "workflow",
-)
-_ELSEWHERE = {"OrpheusError": "orpheus.core.errors", "run": "orpheus.testing.inline"}
-
-__all__ = [  # noqa: PLE0604 (names, all of them texts)
-    *_AUTHORING,
-    *_ELSEWHERE,
 ]
+
+_ELSEWHERE = {"OrpheusError": "orpheus.core.errors", "run": "orpheus.testing.inline"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _AUTHORING:
-        found = getattr(importlib.import_module("orpheus.authoring"), name)
-    elif name in _ELSEWHERE:
-        found = getattr(importlib.import_module(_ELSEWHERE[name]), name)
-    else:
+    if name not in __all__:
         raise AttributeError(f"module 'orpheus' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_ELSEWHERE.get(name, "orpheus.authoring")), name)
     globals()[name] = found
     return found
 

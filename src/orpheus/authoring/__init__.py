@@ -12,6 +12,7 @@ from orpheus.authoring.conditions import all_of, any_of, first_of, is_none, not_
 from orpheus.authoring.context import Context, ProcessFailed, ProcessResult, WaitForCallback, wait_for_callback
 from orpheus.authoring.definition import TaskDefinition, WorkflowDefinition
 from orpheus.authoring.errors import Cancelled, DefinitionError, Permanent, RetryAfter, TraceError
+from orpheus.authoring.failure import Failure
 from orpheus.authoring.file import File
 from orpheus.authoring.local_context import LocalContext
 from orpheus.authoring.nodes import approval, child, sleep, sleep_until, wait_for
@@ -25,6 +26,7 @@ __all__ = [
     "Cancelled",
     "Context",
     "DefinitionError",
+    "Failure",
     "File",
     "LocalContext",
     "Permanent",

@@ -1,8 +1,8 @@
 """How do values travel? Python values to JSON and back, and the JSON Schemas of annotations.
 
-JSON, dataclasses, TypedDicts, enums, datetimes, msgspec structs, pydantic models (where pydantic is installed) and `File`.
-Decoding goes by annotation. An object of the author's own whose key begins with `$` is wrapped in `$literal` inside graphs
-(refs.py), so that it is never taken for a reference.
+JSON, dataclasses, TypedDicts, enums, datetimes, msgspec structs, pydantic models (where pydantic is installed), `File` and
+`Failure`. Decoding goes by annotation. msgspec does the work; what it does not take (a union of two dataclasses, or of a
+`File` and something else) is taken apart in `unions.py` and handed to it in pieces.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from orpheus.authoring import unions
+from orpheus.authoring.failure import Failure, failure_schema
 from orpheus.authoring.file import File, file_schema
 
 T = TypeVar("T")
@@ -27,12 +29,13 @@ class Unsupported(TypeError):
 
 
 def to_wire(value: Any) -> Any:
-    """Turn a value into plain JSON.
+    """Turn a value into plain JSON: dicts, lists, texts, numbers. NaN becomes null, as JSON has none.
 
     Raises:
         TypeError: it holds something that JSON, dataclasses, enums, datetimes, msgspec or pydantic do not have.
     """
-    return msgspec.to_builtins(value, str_keys=True, enc_hook=_encode)
+    # Through text, because `to_builtins` leaves tuples as they are.
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_encode))
 
 
 def from_wire(value: Any, annotation: Any = Any) -> Any:
@@ -42,35 +45,40 @@ def from_wire(value: Any, annotation: Any = Any) -> Any:
         ValueError: it does not fit; the message has the path (msgspec's `$.field` notation).
     """
     if annotation is Any:
-        return value
-    return msgspec.convert(value, annotation, str_keys=True, dec_hook=_decode)
+        return from_wire_untyped(value)
+    if unions.is_plain(annotation):
+        return _convert(value, annotation)
+    return unions.decode(value, annotation, _convert)
 
 
 def from_wire_untyped(value: Any) -> Any:
-    """Turn plain JSON into a value where nothing is annotated: only files are recognised."""
+    """Turn plain JSON into a value where nothing is annotated: only files and failures are recognised."""
     if isinstance(value, dict):
         if len(value) == 1 and "$file" in value:
             return File.from_wire(value)
+        if len(value) == 1 and "$failure" in value:
+            return Failure.from_wire(value)
         return {key: from_wire_untyped(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [from_wire_untyped(inner) for inner in value]
     return value
 
 
+def _convert(value: Any, annotation: Any) -> Any:
+    return msgspec.convert(value, annotation, str_keys=True, dec_hook=_decode)
+
+
 def _encode(value: Any) -> Any:
-    if isinstance(value, File):
+    if isinstance(value, File | Failure):
         return value.to_wire()
     if _is_pydantic(type(value)):
         return value.model_dump(mode="json")
-    encoder = getattr(type(value), "__orpheus_wire__", None)
-    if encoder is not None:
-        return encoder(value)
     raise TypeError(f"a {type(value).__qualname__} cannot travel as JSON")
 
 
 def _decode(kind: type[Any], value: Any) -> Any:
-    if kind is File:
-        return value if isinstance(value, File) else File.from_wire(value)
+    if kind is File or kind is Failure:
+        return value if isinstance(value, kind) else kind.from_wire(value)
     if _is_pydantic(kind):
         return kind.model_validate(value)
     raise NotImplementedError(f"a {kind.__qualname__} cannot be made from JSON")
@@ -84,6 +92,8 @@ def _is_pydantic(kind: Any) -> bool:
 def _schema_hook(kind: type[Any]) -> dict[str, Any]:
     if kind is File:
         return file_schema()
+    if kind is Failure:
+        return failure_schema()
     if _is_pydantic(kind):
         schema: dict[str, Any] = kind.model_json_schema()
         return schema
@@ -109,7 +119,6 @@ def object_schema(
     *,
     required: Sequence[str],
     defaults: Mapping[str, Any],
-    descriptions: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the JSON Schema of a function's arguments, as one object that takes no others.
 
@@ -122,8 +131,6 @@ def object_schema(
         properties[name] = dict(schema)
         if name in defaults:
             properties[name]["default"] = to_wire(defaults[name])
-        if name in descriptions:
-            properties[name].setdefault("description", descriptions[name])
     found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     if required:
         found["required"] = list(required)
@@ -133,14 +140,30 @@ def object_schema(
 
 
 def _schemas(annotations: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the schemas, and the definitions they share. Plain ones in one go, so that msgspec keeps names apart."""
+    plain = [annotation for annotation in annotations if unions.is_plain(annotation)]
+    defs: dict[str, Any] = {}
+    ready = iter(_plain_schemas(plain, defs))
+    return [
+        next(ready) if unions.is_plain(annotation) else unions.schema(annotation, defs, _one_schema)
+        for annotation in annotations
+    ], defs
+
+
+def _one_schema(annotation: Any, defs: dict[str, Any]) -> dict[str, Any]:
+    (found,) = _plain_schemas([annotation], defs)
+    return found
+
+
+def _plain_schemas(annotations: list[Any], defs: dict[str, Any]) -> list[dict[str, Any]]:
     found, components = msgspec.json.schema_components(
         annotations, schema_hook=_schema_hook, ref_template="#/$defs/{name}"
     )
-    defs: dict[str, Any] = {}
-    schemas = [_hoist(schema, defs) for schema in found]
     for name, component in components.items():
-        defs[name] = _hoist(component, defs)
-    return schemas, defs
+        hoisted = _hoist(component, defs)
+        if defs.setdefault(name, hoisted) != hoisted:
+            raise Unsupported(f"two different types are both named {name}; rename one of them")
+    return [_hoist(schema, defs) for schema in found]
 
 
 def _hoist(schema: Any, defs: dict[str, Any]) -> Any:

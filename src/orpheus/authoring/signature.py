@@ -95,7 +95,7 @@ class Signature:
             }
             annotations = {parameter.name: hints.get(parameter.name, Any) for parameter in self.arguments}
             try:
-                params = codec.object_schema(annotations, required=required, defaults=defaults, descriptions={})
+                params = codec.object_schema(annotations, required=required, defaults=defaults)
                 result = codec.schema_of(hints.get("return", Any))
             except TypeError as error:
                 raise DefinitionError(
@@ -161,7 +161,7 @@ class Signature:
     def _decode_one(self, name: str, value: Any) -> Any:
         hint = self.hints.get(name, Any)
         try:
-            return codec.from_wire_untyped(value) if hint is Any else codec.from_wire(value, hint)
+            return codec.from_wire(value, hint)
         except ValueError as error:
             raise ValueError(f"argument {name!r}: {error}") from error
 
