@@ -55,7 +55,15 @@ class EngineStats(CollectorRegistry):
                 for name, count in counts.items():
                     family.add_metric([str(name)], count)
                 yield family
-        for key in ("workers", "subscribers", "runs", "sessions", "wal_bytes", "database_bytes"):
+        for key in (
+            "subscribers",
+            "runs",
+            "sessions",
+            "queued_operations",
+            "publishing",
+            "windowed_tasks",
+            "wal_bytes",
+        ):
             value = stats.get(key, timings.get(key))
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield GaugeMetricFamily(f"orpheus_{key}", f"{key.replace('_', ' ').capitalize()} now.", value=value)
@@ -72,16 +80,13 @@ def _by_state(name: str, text: str, counts: Any) -> Iterator[Metric]:
 
 
 def _queues(queues: Any) -> Iterator[Metric]:
-    rows = queues.items() if isinstance(queues, Mapping) else [(row.get("name"), row) for row in queues or ()]
     families = {
         "ready": GaugeMetricFamily("orpheus_queue_ready", "Tasks that may be claimed.", labels=["queue"]),
         "running": GaugeMetricFamily("orpheus_queue_running", "Tasks that run.", labels=["queue"]),
     }
-    for name, row in rows:
+    for row in queues or ():
         for key, family in families.items():
-            value = row.get(key) if isinstance(row, Mapping) else None
-            if isinstance(value, int | float):
-                family.add_metric([str(name)], value)
+            family.add_metric([str(row["name"])], float(row.get(key) or 0))
     yield from families.values()
 
 

@@ -35,7 +35,7 @@ async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, te
         InvalidParams: a file that does not exist, a way of naming it that is not supported, or a reserved value.
     """
     plain = dict(params)
-    if all(not isinstance(value, dict | list) for value in plain.values()):
+    if all(not isinstance(value, dict | list) and not name.startswith("$") for name, value in plain.items()):
         return plain  # the hot path: nothing in it can be a file
     _check(plain)
     schema = await call.services.catalog.params_schema(workflow)

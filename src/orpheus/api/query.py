@@ -88,6 +88,10 @@ def _refused(name: str, message: str) -> InvalidRequest:
     )
 
 
+_LATEST = 253_402_300_799.0
+"""The end of the year 9999; earlier than 1970 is as good as 1970 for everything that is asked here."""
+
+
 def instant(text: str | None, name: str, *, where: str = "query") -> float | None:
     """Return seconds since the epoch of an RFC 3339 time.
 
@@ -100,7 +104,7 @@ def instant(text: str | None, name: str, *, where: str = "query") -> float | Non
         at = datetime.fromisoformat(text.strip().upper())
         if at.tzinfo is None:
             raise ValueError("no time zone")
-        return at.timestamp()
+        return min(max(at.timestamp(), 0.0), _LATEST)
     except (ValueError, OverflowError):
         raise InvalidRequest(
             f"{where}: {name} is not a time: {text[:64]!r}",

@@ -33,7 +33,7 @@ from orpheus.engine.base import CursorReset, SlowReader
 TICK_S = 15.0
 MOST_WATCHED = 100
 """Jobs whose progress and logs one socket may follow at a time."""
-NORMAL, POLICY, TRY_AGAIN = 1000, 1008, 1013
+TRY_AGAIN, GOING_DOWN = 1013, 1012
 
 
 class ClientSays(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -78,7 +78,7 @@ class Socket:
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            code, reason = 1012, "the server is going down"
+            code, reason = GOING_DOWN, "the server is going down"
             for task in done:
                 fault = task.exception()
                 if isinstance(fault, _Closed):
@@ -148,11 +148,14 @@ class Socket:
         coming: asyncio.Future[Any] | None = None
         try:
             while True:
-                coming = asyncio.ensure_future(anext(source))
+                coming = asyncio.ensure_future(_next(source))
                 await asyncio.wait({coming, restart}, return_when=asyncio.FIRST_COMPLETED)
                 if self._restart.is_set():
                     return
-                await self._tell(coming.result())
+                item = coming.result()
+                if item is _END:
+                    raise _Closed(GOING_DOWN, "the server is going down")
+                await self._tell(item)
         finally:
             restart.cancel()
             if coming is not None and not coming.done():
@@ -203,6 +206,13 @@ class Socket:
         except (OSError, RuntimeError):
             raise _Closed(0) from None
         self._last_sent = time.monotonic()
+
+
+_END: Any = object()
+
+
+async def _next(source: AsyncIterator[Any]) -> Any:
+    return await anext(source, _END)
 
 
 async def _close(source: AsyncIterator[Any]) -> None:

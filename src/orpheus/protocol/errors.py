@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 
-class ErrorBody(msgspec.Struct, kw_only=True, omit_defaults=True):
+class ErrorBody(msgspec.Struct, kw_only=True):
     """One error. `details` holds `{"path": JSON Pointer, "message": …}` for errors in a body."""
 
     code: str
     message: str
-    hint: str = msgspec.field(default="", name="hint")
+    hint: str = ""
     retryable: bool = False
     correlation_id: str = ""
     details: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET

@@ -288,7 +288,7 @@ class QueuePage(msgspec.Struct, kw_only=True):
 
 
 class RateLimit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+    limit: Annotated[int, msgspec.Meta(ge=1, lt=1_000_000_000)]
     period_s: Annotated[float, msgspec.Meta(gt=0, le=YEARS_S)]
 
 
@@ -296,8 +296,15 @@ class PatchQueue(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     """Body of `PATCH /queues/{name}`: what is left out stays; null takes a limit away."""
 
     paused: bool | msgspec.UnsetType = msgspec.UNSET
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1000000000)] | msgspec.UnsetType | None = msgspec.UNSET
+    concurrency: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | msgspec.UnsetType | None = msgspec.UNSET
     rate_limit: RateLimit | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Stats(msgspec.Struct, kw_only=True):
+    """Counts by state, cheap whatever the backlog."""
+
+    jobs: dict[str, int]
+    tasks: dict[str, int]
 
 
 class WorkerInfo(msgspec.Struct, kw_only=True):

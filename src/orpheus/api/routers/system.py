@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from orpheus.api.calls import Answer, Call, json_answer
 from orpheus.api.exposition import EngineStats
 from orpheus.api.route import Media, Routes
+from orpheus.protocol.jobs import Stats
 
 routes = Routes("system", "Health and metrics.")
 
@@ -48,10 +49,17 @@ async def ready(call: Call) -> Answer:
     return json_answer(body, status=200 if is_ready else 503)
 
 
+@routes.get("/stats", answers={200: Stats})
+async def stats(call: Call) -> Answer:
+    """Count jobs and tasks by state."""
+    counted = await call.services.engine.reads.stats()
+    return json_answer(Stats(jobs=dict(counted.get("jobs") or {}), tasks=dict(counted.get("tasks") or {})))
+
+
 @routes.get("/metrics", answers={200: Media("text/plain", "Prometheus text format.", {"type": "string"})})
 async def metrics(call: Call) -> Answer:
     """Show metrics for Prometheus."""
     services = call.services
-    stats: dict[str, Any] = dict(await services.engine.reads.stats())
-    text = generate_latest(services.metrics.registry) + generate_latest(EngineStats(stats))
+    counted: dict[str, Any] = dict(await services.engine.reads.stats())
+    text = generate_latest(services.metrics.registry) + generate_latest(EngineStats(counted))
     return Answer(text, content_type=CONTENT_TYPE_LATEST.encode())
