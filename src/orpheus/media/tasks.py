@@ -1,7 +1,7 @@
 """The tasks of the `media` workflow: thin shells around the plain functions of this room.
 
 Each turns a `Refused` into a final error with its code, does its work in a place that fits (a thread that waits for a child,
-or a process of its own for work that keeps a core busy), and saves its files under the names of docs/artifacts.md.
+or a process of its own for work that keeps a core busy), and saves its files under the names of docs/media.md.
 """
 
 from __future__ import annotations
