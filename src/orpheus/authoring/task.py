@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
@@ -156,6 +157,10 @@ def task(
     """
 
     def decorate(function: Callable[..., Any]) -> Task[..., Any]:
+        if not inspect.isfunction(function):
+            raise DefinitionError(
+                f"@task ({author_line()}) stands on {function!r:.80}", hint="Put it on a plain def or async def."
+            )
         chosen = function.__name__ if name is None else name
         check_names(options, TASK_OPTIONS, f"task {chosen!r} ({author_line()})")
         return Task(TaskDefinition(function, name=chosen, version=version, executor=executor, options=options))

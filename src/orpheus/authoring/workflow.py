@@ -130,6 +130,10 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
     """
 
     def decorate(function: Callable[..., Any]) -> Workflow[..., Any]:
+        if not inspect.isfunction(function):
+            raise DefinitionError(
+                f"@workflow ({author_line()}) stands on {function!r:.80}", hint="Put it on a plain def."
+            )
         return Workflow(function, name=function.__name__ if name is None else name, version=version)
 
     return decorate if fn is None else decorate(fn)
