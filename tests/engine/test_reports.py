@@ -146,8 +146,10 @@ def test_progress_and_logs_are_told_live(cluster, flow):
             RunReport(run_id=grant.run_id, kind="log", lines=({"message": "hello", "level": "info"},)),
         )
     stop()
-    assert [(m.kind, m.job_id) for m in heard] == [("progress", job_id), ("log", job_id)]
-    assert heard[0].data["fraction"] == 0.5 and heard[1].data["lines"][0]["message"] == "hello"
+    told = {message.kind: message for message in heard}
+    assert len(heard) == 2 and {message.job_id for message in heard} == {job_id}
+    assert told["progress"].data == {"fraction": 0.5, "stage": "half", "progress_percentage": 50.0}
+    assert told["log"].data["lines"][0]["message"] == "hello"
 
 
 def test_logs_are_bounded_per_attempt(make_cluster, flow):

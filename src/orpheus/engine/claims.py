@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -179,8 +178,8 @@ class Claim(Operation):
         return Grant(
             run_id=run_id,
             run_token=self._claims.tokens.make(run_id),
-            task=replace(task),
-            job=replace(decision.job),
+            task=task,
+            job=decision.job,
             args=args,
             max_retries=node.retry.max_retries,
             start_to_close_s=node.timeouts.start_to_close_s,

@@ -108,6 +108,9 @@ class EmbeddedEngine:
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
         self._stopped = asyncio.Event()
+        self._waits: set[asyncio.Future[Job]] = set()
+        """Of `wait_job`; let go when the server stops."""
+        self._live_news: set[asyncio.Event] = set()
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="orpheus-files")
 
@@ -136,10 +139,16 @@ class EmbeddedEngine:
         for session in self._machine.sessions.waiting():
             if session.claiming == 0:
                 self._machine.sessions.answer(session)
+        for ended in self._waits:
+            ended.cancel()
         self._machine.stream.tell()
+        for news in self._live_news:
+            news.set()
         self._wake()
         assert self._loop_task is not None and self._store is not None and self._reads is not None
         await asyncio.gather(self._loop_task, return_exceptions=True)
+        for session in self._machine.sessions.waiting():
+            self._machine.sessions.answer(session)  # its claim came to nothing while the loop ended
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -320,15 +329,17 @@ class EmbeddedEngine:
 
         # Listening begins before the look at the row: an end that is committed between them is heard.
         stop = self.machine.when_ended(job_id, heard)
+        self._waits.add(ended)
         try:
             job = await self.reads.job(job_id)
             if job is None or job.state in TERMINAL or wait_s <= 0:
                 return job
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    return await ended
-            return await self.reads.job(job_id)
+            await asyncio.wait((ended,), timeout=wait_s)
+            if self._stopping:
+                return job
+            return ended.result() if ended.done() else await self.reads.job(job_id)
         finally:
+            self._waits.discard(ended)
             stop()
 
     # Workers
@@ -450,6 +461,7 @@ class EmbeddedEngine:
             news.set()
 
         stop = self.machine.stream.listen_live(heard, job_id)
+        self._live_news.add(news)
         try:
             while not self._stopping:
                 while kept:
@@ -459,6 +471,7 @@ class EmbeddedEngine:
                     async with asyncio.timeout(self.options.idle_tick_s):
                         await news.wait()
         finally:
+            self._live_news.discard(news)
             stop()
 
 

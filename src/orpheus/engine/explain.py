@@ -21,7 +21,10 @@ MOST_NAMED = 5
 
 
 def instant(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return "the end of time"
 
 
 def names(what: Sequence[str]) -> str:

@@ -102,7 +102,7 @@ class Feed:
             self._reread += 1
             self.stirred = True
         for task in (*decision.tasks, *decision.new_tasks):
-            if task.state is TaskState.READY and task.handler:
+            if task.state is TaskState.READY and task.handler and not task.superseded:
                 if self._in_flight.get(task.key) == task.ready_seq:
                     continue  # only its timer moved; it is picked, and stays so
                 self.dispatcher.add(self.ref(task, graph))

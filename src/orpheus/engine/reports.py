@@ -20,6 +20,7 @@ from orpheus.engine.base import RunReport
 from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
+    from orpheus.core.job import Job
     from orpheus.engine.leases import Run
     from orpheus.engine.logs import LogBooks
     from orpheus.engine.options import EngineOptions
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 MOST_ARTIFACTS = 10_000
 MOST_NAME_BYTES = 512
+MOST_SIZE = 1 << 53
+MOST_METADATA_BYTES = 65_536
+MOST_MESSAGE = 8_192
+MOST_DETAILS_BYTES = 65_536
 _HEX = frozenset("0123456789abcdef")
 _KINDS = ("completed", "failed", "cancelled", "progress", "heartbeat", "log")
 
@@ -84,8 +89,13 @@ def _check_artifact(run_id: str, ref: ArtifactRef) -> None:
             f"artifact {quoted(ref.name)} lies at {quoted(ref.key)}",
             hint="A run writes only under .runs/{run_id}/ (R10).",
         )
-    if ref.size_bytes < 0:
+    if not 0 <= ref.size_bytes <= MOST_SIZE:
         raise InvalidRequest(f"artifact {quoted(ref.name)} has {ref.size_bytes} bytes")
+    if len(ref.content_type) > 255 or len(msgspec.json.encode(ref.metadata)) > MOST_METADATA_BYTES:
+        raise InvalidRequest(
+            f"artifact {quoted(ref.name)}: its content type or metadata is too long",
+            hint=f"At most 255 characters and {MOST_METADATA_BYTES} bytes of JSON.",
+        )
     if len(ref.sha256) != 64 or not _HEX.issuperset(ref.sha256):
         raise InvalidRequest(f"artifact {quoted(ref.name)}: {quoted(ref.sha256)} is not a sha256 in lower-case hex")
 
@@ -166,11 +176,27 @@ class EndRun(Operation):
         if report.final:
             error = replace(error, retryable=False)
         return RunFailed(
-            error=replace(error, task=task.node),
+            error=_bounded(replace(error, task=task.node)),
             retry_after_s=report.retry_after_s,
             cancelled=report.kind == "cancelled",
             **where,  # type: ignore[arg-type]
         )
+
+
+def _bounded(error: TaskError) -> TaskError:
+    """Keep an error to what people read: it stands in rows and events."""
+    details = error.details
+    if details and len(msgspec.json.encode(details)) > MOST_DETAILS_BYTES:
+        traceback = str(details.get("traceback", ""))
+        details = {"traceback": traceback[-MOST_MESSAGE:], "cut": True}
+    return replace(
+        error,
+        code=error.code[:64] or "task_failed",
+        message=error.message[:MOST_MESSAGE],
+        hint=error.hint[:MOST_MESSAGE],
+        type=None if error.type is None else error.type[:256],
+        details=details,
+    )
 
 
 def _reported(run: Run) -> None:
@@ -178,32 +204,52 @@ def _reported(run: Run) -> None:
 
 
 class WriteProgress(Operation):
-    """Bring what runs have said lately to their rows."""
+    """Bring what a run has said lately to its row, and then to who watches."""
 
     name = "progress"
 
-    def __init__(self, run_id: str, *, find: Callable[[str], Run | None], progress: ProgressBook) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        find: Callable[[str], Run | None],
+        progress: ProgressBook,
+        say: Callable[[Run, str, Mapping[str, Any]], None],
+    ) -> None:
         self._run_id = run_id
         self._find = find
         self._progress = progress
+        self._say = say
 
     def run(self, work: Work) -> None:
         run = self._find(self._run_id)
-        if run is not None:
-            tell_progress(work, run, self._progress)
+        if run is None:
+            return
+        said = self._progress.look(self._run_id)
+        job = tell_progress(work, run, self._progress)
+        if job is None or said is None or (said.fraction is None and said.stage is None):
+            return
+        data = {
+            "fraction": said.fraction,
+            "stage": said.stage,
+            "progress_percentage": job.progress_percentage,
+        }
+        work.after_commit(lambda: self._say(run, "progress", data))
 
 
-def tell_progress(work: Work, run: Run, progress: ProgressBook) -> None:
-    """Write down what the row does not know yet. A run that is stale by now says nothing."""
+def tell_progress(work: Work, run: Run, progress: ProgressBook) -> Job | None:
+    """Write down what the row does not know yet, and return the job then. A run that is stale by now says nothing."""
     said = progress.look(run.run_id)
     if said is None:
-        return
+        return None
     task = run.task
     try:
-        work.tell(task.job_id, said.fact(node=task.node, index=task.index, run_id=run.run_id, actor="worker"))
+        fact = said.fact(node=task.node, index=task.index, run_id=run.run_id, actor="worker")
+        job = work.tell(task.job_id, fact).job
     except StaleRun:
-        return
+        return None
     work.after_commit(lambda: progress.written(run.run_id, said, work.mono))
+    return job
 
 
 class WriteLogs(Operation):

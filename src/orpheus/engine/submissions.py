@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A tenant's name is a folder of the object store."""
 MOST_LABELS = 64
+EARLIEST = -62_135_596_800.0
 LATEST = 253_402_300_799.0
-"""The end of year 9999: instants beyond it have no RFC 3339 form."""
+"""Years 1 to 9999: instants beyond them have no RFC 3339 form."""
 NAMES_FOR_HINTS = 500
 
 
@@ -92,14 +93,18 @@ def _check_fields(submission: Submission) -> None:
     priority = submission.priority
     if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 5:
         raise _invalid("/priority", f"{quoted(priority)} is not a priority", "1 is the highest, 5 the lowest.")
-    if submission.timeout_s is not None and not (_is_number(submission.timeout_s) and submission.timeout_s > 0):
+    if submission.timeout_s is not None and not (
+        _is_number(submission.timeout_s) and 0 < submission.timeout_s < LATEST / 2
+    ):
         raise _invalid("/timeout_s", f"{quoted(submission.timeout_s)} is not a time limit", "Seconds, more than 0.")
     if submission.delay_s is not None:
         if submission.run_at is not None:
             raise _invalid("/delay_s", "run_at and delay_s exclude each other", "Send one of them.")
         if not _is_number(submission.delay_s) or not 0 <= submission.delay_s < LATEST / 2:
             raise _invalid("/delay_s", f"{quoted(submission.delay_s)} is not a delay", "Seconds, 0 or more.")
-    if submission.run_at is not None and not (_is_number(submission.run_at) and submission.run_at <= LATEST):
+    if submission.run_at is not None and not (
+        _is_number(submission.run_at) and EARLIEST <= submission.run_at <= LATEST
+    ):
         raise _invalid("/run_at", f"{quoted(submission.run_at)} is not an instant", "RFC 3339, before the year 10000.")
     if submission.idempotency_key is not None and not 1 <= len(submission.idempotency_key) <= 255:
         raise _invalid("/idempotency_key", "an idempotency key has 1 to 255 characters")

@@ -6,6 +6,7 @@ of current runs. The rules are R6 to R9; the conversation's memory is in `sessio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 MOST_HANDLERS = 10_000
 LEAST_SESSION_ID = 16
+MOST_STAGE = 200
+TIDY_S = 60.0
+REMEMBERED_S = 3600.0
+"""How long a worker that left is still shown."""
 
 
 class Workers:
@@ -34,6 +39,7 @@ class Workers:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._last_tick: float | None = None
+        self._tidied: float | None = None
 
     # hello
 
@@ -165,8 +171,9 @@ class Workers:
             machine.queue(operation_log, lambda outcome: self._logged(run, outcome, reply))
         else:
             machine.runs.beat(report.run_id, now)
-            machine.progress.say(report.run_id, report.fraction, report.stage, report.heartbeat)
-            self._say(run, "progress", {"fraction": report.fraction, "stage": report.stage})
+            stage = None if report.stage is None else report.stage[:MOST_STAGE]
+            fraction = report.fraction if report.fraction is None or math.isfinite(report.fraction) else None
+            machine.progress.say(report.run_id, fraction, stage, report.heartbeat)
             reply(None)
 
     def _logged(self, run: Run, outcome: Any, reply: Reply) -> None:
@@ -240,11 +247,33 @@ class Workers:
             if session.claiming == 0:
                 machine.sessions.answer(session)
         for run_id in machine.progress.due(now):
-            machine.queue(WriteProgress(run_id, find=machine.runs.get, progress=machine.progress))
+            operation = WriteProgress(run_id, find=machine.runs.get, progress=machine.progress, say=self._say)
+            machine.queue(operation)
             machine.progress.hold(run_id, now)
+        self._tidy(now)
         for session in machine.sessions.idle(now, idle_s=machine.options.session_idle_s):
             machine.sessions.remove(session.session_id)
             machine.call("forget_session", lambda work, s=session: work.tx.end_worker(s.session_id, work.now))  # type: ignore[misc]
+
+    def _tidy(self, now: float) -> None:
+        """Once a minute: close the records of workers that never came back, forget those that left long ago."""
+        if self._tidied is None:
+            self._tidied = now
+        if now - self._tidied < TIDY_S:
+            return
+        self._tidied = now
+        self._machine.call("tidy_workers", self._tidy_records)
+
+    def _tidy_records(self, work: Work) -> None:
+        records = work.tx.records
+        gone = work.now - self._machine.options.session_idle_s
+        for record in records.workers():
+            known = self._machine.sessions.find(record["session_id"]) is not None
+            if record["ended_at"] is None and not known and record["last_seen_at"] < gone:
+                records.end_worker(record["session_id"], work.now)
+            elif record["ended_at"] is not None and record["ended_at"] < work.now - REMEMBERED_S:
+                records.forget_workers(work.now - REMEMBERED_S)
+                return
 
     def next_look(self) -> float | None:
         """Return when the clocks have to be looked at again, so that a stall can be told from quiet."""
