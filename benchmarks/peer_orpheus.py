@@ -17,10 +17,10 @@ from typing import Any
 
 sys.path += [os.environ.get("PEERS", str(Path(__file__).resolve().parents[2] / "shared" / "peers"))]
 
-from common import CHAIN_STEPS, WORK, Peer, main, shared_port, wait_until  # noqa: E402
+from common import CHAIN_STEPS, WORK, Peer, main, shared_port, wait_until
 
-from orpheus import task, workflow  # noqa: E402
-from orpheus.client import Client  # noqa: E402
+from orpheus import task, workflow
+from orpheus.client import Client
 
 CONCURRENCY = 100
 
