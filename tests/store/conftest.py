@@ -28,13 +28,28 @@ class EvenDraws:
 def one_task(name: str = "count", **options: Any) -> dict[str, Any]:
     """A workflow of one task."""
     node = {"name": "count", "kind": "task", "task": "count", "version": 1, "args": {}, **options}
-    return {"format": 1, "name": name, "version": 1, "params": {"type": "object"}, "nodes": [node], "output": {"$ref": "count"}}
+    return {
+        "format": 1,
+        "name": name,
+        "version": 1,
+        "params": {"type": "object"},
+        "nodes": [node],
+        "output": {"$ref": "count"},
+    }
 
 
 def mapped(**options: Any) -> dict[str, Any]:
     """A workflow of a map over `xs`, joined by a last task."""
     nodes = [
-        {"name": "each", "kind": "map", "task": "work", "version": 1, "items": {"x": {"$param": "xs"}}, "args": {}, **options},
+        {
+            "name": "each",
+            "kind": "map",
+            "task": "work",
+            "version": 1,
+            "items": {"x": {"$param": "xs"}},
+            "args": {},
+            **options,
+        },
         {"name": "join", "kind": "task", "task": "join", "version": 1, "args": {"all": {"$ref": "each"}}},
     ]
     params = {"type": "object", "properties": {"xs": {"type": "array"}}}
@@ -81,7 +96,9 @@ class Hand:
     def complete(self, job_id: str, run_id: str, node: str = "count", index: int = -1, **more: Any) -> Applied:
         return self.tell(job_id, f.RunCompleted(node=node, index=index, run_id=run_id, **more))
 
-    def fail(self, job_id: str, run_id: str, node: str = "count", index: int = -1, *, retryable: bool = True) -> Applied:
+    def fail(
+        self, job_id: str, run_id: str, node: str = "count", index: int = -1, *, retryable: bool = True
+    ) -> Applied:
         error = TaskError(code="task_failed", message="no", retryable=retryable)
         return self.tell(job_id, f.RunFailed(node=node, index=index, run_id=run_id, error=error))
 

@@ -130,10 +130,15 @@ def test_a_random_life_reads_the_same_from_the_store(
     sql = store.connection.execute
     job_no = sql("SELECT job_no FROM jobs WHERE job_id = ?", (f"job-{seed}",)).fetchone()[0]
 
-    found = [task_from_row(f"job-{seed}", row) for row in sql(f"SELECT job_no, {TASK_COLUMNS} FROM tasks WHERE job_no = ?", (job_no,))]
+    found = [
+        task_from_row(f"job-{seed}", row)
+        for row in sql(f"SELECT job_no, {TASK_COLUMNS} FROM tasks WHERE job_no = ?", (job_no,))
+    ]
     assert sorted(found, key=lambda task: task.key) == sorted(twin.all_rows(), key=lambda task: task.key)
     columns = 'seq, type, at, actor, task, "index", run_id, data'
-    events = [event_from_row(row) for row in sql(f"SELECT {columns} FROM events WHERE job_no = ? ORDER BY seq", (job_no,))]
+    events = [
+        event_from_row(row) for row in sql(f"SELECT {columns} FROM events WHERE job_no = ? ORDER BY seq", (job_no,))
+    ]
     assert events == twin.events
     result = sql("SELECT result FROM jobs WHERE job_no = ?", (job_no,)).fetchone()[0]
     assert (None if result is None else from_json(result)) == twin.job_result

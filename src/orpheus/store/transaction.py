@@ -369,7 +369,7 @@ class Transaction:
 def _outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:
     """Name how an attempt ended, from its task's row before and after."""
     if task.state is TaskState.READY:
-        return ("returned" if task.attempt < before.attempt else "failed"), task.error
+        return "returned", None
     error = task.error if task.error is not before.error else None
     code = error.code if error is not None else ""
     if code == "worker_lost":

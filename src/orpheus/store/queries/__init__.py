@@ -1,7 +1,7 @@
 """SQL lives in `*.sql` beside this file, one file per question; a statement is found by its name.
 
-A statement begins with `-- name: claim_window` and runs to the next such line. Names are unique across all files, so that
-a search for one finds it. Loaded once, when first asked for.
+A statement begins with `-- name: ready_window` and runs to the next such line; comments in between are for readers only.
+Names are unique across all files, so that a search for one finds it. Loaded once, when first asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
+_COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
@@ -22,7 +23,7 @@ def _all() -> dict[str, str]:
         _prose, *parts = _NAME.split(entry.read_text(encoding="utf-8"))
         for name, body in zip(parts[::2], parts[1::2], strict=True):
             assert name not in found, f"{entry.name}: query {name!r} is named twice"
-            found[name] = body.strip().removesuffix(";")
+            found[name] = _COMMENT.sub("", body).strip().removesuffix(";")
     return found
 
 

@@ -1,0 +1,88 @@
+"""The hot questions are answered from an index, whatever the backlog."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from orpheus.store import database
+from orpheus.store.queries import names, query
+
+WHOLE_TABLES = {
+    # name of the query: why it may read a whole table or index
+    "all_definitions", "all_queues", "all_task_specs", "all_workers", "definition_names",  # small tables
+    "forget_workers", "job_counts", "task_counts", "count_of_state", "count_of_workflow",  # small tables
+    "jobs_to_finalise", "jobs_to_publish", "running_tasks",  # start-up; partial indexes of what still moves
+    "first_lane",  # one row from an end of an index
+    "last_cursor", "first_cursor", "last_job_no", "last_log_no", "next_job_wake", "next_task_wake",  # likewise
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
+    path = Path(tmp_path_factory.mktemp("plans")) / "orpheus.db"
+    opened = database.connect(path)
+    database.migrate(opened, path, now=0.0)
+    return opened
+
+
+def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
+    parameters = (1,) * statement.count("?")
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_query_seeks(connection: sqlite3.Connection, name: str) -> None:
+    """No statement scans, sorts what an index could have ordered, or builds an index of its own."""
+    steps = plan(connection, query(name))
+    for step in steps:
+        assert "AUTOMATIC" not in step, steps
+        if name not in WHOLE_TABLES:
+            assert not re.match(r"SCAN (?!CONSTANT)", step), steps
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        (
+            "ready_window",
+            "tasks_ready (queue=? AND priority=? AND tenant=? AND handler=? AND concurrency_key=? AND ready_seq>?)",
+        ),
+        ("next_lane", "tasks_ready ((queue,priority,tenant,handler,concurrency_key)>(?,?,?,?,?))"),
+        ("due_jobs", "jobs_due (wake_at>? AND wake_at<?)"),
+        ("due_tasks", "tasks_due (wake_at>? AND wake_at<?)"),
+        ("task_of_run", "tasks_of_run (run_id=?)"),
+        ("events_of_job", "events_of_job (job_no=? AND seq>?)"),
+        ("idempotent_job", "jobs_by_idempotency_key (tenant=? AND idempotency_key=?)"),
+        ("has_artifact", "artifacts_by_name (job_no=? AND name=?)"),
+        ("update_task", "PRIMARY KEY (job_no=? AND node=? AND index=? AND generation=?)"),
+        ("current_task", "PRIMARY KEY (job_no=? AND node=? AND index=?)"),
+        ("logs_of_job", "logs_of_job (job_no=? AND rowid>?)"),
+    ],
+)
+def test_a_hot_query_uses_its_index_to_the_last_column(connection: sqlite3.Connection, name: str, index: str) -> None:
+    steps = plan(connection, query(name))
+    assert any(index in step for step in steps), steps
+
+
+@pytest.mark.parametrize(
+    "name", ["ready_window", "due_jobs", "next_lane", "first_lane", "events_after", "events_of_job", "logs_of_job"]
+)
+def test_an_order_comes_from_the_index(connection: sqlite3.Connection, name: str) -> None:
+    """A window of a million ready tasks is not sorted."""
+    assert not [step for step in plan(connection, query(name)) if "TEMP B-TREE" in step and "LAST" not in step]
+
+
+def test_guards_do_not_tempt_the_planner(connection: sqlite3.Connection) -> None:
+    """`state = ?` in an update would make SQLite prepare the statement anew for each value (see tasks.sql)."""
+    for name in ("update_task", "update_task_result"):
+        assert "+state = ?" in query(name)
+
+
+def test_each_name_stands_once_and_alone() -> None:
+    assert len(names()) == len(set(names()))
+    with pytest.raises(KeyError):
+        query("nothing")
