@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -36,7 +35,6 @@ from orpheus.engine.base import (
     PollAnswer,
     PublishedEvent,
     RunReport,
-    SlowReader,
     Submission,
     Submitted,
     WorkerHello,
@@ -47,8 +45,8 @@ from orpheus.engine.options import EngineOptions
 from orpheus.engine.publishing import Delivery, NoPublisher, Publisher
 from orpheus.engine.queues import queue_changes
 from orpheus.engine.reads import EmbeddedReads
-from orpheus.engine.stream import foreign
 from orpheus.engine.submissions import Submit, prepare
+from orpheus.engine.subscribers import Subscribers
 from orpheus.engine.work import Operation
 from orpheus.engine.workers import HelloAnswer
 from orpheus.store import Store
@@ -58,7 +56,6 @@ log = logging.getLogger("orpheus.engine")
 T = TypeVar("T")
 EXIT_STATUS = 70
 """EX_SOFTWARE of sysexits.h: the supervisor starts the server again."""
-PAGE = 500
 WAL_BYTES = 4 << 20
 """A checkpoint is worth its reads from this size of the write-ahead log on."""
 
@@ -100,6 +97,8 @@ class EmbeddedEngine:
         self._clock = clock or SystemClock()
         self._rng = rng or SystemRandom()
         self._fatal = fatal
+        self.subscribers: Subscribers
+        """Made by `start`."""
         self._machine: Machine | None = None
         self._store: Store | None = None
         self._reads: EmbeddedReads | None = None
@@ -110,7 +109,6 @@ class EmbeddedEngine:
         self._stopped = asyncio.Event()
         self._waits: set[asyncio.Future[Job]] = set()
         """Of `wait_job`; let go when the server stops."""
-        self._live_news: set[asyncio.Event] = set()
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="orpheus-files")
 
@@ -125,6 +123,7 @@ class EmbeddedEngine:
         machine.recover()
         self._store, self._machine = store, machine
         self._reads = EmbeddedReads(self.path, machine)
+        self.subscribers = Subscribers(machine.stream, self._reads, self.options)
         self._loop_task = asyncio.create_task(self._run(), name="orpheus-engine")
         self._spawn(self._checkpoints())
 
@@ -141,9 +140,7 @@ class EmbeddedEngine:
                 self._machine.sessions.answer(session)
         for ended in self._waits:
             ended.cancel()
-        self._machine.stream.tell()
-        for news in self._live_news:
-            news.set()
+        self.subscribers.stop()
         self._wake()
         assert self._loop_task is not None and self._store is not None and self._reads is not None
         await asyncio.gather(self._loop_task, return_exceptions=True)
@@ -413,66 +410,10 @@ class EmbeddedEngine:
 
     def subscribe(self, *, after: str | None) -> AsyncIterator[PublishedEvent | None]:
         stream = self.machine.stream
-        return self._events(stream.head if after is None else stream.place_of(after))
+        return self.subscribers.events(stream.head if after is None else stream.place_of(after))
 
-    async def _events(self, place: int) -> AsyncIterator[PublishedEvent | None]:
-        stream = self.machine.stream
-        news = asyncio.Event()
-        stop = stream.listen(news.set)
-        caught_up = False
-        try:
-            if place < stream.head and await self.reads.first_cursor() > place + 1:
-                raise foreign(stream.cursor(place))
-            while not self._stopping:
-                news.clear()
-                caught_up = caught_up or place >= stream.head
-                if caught_up and stream.head - place > self.options.subscriber_lag_events:
-                    raise SlowReader("the subscriber fell too far behind", hint="Go on from the last cursor.")
-                entries = stream.ring_after(place, PAGE)
-                if entries is None:
-                    entries = await self._from_file(place)
-                for number, event in entries:
-                    place = number
-                    yield event
-                if not entries:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(self.options.idle_tick_s):
-                            await news.wait()
-                            continue
-                    yield None
-        finally:
-            stop()
-
-    async def _from_file(self, place: int) -> list[tuple[int, PublishedEvent]]:
-        """Read a page of the stream that the ring does not hold any more."""
-        stream = self.machine.stream
-        found = await self.reads.events_after(place, PAGE)
-        return [
-            (number, PublishedEvent(event, job_id, tenant, correlation_id, stream.cursor(number)))
-            for number, job_id, tenant, correlation_id, event in found
-        ]
-
-    async def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
-        kept: deque[LiveMessage] = deque(maxlen=self.options.live_messages)
-        news = asyncio.Event()
-
-        def heard(message: LiveMessage) -> None:
-            kept.append(message)
-            news.set()
-
-        stop = self.machine.stream.listen_live(heard, job_id)
-        self._live_news.add(news)
-        try:
-            while not self._stopping:
-                while kept:
-                    yield kept.popleft()
-                news.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self.options.idle_tick_s):
-                        await news.wait()
-        finally:
-            self._live_news.discard(news)
-            stop()
+    def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
+        return self.subscribers.live(job_id)
 
 
 def _set(future: asyncio.Future[OrpheusError | None], outcome: Any) -> None:

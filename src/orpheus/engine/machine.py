@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.decision import CancelRun, Finalise, ForgetRun, PublishArtifacts
 from orpheus.core.dispatch import Dispatcher
 from orpheus.core.errors import OrpheusError
-from orpheus.core.facts import Fact, JobApproved
+from orpheus.core.facts import Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import TERMINAL, Job
 from orpheus.core.task import TaskState
@@ -36,6 +35,7 @@ from orpheus.engine.leases import RunTable
 from orpheus.engine.limits import Feed
 from orpheus.engine.logs import LogBooks
 from orpheus.engine.options import EngineOptions
+from orpheus.engine.orders import Call, Tell
 from orpheus.engine.params import ParamsChecker
 from orpheus.engine.progress import ProgressBook
 from orpheus.engine.publishing import Outbox
@@ -375,7 +375,7 @@ class Machine:
     # Orders from outside that need no file of their own
 
     def tell(self, job_id: str, fact: Fact, *, tenant: str | None, reply: Reply) -> None:
-        self.queue(Tell(self, job_id, fact, tenant), reply)
+        self.queue(Tell(self.checker, job_id, fact, tenant), reply)
 
     def call(self, name: str, do: Callable[[Work], Any], reply: Reply | None = None) -> None:
         """Queue a plain function of the transaction."""
@@ -395,54 +395,5 @@ class Machine:
         return stop
 
 
-class Tell(Operation):
-    """Bring an order of a person or program to a job."""
-
-    name = "tell"
-
-    def __init__(self, machine: Machine, job_id: str, fact: Fact, tenant: str | None) -> None:
-        self._machine = machine
-        self._job_id = job_id
-        self._fact = fact
-        self._tenant = tenant
-
-    def run(self, work: Work) -> Job:
-        fact = self._fact
-        if isinstance(fact, JobApproved) and fact.params is not None:
-            graph = work.tx.view(self._job_id, tenant=self._tenant).graph
-            fact = _with_params(fact, self._machine.checker.check(graph, fact.params))
-        return work.tell(self._job_id, fact, tenant=self._tenant).job
-
-
-def _with_params(fact: JobApproved, params: Mapping[str, Any]) -> JobApproved:
-    return JobApproved(params=dict(params), comment=fact.comment, actor=fact.actor)
-
-
-class Call(Operation):
-    """A plain function of the transaction."""
-
-    def __init__(self, name: str, do: Callable[[Work], Any]) -> None:
-        self.name = name
-        self._do = do
-
-    def run(self, work: Work) -> Any:
-        return self._do(work)
-
-
 def _log_refused(job_id: str, error: OrpheusError) -> None:
     log.debug("a fact that followed for job %s was refused: %s", job_id, error)
-
-
-def gather(count: int, reply: Callable[[Sequence[Any]], None]) -> list[Reply]:
-    """Return `count` replies; when all were given, `reply` gets them in order."""
-    answers: list[Any] = [None] * count
-    missing = count
-
-    def give(place: int, answer: Any) -> None:
-        nonlocal missing
-        answers[place] = answer
-        missing -= 1
-        if missing == 0:
-            reply(answers)
-
-    return [partial(give, place) for place in range(count)]

@@ -12,13 +12,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.errors import DefinitionConflict, InvalidRequest, OrpheusError
-from orpheus.core.facts import RunFenced, RunLost, RunReturned, RunTimedOut
 from orpheus.core.graph import Graph
 from orpheus.core.task import NODE
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import CancelOrder, LiveMessage, RunReport, WorkerHello
 from orpheus.engine.leases import Limit, Run
-from orpheus.engine.reports import EndRun, WriteLogs, WriteProgress, check_artifacts, check_kind, stale, tell_progress
+from orpheus.engine.reports import EndRun, WriteLogs, WriteProgress, check_artifacts, check_kind, stale
+from orpheus.engine.rescues import Expire, Return
 from orpheus.engine.sessions import Answer, Session, Waiter
 from orpheus.engine.work import Operation, Undo, Work
 
@@ -348,63 +348,3 @@ def _check_hello(hello: WorkerHello) -> None:
     for name, amount in hello.resources.items():
         if amount < 0:
             raise InvalidRequest(f"resource {name!r} must not be negative", details=[{"path": f"/resources/{name}"}])
-
-
-class Return(Operation):
-    """A grant never reached its worker: the task is ready again at once, and no attempt was made (R8)."""
-
-    name = "return"
-
-    def __init__(self, workers: Workers, run: Run, *, check: bool = False) -> None:
-        self._workers = workers
-        self._run = run
-        self._check = check
-
-    def run(self, work: Work) -> None:
-        run = self._run
-        if self._check and run.passed(work.mono) is None:
-            work.after_commit(lambda: self._workers.machine.runs.retry(run.run_id))
-            return
-        work.after_commit(self._known)
-        work.tell(run.task.job_id, RunReturned(node=run.task.node, index=run.task.index, run_id=run.run_id))
-
-    def _known(self) -> None:
-        self._run.reported = True
-
-    def failed(self, error: BaseException) -> None:
-        self._workers.retry(self._run)
-
-
-class Expire(Operation):
-    """A limit of a run has passed: rescue it, time it out, or fence it. Looked at again here: it may have been renewed
-    since, and a renewed run is not rescued (R6)."""
-
-    name = "expire"
-
-    def __init__(self, workers: Workers, run: Run, limit: Limit) -> None:
-        self._workers = workers
-        self._run = run
-        self._limit = limit
-
-    def run(self, work: Work) -> None:
-        run, task = self._run, self._run.task
-        machine = self._workers.machine
-        limit = run.passed(work.mono)
-        if limit is None:
-            work.after_commit(lambda: machine.runs.retry(run.run_id))
-            return
-        tell_progress(work, run, machine.progress)
-        if limit is Limit.FENCE:
-            work.tell(task.job_id, RunFenced(node=task.node, index=task.index, run_id=run.run_id))
-        elif limit is Limit.LEASE:
-            work.tell(task.job_id, RunLost(node=task.node, index=task.index, run_id=run.run_id))
-            work.after_commit(self._count)
-        else:
-            fact = RunTimedOut(node=task.node, index=task.index, run_id=run.run_id, code=str(limit))
-            work.tell(task.job_id, fact)
-
-    def _count(self) -> None:
-        self._workers.machine.meter.rescues += 1
-
-    def failed(self, error: BaseException) -> None:
-        self._workers.retry(self._run)

@@ -1,0 +1,42 @@
+"""What do people and programs order? A fact brought to a job, or a plain function of the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from orpheus.core.facts import Fact, JobApproved
+from orpheus.core.job import Job
+from orpheus.engine.params import ParamsChecker
+from orpheus.engine.work import Operation, Work
+
+
+class Tell(Operation):
+    """Bring an order of a person or program to a job."""
+
+    name = "tell"
+
+    def __init__(self, checker: ParamsChecker, job_id: str, fact: Fact, tenant: str | None) -> None:
+        self._checker = checker
+        self._job_id = job_id
+        self._fact = fact
+        self._tenant = tenant
+
+    def run(self, work: Work) -> Job:
+        fact = self._fact
+        if isinstance(fact, JobApproved) and fact.params is not None:
+            graph = work.tx.view(self._job_id, tenant=self._tenant).graph
+            fact = replace(fact, params=self._checker.check(graph, fact.params))
+        return work.tell(self._job_id, fact, tenant=self._tenant).job
+
+
+class Call(Operation):
+    """A plain function of the transaction."""
+
+    def __init__(self, name: str, do: Callable[[Work], Any]) -> None:
+        self.name = name
+        self._do = do
+
+    def run(self, work: Work) -> Any:
+        return self._do(work)

@@ -1,0 +1,106 @@
+"""How does a page hear what happens? Asyncio readers of the stream, each at its own pace (R2).
+
+A reader has only its place in the stream; events come from the ring, or from the file for one that is further behind. So
+nothing piles up for a slow one, and none misses an event. One that falls too far behind is disconnected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+
+from orpheus.engine.base import LiveMessage, PublishedEvent, SlowReader
+from orpheus.engine.options import EngineOptions
+from orpheus.engine.reads import EmbeddedReads
+from orpheus.engine.stream import Stream, foreign
+
+PAGE = 500
+
+
+class Subscribers:
+    """Makes iterators over the stream, and ends them when the server stops."""
+
+    def __init__(self, stream: Stream, reads: EmbeddedReads, options: EngineOptions) -> None:
+        self._stream = stream
+        self._reads = reads
+        self._options = options
+        self._news: set[asyncio.Event] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End every iterator; those to come end at once."""
+        self._stopping = True
+        for news in self._news:
+            news.set()
+
+    async def events(self, place: int) -> AsyncIterator[PublishedEvent | None]:
+        """Yield every event after the place, in commit order; None when nothing happened for a while.
+
+        Raises:
+            CursorReset: events after the place were pruned.
+            SlowReader: it had caught up once, and fell too far behind.
+        """
+        stream = self._stream
+        news = asyncio.Event()
+        stop = stream.listen(news.set)
+        self._news.add(news)
+        caught_up = False
+        try:
+            if place < stream.head and await self._reads.first_cursor() > place + 1:
+                raise foreign(stream.cursor(place))
+            while not self._stopping:
+                news.clear()
+                caught_up = caught_up or place >= stream.head
+                if caught_up and stream.head - place > self._options.subscriber_lag_events:
+                    raise SlowReader("the subscriber fell too far behind", hint="Go on from the last cursor.")
+                entries = stream.ring_after(place, PAGE)
+                if entries is None:
+                    entries = await self._from_file(place)
+                for number, event in entries:
+                    place = number
+                    yield event
+                if not entries and not await self._heard(news):
+                    yield None
+        finally:
+            self._news.discard(news)
+            stop()
+
+    async def live(self, job_id: str | None) -> AsyncIterator[LiveMessage]:
+        """Yield progress and log messages from now on. The oldest are dropped for a reader that is busy."""
+        kept: deque[LiveMessage] = deque(maxlen=self._options.live_messages)
+        news = asyncio.Event()
+
+        def heard(message: LiveMessage) -> None:
+            kept.append(message)
+            news.set()
+
+        stop = self._stream.listen_live(heard, job_id)
+        self._news.add(news)
+        try:
+            while not self._stopping:
+                while kept:
+                    yield kept.popleft()
+                news.clear()
+                if not kept and not self._stopping:
+                    await news.wait()
+        finally:
+            self._news.discard(news)
+            stop()
+
+    async def _heard(self, news: asyncio.Event) -> bool:
+        """Wait for news; False when there was none for a tick's length."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.idle_tick_s):
+                await news.wait()
+                return True
+        return False
+
+    async def _from_file(self, place: int) -> list[tuple[int, PublishedEvent]]:
+        """Read a page of the stream that the ring does not hold any more."""
+        found = await self._reads.events_after(place, PAGE)
+        return [
+            (number, PublishedEvent(event, job_id, tenant, correlation_id, self._stream.cursor(number)))
+            for number, job_id, tenant, correlation_id, event in found
+        ]
