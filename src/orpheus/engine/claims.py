@@ -2,7 +2,7 @@
 
 1. `match` looks through the polls that wait, the longest wait first, and asks the dispatcher for what each can take. What
    is picked is reserved in memory: its limits are taken, nobody else can pick it.
-2. Per session one `Claim` is queued. In its transaction the core decides for each pick whether it really runs
+2. `Claim`s are queued for them. In the transaction the core decides for each pick whether it really runs
    (`TaskClaimed`): it may have been cancelled meanwhile, or its arguments cannot be made (`binding_failed`).
 3. After the commit what runs becomes a grant with its lease, and goes out with the session's poll; what does not gives its
    limits back, and the session is matched again.
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from orpheus.engine.limits import Feed
     from orpheus.engine.sessions import Session, Sessions
 
-MOST_PER_CLAIM = 64
-"""Tasks granted in one answer at most, so that one worker with thousands of slots does not fill a transaction."""
+MOST_PER_ANSWER = 256
+"""Tasks picked for one poll at a time; a worker with more slots polls again at once."""
+MOST_PER_CLAIM = 16
+"""Tasks claimed by one operation, some 3 ms, so that a batch can end about when it should."""
 
 
 class RunTokens:
@@ -86,7 +88,7 @@ class Claims:
 
     def match_one(self, session: Session, mono: float) -> int:
         """Pick for one poll; return how many tasks."""
-        room = min(session.room(), MOST_PER_CLAIM)
+        room = min(session.room(), MOST_PER_ANSWER)
         if room <= 0 or not session.handlers:
             return 0
         offer = Offer(
@@ -101,7 +103,8 @@ class Claims:
         for pick in picks:
             session.picked(dict(pick.needs.resources))
             self._feed.picked(pick)
-        self._queue(Claim(self, session, picks))
+        for start in range(0, len(picks), MOST_PER_CLAIM):
+            self._queue(Claim(self, session, picks[start : start + MOST_PER_CLAIM]))
         return len(picks)
 
     def new_run_id(self, now: float) -> str:
