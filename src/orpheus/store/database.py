@@ -59,6 +59,9 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA trusted_schema = OFF")
+        # REFERENCES in the schema say what belongs to what. Enforcing them would look up the parent at each insert, and rows
+        # of one decision are written together anyway; whoever deletes jobs turns this on for the cascades.
+        connection.execute("PRAGMA foreign_keys = OFF")
     except sqlite3.DatabaseError as error:
         connection.close()
         raise DataUnusable(
