@@ -303,3 +303,14 @@ def test_an_idle_session_is_forgotten(cluster):
     cluster.worker()
     cluster.advance(302.0)
     assert len(cluster.machine.sessions) == 0
+
+
+def test_records_of_workers_that_never_came_back_are_closed_and_forgotten(cluster):
+    """After a restart nobody else would do it; the list of workers stays short (promise 5)."""
+    cluster.worker(name="gone")
+    cluster.restart()
+    cluster.advance(365.0)
+    ended = cluster.store.connection.execute("SELECT ended_at IS NOT NULL FROM workers").fetchall()
+    assert ended == [(1,)]
+    cluster.advance(3_700.0)
+    assert cluster.store.connection.execute("SELECT count(*) FROM workers").fetchone() == (0,)

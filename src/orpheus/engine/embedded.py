@@ -110,7 +110,9 @@ class EmbeddedEngine:
         self._waits: set[asyncio.Future[Job]] = set()
         """Of `wait_job`; let go when the server stops."""
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
-        self._helpers = ThreadPoolExecutor(4, thread_name_prefix="orpheus-files")
+        self._publishing = ThreadPoolExecutor(4, thread_name_prefix="orpheus-publish")
+        # Apart from the publisher's, so that a slow object store holds up neither checkpoints nor submissions.
+        self._helpers = ThreadPoolExecutor(2, thread_name_prefix="orpheus-helper")
 
     # Life
 
@@ -149,6 +151,7 @@ class EmbeddedEngine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._publishing.shutdown(wait=True)
         self._helpers.shutdown(wait=True)
         self._committer.shutdown(wait=True)
         self._reads.close()
@@ -230,7 +233,7 @@ class EmbeddedEngine:
     async def _deliver(self, delivery: Delivery) -> None:
         machine = self.machine
         try:
-            await asyncio.get_running_loop().run_in_executor(self._helpers, self._publisher.deliver, delivery)
+            await asyncio.get_running_loop().run_in_executor(self._publishing, self._publisher.deliver, delivery)
         except Exception as error:
             log.warning("publishing for job %s failed; trying again", delivery.job.job_id, exc_info=True)
             machine.outbox.undelivered(delivery, error, self._clock.monotonic())
