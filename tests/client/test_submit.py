@@ -172,6 +172,18 @@ def test_many_jobs_go_in_batches_and_keep_their_order(both: Any, scripted: Any, 
     assert sorted(map(len, seen)) == [5, 5, 10, 10]
 
 
+def test_large_batches_are_sent_in_parts(both: Any, scripted: Any, answer: Any, job: Any) -> None:
+    """Twelve jobs of a megabyte each: no request is larger than a server takes, and the order stays."""
+
+    def batch(asked: Any) -> Any:
+        assert len(asked.body) < 5_000_000
+        return answer(201, {"items": [job(f"j{one['params']['n']}") for one in asked.json()["jobs"]]})
+
+    scripted.on("POST", "/jobs/batch", batch)
+    made = both("submit_many", [{"workflow": "w", "params": {"n": n, "x": "x" * 1_000_000}} for n in range(12)])
+    assert [one.job_id for one in made] == [f"j{n}" for n in range(12)]
+
+
 def test_nobody_there_is_said_plainly(both: Any) -> None:
     """A closed port gives `ConnectionLost` with a hint after the patience is over."""
     both.url = "http://127.0.0.1:9"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import socket
@@ -20,7 +19,7 @@ from fastapi import FastAPI
 from orpheus.api.app import create_app
 from orpheus.api.options import ApiOptions
 from orpheus.artifacts import FolderStore, Publisher
-from orpheus.cli.errors import CommandError
+from orpheus.cli.sockets import own_names
 from orpheus.engine.embedded import EmbeddedEngine
 from orpheus.engine.options import EngineOptions
 from orpheus.settings import Settings
@@ -76,49 +75,6 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
             yield Served(create_app(engine, objects, options, manage_engine=False), engine, lock)
         finally:
             objects.close()
-
-
-def own_names(host: str) -> tuple[str, ...]:
-    """Return the names under which a server that listens on `host` may be spoken to.
-
-    A server that listens everywhere answers to this machine's names and addresses; others belong into `allowed_hosts`.
-    """
-    if is_local(host):
-        return ()
-    if host not in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
-        return (f"[{host}]" if ":" in host else host,)
-    names = {socket.gethostname(), socket.getfqdn()}
-    try:
-        for _family, _kind, _protocol, _canonical, address in socket.getaddrinfo(socket.gethostname(), None):
-            names.add(f"[{address[0]}]" if ":" in str(address[0]) else str(address[0]))
-    except OSError:
-        pass  # a machine that cannot resolve its own name still has the others
-    return tuple(sorted(names))
-
-
-def is_local(host: str) -> bool:
-    """Tell whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_exposure(settings: Settings) -> None:
-    """Refuse to listen where others can reach an open server (design.md section 8).
-
-    Raises:
-        CommandError: the address is not this machine's own and `insecure` was not said.
-    """
-    if is_local(settings.host) or settings.insecure:
-        return
-    raise CommandError(
-        "insecure_address",
-        f"{settings.host} can be reached from other machines, and there are no API keys",
-        hint="Listen on 127.0.0.1, or say --insecure if everybody who reaches it may do everything.",
-    )
 
 
 async def serve(served: Served, bound: socket.socket, url: str, *, supervised: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 from orpheus.cli.output import JsonFlag, note, print_json, table
 from orpheus.settings import SETTINGS, Loaded, Setting, load
 
-app = typer.Typer(no_args_is_help=True, help="Show every setting and where its value comes from.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show every setting and where its value comes from.")
 
 
 @app.callback()

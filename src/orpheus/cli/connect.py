@@ -17,7 +17,7 @@ PATIENCE = Patience(reconnect_s=3.0)
 
 ServerFlag = Annotated[
     str | None,
-    typer.Option("--server", help="Server to speak to. [default: the live one of ./orpheus-data]", metavar="URL"),
+    typer.Option("--server", help="Server to speak to. (default: the live one of ./orpheus-data)", metavar="URL"),
 ]
 
 

@@ -23,7 +23,7 @@ from orpheus.cli.exits import ExitCode
 from orpheus.cli.output import JsonFlag, note, print_json, say
 from orpheus.settings import Settings, load
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 SQLITE_LEAST = (3, 37, 0)
 """STRICT tables."""

@@ -14,7 +14,7 @@ from orpheus.cli.show import age, outcome, print_event, print_job, print_log, pr
 from orpheus.client import Client
 from orpheus.protocol.jobs import JobInfo
 
-app = typer.Typer(no_args_is_help=True, help="List, show, follow, cancel and retry jobs.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, show, follow, cancel and retry jobs.")
 
 JobArgument = Annotated[str, typer.Argument(help="The job's id.", metavar="JOB")]
 FollowFlag = Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job has ended.")]

@@ -13,6 +13,8 @@ from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
+
 from orpheus.cli.cluster import Plan, failed_child, plan, wait_ready, with_imports, worker_child
 from orpheus.cli.connect import live_server
 from orpheus.cli.output import note
@@ -48,10 +50,12 @@ def opened(settings: Settings, imports: Sequence[str], *, verbose: bool) -> Iter
     Raises:
         CommandError: what is needed does not start.
     """
-    wanted = with_imports(settings, imports)
+    wanted = msgspec.structs.replace(with_imports(settings, imports), host="127.0.0.1")  # ours is for nobody else
     live = live_server(settings.data)
     if live is not None:
         note(f"using the server at {live.url}")
+    else:
+        note(f"starting a server for {settings.data}")
     with _Loop() as loop:
         supervisor = loop.call(_new_supervisor(verbose=verbose))
         planned = None if live else plan(wanted, port=0, workers=1)

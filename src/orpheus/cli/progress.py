@@ -12,6 +12,7 @@ from orpheus.protocol.jobs import JobInfo
 
 LOOK_EVERY_S = 0.3
 """The long poll ends at once when the job does, so this only paces the bar."""
+_SETTLED = ("completed", "skipped", "failed", "cancelled")
 WONDER_S = 1.0
 """Nobody wonders why something waits before it has waited so long."""
 
@@ -111,5 +112,5 @@ def describe(job: JobInfo, *, wondering: bool = True) -> str:
         return f"{job.state}, waits for {why}"
     running = job.tasks.get("running", 0)
     stage = job.current_stage or (f"waits for {why}" if why and not running else job.state)
-    done, total = job.tasks.get("completed", 0), job.tasks.get("total", 0)
+    done, total = sum(job.tasks.get(state, 0) for state in _SETTLED), job.tasks.get("total", 0)
     return f"{stage} ({done} of {total} tasks)" if total > 1 else stage

@@ -22,7 +22,7 @@ from orpheus.client import Client, ClientError, WaitTimeout
 from orpheus.protocol.jobs import JobInfo
 from orpheus.settings import load
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -33,11 +33,11 @@ def run(
     ],
     param: ParamFlag = None,
     workflow: Annotated[
-        str | None, typer.Option("-w", "--workflow", help="What to do with the file. [default: media]")
+        str | None, typer.Option("-w", "--workflow", help="What to do with the file. (default: media)")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Data directory. [default: ./orpheus-data]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data directory. (default: ./orpheus-data)")] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the results. [default: a new one in ./orpheus-out]")
+        Path | None, typer.Option("-o", "--out", help="Folder for the results. (default: a new one in ./orpheus-out)")
     ] = None,
     imports: Annotated[
         list[str] | None, typer.Option("--import", help="Module or file with workflows; may be repeated.", metavar="M")

@@ -11,23 +11,23 @@ from typing import Annotated
 import typer
 
 from orpheus.cli import logs
-from orpheus.cli.compose import check_exposure, composed, event_loop_factory, serve
-from orpheus.cli.sockets import listening_socket, port_error, url_of
+from orpheus.cli.compose import composed, event_loop_factory, serve
+from orpheus.cli.sockets import check_exposure, listening_socket, port_error, url_of
 from orpheus.settings import Settings, load
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def server(
     *,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8700]")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data directory. [default: ./orpheus-data]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. (default: 8700)")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data directory. (default: ./orpheus-data)")] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Listen beyond this machine without API keys.")
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. (default: info)")] = None,
     log_json: Annotated[bool | None, typer.Option("--log-json", help="Log lines as JSON.")] = None,
     expect_workers: Annotated[int, typer.Option(hidden=True)] = 0,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,

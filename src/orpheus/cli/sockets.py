@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 
 from orpheus.cli.errors import CommandError
 from orpheus.cli.exits import ExitCode
+from orpheus.settings import Settings
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -45,3 +47,46 @@ def url_of(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (what is bound, not what we bind)
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def own_names(host: str) -> tuple[str, ...]:
+    """Return the names under which a server that listens on `host` may be spoken to.
+
+    A server that listens everywhere answers to this machine's names and addresses; others belong into `allowed_hosts`.
+    """
+    if is_local(host):
+        return ()
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
+        return (f"[{host}]" if ":" in host else host,)
+    names = {socket.gethostname(), socket.getfqdn()}
+    try:
+        for _family, _kind, _protocol, _canonical, address in socket.getaddrinfo(socket.gethostname(), None):
+            names.add(f"[{address[0]}]" if ":" in str(address[0]) else str(address[0]))
+    except OSError:
+        pass  # a machine that cannot resolve its own name still has the others
+    return tuple(sorted(names))
+
+
+def is_local(host: str) -> bool:
+    """Tell whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen where others can reach an open server (design.md section 8).
+
+    Raises:
+        CommandError: the address is not this machine's own and `insecure` was not said.
+    """
+    if is_local(settings.host) or settings.insecure:
+        return
+    raise CommandError(
+        "insecure_address",
+        f"{settings.host} can be reached from other machines, and there are no API keys",
+        hint="Listen on 127.0.0.1, or say --insecure if everybody who reaches it may do everything.",
+    )

@@ -14,7 +14,7 @@ from orpheus.cli.output import JsonFlag, note, print_json, say
 from orpheus.cli.params import ParamFlag, parse_labels, parse_params
 from orpheus.cli.show import outcome, print_result
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -25,7 +25,7 @@ def submit(
     ],
     param: ParamFlag = None,
     workflow: Annotated[
-        str | None, typer.Option("-w", "--workflow", help="Workflow for a file. [default: media]")
+        str | None, typer.Option("-w", "--workflow", help="Workflow for a file. (default: media)")
     ] = None,
     priority: Annotated[int | None, typer.Option(min=1, max=5, help="1 is the highest, 5 the lowest.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose job it is.")] = None,

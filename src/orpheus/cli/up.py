@@ -19,10 +19,11 @@ from orpheus.cli.connect import live_server
 from orpheus.cli.errors import CommandError
 from orpheus.cli.exits import ExitCode
 from orpheus.cli.output import JsonFlag, note, print_json, say
+from orpheus.cli.sockets import check_exposure
 from orpheus.cli.supervise import Sink, Supervisor
 from orpheus.settings import load
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 T = TypeVar("T")
 
@@ -32,10 +33,10 @@ _COLOURS = ("36", "32", "35", "33", "34", "31")
 @app.command()
 def up(
     *,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8700]")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data directory. [default: ./orpheus-data]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes. [default: 1]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. (default: 8700)")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data directory. (default: ./orpheus-data)")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes. (default: 1)")] = None,
     imports: Annotated[
         list[str] | None, typer.Option("--import", help="Module or file with workflows; may be repeated.", metavar="M")
     ] = None,
@@ -47,7 +48,7 @@ def up(
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Listen beyond this machine without API keys.")
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. (default: info)")] = None,
     log_json: Annotated[bool | None, typer.Option("--log-json", help="Log lines as JSON, without prefixes.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -69,6 +70,7 @@ def up(
             "log_json": log_json,
         }
     ).settings
+    check_exposure(settings)
     live = live_server(settings.data)
     if live is not None:
         raise CommandError(

@@ -10,7 +10,7 @@ import typer
 
 from orpheus.cli.output import JsonFlag, print_json, say
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

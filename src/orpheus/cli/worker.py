@@ -17,7 +17,7 @@ from orpheus.settings import Settings, load
 from orpheus.worker.main import EXIT_NOT_LOADED, EXIT_REFUSED, start
 from orpheus.worker.options import WorkerOptions
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _EXITS = {EXIT_REFUSED: ExitCode.REFUSED, EXIT_NOT_LOADED: ExitCode.USAGE}
 
@@ -26,7 +26,7 @@ _EXITS = {EXIT_REFUSED: ExitCode.REFUSED, EXIT_NOT_LOADED: ExitCode.USAGE}
 def worker(
     *,
     server: ServerFlag = None,
-    queues: Annotated[str | None, typer.Option(help="Queues to serve, separated by commas. [default: all]")] = None,
+    queues: Annotated[str | None, typer.Option(help="Queues to serve, separated by commas. (default: all)")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Tasks that run at a time.")] = None,
     resource: Annotated[
         list[str] | None,
@@ -35,11 +35,11 @@ def worker(
     imports: Annotated[
         list[str] | None, typer.Option("--import", help="Module or file with workflows; may be repeated.", metavar="M")
     ] = None,
-    name: Annotated[str, typer.Option(help="A name for people. [default: host-pid]")] = "",
+    name: Annotated[str, typer.Option(help="A name for people. (default: host-pid)")] = "",
     shipped: Annotated[
         bool, typer.Option("--shipped/--no-shipped", help="Also offer the workflows that come with Orpheus.")
     ] = True,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. (default: info)")] = None,
     log_json: Annotated[bool | None, typer.Option("--log-json", help="Log lines as JSON.")] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:

@@ -11,7 +11,7 @@ from orpheus.cli.connect import ServerFlag, connect
 from orpheus.cli.files import takes_file
 from orpheus.cli.output import JsonFlag, note, print_json, say, table
 
-app = typer.Typer(no_args_is_help=True, help="List and show published workflows.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List and show published workflows.")
 
 
 @app.command("list")

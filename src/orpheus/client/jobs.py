@@ -30,6 +30,8 @@ from orpheus.protocol.jobs import (
 ENDED = frozenset({"completed", "failed", "cancelled"})
 BATCH = 500
 """Jobs in one `POST /jobs/batch`: large enough that one commit carries many, small enough for a request of some 100 KB."""
+BATCH_BYTES = 4 * 1024 * 1024
+"""A batch that would be larger is sent in parts: servers bound the body of a request."""
 BATCHES_IN_FLIGHT = 4
 
 _JOB = decoder(JobInfo)
@@ -117,7 +119,7 @@ def submit_many(
 ) -> Operation[list[JobInfo]]:
     """Create jobs in batches, several on their way at a time; the result keeps the order.
 
-    Each batch is atomic, the whole is not: when a batch is refused, earlier ones stand. Every job has a key of its own,
+    Each request is atomic, the whole is not: when a batch is refused, earlier ones stand. Every job has a key of its own,
     so a batch whose answer was lost is sent again without doubling anything.
     """
     prefix = new_key()  # one random part and a counter: neighbours in the server's index, and cheap
@@ -137,8 +139,16 @@ def _submit_batch(
     bodies = []
     for number, job in chunk:
         bodies.append((yield from build(job, f"{prefix}-{number:x}", patience)))
-    reply = yield from send(post("/jobs/batch", SubmitBatch(jobs=bodies)), patience)
-    return _BATCH(reply).items
+    return (yield from _send_batch(bodies, patience))
+
+
+def _send_batch(bodies: list[SubmitJob], patience: Patience) -> Operation[list[JobInfo]]:
+    request = post("/jobs/batch", SubmitBatch(jobs=bodies))
+    if isinstance(request.body, bytes) and len(request.body) > BATCH_BYTES and len(bodies) > 1:
+        half = len(bodies) // 2
+        first = yield from _send_batch(bodies[:half], patience)
+        return first + (yield from _send_batch(bodies[half:], patience))
+    return _BATCH((yield from send(request, patience))).items
 
 
 def fetch(job_id: str, patience: Patience) -> Operation[JobInfo]:
