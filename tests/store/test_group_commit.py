@@ -181,3 +181,34 @@ def test_a_checkpoint_lets_the_log_begin_anew(hand: Any, one_task_graph: GraphOf
     hand.store.checkpoint(truncate=True)
     assert hand.store.wal_bytes() == 0
     assert count(hand.store, "jobs") == 50
+
+
+def test_the_log_stays_short_under_steady_writing(hand: Any, one_task_graph: GraphOf) -> None:
+    """Checkpoints beside a writer that never pauses: each lets the log begin anew, so its size does not follow the work."""
+    graph = hand.publish(one_task_graph())
+    stop = threading.Event()
+    checkpoints = 0
+
+    def check() -> None:
+        nonlocal checkpoints
+        while not stop.wait(0.01):
+            if hand.store.wal_bytes() > 3 << 20:
+                hand.store.checkpoint()
+                checkpoints += 1
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    written = highest = 0
+    try:
+        while written < 60 or (checkpoints < 5 and written < 2_000):
+            for number in range(40):
+                hand.submit(f"{written}-{number}", graph, params={"text": "x" * 4_000})
+            hand.commit()
+            written += 1
+            highest = max(highest, hand.store.wal_bytes())
+    finally:
+        stop.set()
+        thread.join()
+    assert checkpoints >= 3
+    assert highest < 12 << 20, f"the log grew to {highest} bytes"
+    assert count(hand.store, "jobs") == written * 40

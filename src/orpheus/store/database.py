@@ -23,6 +23,8 @@ APPLICATION_ID = 0x4F525048
 BUSY_MS = 10_000
 """Nobody else writes; only a checkpoint may hold the write lock, for milliseconds."""
 CACHE_KIB = 65_536
+WAL_KEPT_BYTES = 2 << 20
+"""What is left of the write-ahead log's file when it begins anew, so that its size tells whether a checkpoint is due."""
 
 
 class Migration(NamedTuple):
@@ -56,6 +58,7 @@ def connect(path: Path) -> sqlite3.Connection:
         if sys.platform == "darwin":
             connection.execute("PRAGMA fullfsync = 1")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA trusted_schema = OFF")

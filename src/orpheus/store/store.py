@@ -36,6 +36,8 @@ class Store:
         self._counters = self._read_counters()
         self._checkpointer: sqlite3.Connection | None = None
         self._checkpoint_lock = threading.Lock()
+        self._copy_rest = False
+        """A checkpoint was made; what was committed while it copied is for the next commit to copy."""
         self._closed = False
 
     @classmethod
@@ -105,6 +107,9 @@ class Store:
         self._counters = unit.counters
         unit.committed()
         self._unit = None
+        if self._copy_rest:
+            self._copy_rest = False
+            self._copy_log("PASSIVE")
 
     def rollback(self) -> None:
         """Undo the transaction and forget what was remembered of it. Safe when there is none."""
@@ -125,18 +130,26 @@ class Store:
     def checkpoint(self, *, truncate: bool = False) -> tuple[int, int]:
         """Copy the write-ahead log into the file; for a thread beside the writer (R3).
 
+        Under steady writing a copy never catches up with the log, which would then grow for ever. So the next commit copies
+        the little that came meanwhile itself, at an instant when nothing is being written: then all of the log is copied,
+        and the commit after it begins the log anew.
+
         Args:
             truncate: also empty the log, which waits for readers and keeps the writer out: only between transactions.
 
         Returns:
             Pages in the log, and pages of it that are now in the file.
         """
+        pages, done = self._copy_log("TRUNCATE" if truncate else "PASSIVE")
+        self._copy_rest = pages > 0 and not truncate
+        return pages, done
+
+    def _copy_log(self, mode: str) -> tuple[int, int]:
         with self._checkpoint_lock:
             if self._closed:
                 return (0, 0)
             if self._checkpointer is None:
                 self._checkpointer = database.connect(self.path)
-            mode = "TRUNCATE" if truncate else "PASSIVE"
             _busy, pages, done = self._checkpointer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             return (pages, done)
 
