@@ -66,7 +66,7 @@ class WaitingFor(msgspec.Struct, kw_only=True, omit_defaults=True):
     since: str | None = None
 
 
-class ErrorInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
+class ErrorInfo(msgspec.Struct, kw_only=True):
     code: str
     message: str
     hint: str = ""
