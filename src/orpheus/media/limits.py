@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-MAX_PIXELS: Final = 100_000_000
-"""Of an image or one frame. A 100 MP RGBA picture decodes to 400 MB; cameras make up to about 60 MP, phones 50 to 200 (binned)."""
+MAX_PIXELS: Final = 120_000_000
+"""Of an image or one frame. 120 MP of RGBA decode to 480 MB. Cameras make up to about 100 MP, phones up to 108 MP (those of 200 MP
+save 12 or 50 unless asked otherwise)."""
 
 MAX_VIDEO_PIXELS: Final = 7680 * 4320
 """Of one video frame: 8K."""
