@@ -64,11 +64,18 @@ def rejected(draft: Draft, fact: JobRejected) -> None:
 
 
 def dependency_settled(draft: Draft, fact: DependencySettled) -> None:
-    """Count a dependency as met, or cancel the job because it never will be (R15, R16)."""
+    """Count a dependency as met, or cancel the job because it never will be (R15, R16).
+
+    A job that was retried ends once more and is heard of again; its first end is the one that counted (R20).
+    """
     job = draft.job
     if job.state is not JobState.PENDING or job.closing is not None:
         return
+    met = job.extra.get("dependencies_met", [])
+    if fact.job_id in met:
+        return
     if fact.ok:
+        job.extra = {**job.extra, "dependencies_met": [*met, fact.job_id]}
         job.unmet_jobs -= 1
         assert job.unmet_jobs >= 0, f"job {job.job_id} has more dependencies met than it has"
         leave_pending(draft)
