@@ -41,7 +41,7 @@ class Payloads:
         self._cache = cache
 
     def params(self, job: JobEntry) -> Any:
-        return self._read(("params", job.job.job_id), "job_params", (job.job_no,))
+        return self._read(("params", job.job.job_id), "job_params", (job.job_no,), of="insert_params")
 
     def remember_params(self, job: JobEntry, params: Any, size: int) -> None:
         self._cache.put(("params", job.job.job_id), params, size)
@@ -70,16 +70,18 @@ class Payloads:
         return outcomes_of(self._unit.execute("item_outcomes", (job.job_no, node)).fetchall())
 
     def item(self, job: JobEntry, task: Task) -> Any:
-        return self._read(("item", *task.key), "item_value", (job.job_no, task.node, task.index, task.generation))
+        place = (job.job_no, task.node, task.index, task.generation)
+        return self._read(("item", *task.key), "item_value", place, of="insert_item")
 
     def remember_item(self, key: tuple[str, str, int, int], item: Any, size: int) -> None:
         self._cache.put(("item", *key), item, size)
 
-    def _read(self, key: Hashable, name: str, parameters: tuple[Any, ...]) -> Any:
+    def _read(self, key: Hashable, name: str, parameters: tuple[Any, ...], *, of: str | None = None) -> Any:
         known = self._cache.get(key)
         if known is not None:
             return known[0]
-        row = self._unit.execute(name, parameters).fetchone()
+        found = self._unit.execute(name, parameters) if of is None else self._unit.ask(name, parameters, of=of)
+        row = found.fetchone()
         if row is None or row[0] is None:
             return None
         value = rows.from_json(row[0])

@@ -111,7 +111,8 @@ class Transaction:
     def dependents(self, job_id: str) -> list[tuple[str, str]]:
         """Return `(job_id, on)` of the jobs that wait for this one, in the order in which they came."""
         entry = self._entry(job_id)
-        return [(row[0], row[1]) for row in self._unit.execute("dependents_of_job", (entry.job_no,))]
+        found = self._unit.ask("dependents_of_job", (entry.job_no,), of="insert_dependency")
+        return [(row[0], row[1]) for row in found]
 
     def artifacts(self, job_id: str) -> list[dict[str, Any]]:
         """Return the accepted artifacts of the job, in order of acceptance."""

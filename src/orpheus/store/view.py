@@ -67,7 +67,7 @@ class StoreView:
     def has_artifact(self, name: str) -> bool:
         if not self._job.job.has_files:
             return False
-        return self._unit.execute("has_artifact", (self._job.job_no, name)).fetchone() is not None
+        return self._unit.ask("has_artifact", (self._job.job_no, name), of="insert_artifact").fetchone() is not None
 
     def child_states(self) -> Sequence[tuple[str, str, int]]:
         """No job has children yet; they come with child nodes."""
