@@ -336,7 +336,7 @@ def module(tmp_path: Path) -> Callable[[str], Any]:
     def write(text: str) -> Any:
         path = tmp_path / f"flows_{tmp_path.name.replace('-', '_')}.py"
         path.write_text(
-            "from orpheus.authoring.context import Context\nfrom orpheus.authoring.file import File\n"
+            "from orpheus.authoring.codec import Sensitive\nfrom orpheus.authoring.context import Context\nfrom orpheus.authoring.file import File\n"
             "from orpheus.authoring.task import task\n" + textwrap.dedent(text)
         )
         return path

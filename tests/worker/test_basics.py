@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orpheus.authoring.codec import Sensitive
 from orpheus.authoring.context import Context
 from orpheus.authoring.errors import Permanent, RetryAfter
 from orpheus.authoring.file import File
@@ -295,5 +296,25 @@ def test_secrets_are_resolved_here_and_never_told(stage: Any, run_async: Any, mo
             run_id = await server.give("whisper", args={"token": {"$secret": "OTHER"}})
             error = (await server.end_of(run_id)).error
             assert error.final and "ORPHEUS_SECRET_OTHER" in error.hint
+
+    run_async(body)
+
+
+@task
+def sign(ctx: Context, key: Sensitive[str], account: dict[str, Sensitive[int]]) -> str:
+    ctx.progress(0.5, f"signing with {key}")
+    print("the key is", key)
+    raise ValueError(f"{key} does not fit {account}")
+
+
+def test_sensitive_arguments_are_not_told(stage: Any, run_async: Any) -> None:
+    """What a task's signature calls sensitive is in no log line, stage, message or traceback of its attempt."""
+
+    async def body() -> None:
+        async with stage(sign) as (server, _worker):
+            run_id = await server.give("sign", args={"key": "hunter2-and-more", "account": {"pin": 998877}})
+            error = (await server.end_of(run_id)).error
+            assert error.message == "*** does not fit {'pin': ***}"
+            assert "hunter2" not in repr(server.reports) and "998877" not in repr(server.reports)
 
     run_async(body)

@@ -63,6 +63,13 @@ FLOWS = """
                 pass
 
     @task(executor="process")
+    def tell(ctx: Context, token: str, key: Sensitive[str]) -> None:
+        print("printed", token, key)
+        os.write(2, f"written {token} {key}\\n".encode())
+        ctx.log.info("logged %s %s", token, key)
+        raise ValueError("x" * 4090 + token + key)
+
+    @task(executor="process")
     def tidy(where: str) -> None:
         open(where, "w").write("begun")
         try:
@@ -112,6 +119,24 @@ def test_a_child_makes_attempts(flows: Any, stage: Any, run_async: Any) -> None:
             assert (await server.end_of(await server.give("square_async", args={"n": 3}))).result == 9
             await worker.drain()
             assert not alive(end.result["pid"])
+
+    run_async(body)
+
+
+def test_a_child_tells_no_secret(flows: Any, stage: Any, run_async: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets and sensitive arguments are in no line, message or traceback, also where a long message is cut."""
+    path, tasks = flows
+    monkeypatch.setenv("ORPHEUS_SECRET_API", "hunter2-and-more")
+
+    async def body() -> None:
+        async with stage(*tasks, imports=(path,)) as (server, _worker):
+            run_id = await server.give("tell", args={"token": {"$secret": "API"}, "key": "swordfish"})
+            error = (await server.end_of(run_id)).error
+            assert error.message == "x" * 4090 + "******" and "ValueError" in error.traceback
+            lines = {line.message for line in server.log_of(run_id)}
+            assert {"printed *** ***", "written *** ***", "logged *** ***"} <= lines
+            told = repr(server.reports)
+            assert "hunter2" not in told and "swordfi" not in told
 
     run_async(body)
 

@@ -165,7 +165,7 @@ class Attempts:
                 outcome = await self._perform(run, work)
                 item = await self._judge(run, files, outcome)
             except Exception as raised:
-                item = self._ending(run, Failed(classify(raised, redact=self._redactor)))
+                item = self._ending(run, Failed(classify(raised, redact=run.redactor)))
         finally:
             if limit is not None:
                 limit.cancel()
@@ -199,9 +199,15 @@ class Attempts:
         args = assignment.args
         if has_markers(args):
             args = await asyncio.to_thread(self._resolve, assignment)
+        run.redactor.add(handler.hidden(args))
         if handler.executor == "process" or assignment.resources.get(DEVICE_RESOURCE, 0):
             whole = msgspec.structs.replace(assignment, args=args)
-            start = Start(assignment=msgspec.json.encode(whole), folder=str(run.folder), devices=list(run.devices))
+            start = Start(
+                assignment=msgspec.json.encode(whole),
+                folder=str(run.folder),
+                devices=list(run.devices),
+                hidden=run.redactor.values,
+            )
             return ChildWork(run, self._pool, start)
         context = WorkerContext(
             assignment, RunVoice(run, self._reaper), files, devices=run.devices, in_loop=handler.is_async
@@ -213,8 +219,8 @@ class Attempts:
             if loaded is None:
                 loaded = await asyncio.to_thread(self._resources.load_all, handler.resources)
             arguments = handler.arguments(args)
-            return LoopWork(run, lambda: _call_async(handler, context, arguments, loaded), self._redactor)
-        return ThreadWork(run, lambda: self._call_plain(handler, context, args), self._redactor, threads=self._threads)
+            return LoopWork(run, lambda: _call_async(handler, context, arguments, loaded), run.redactor)
+        return ThreadWork(run, lambda: self._call_plain(handler, context, args), run.redactor, threads=self._threads)
 
     def _resolve(self, assignment: Assignment) -> dict[str, Any]:
         objects = self._objects_for(assignment)

@@ -31,17 +31,32 @@ current_log: ContextVar[AttemptLog | None] = ContextVar("orpheus_attempt_log", d
 
 
 class Redactor:
-    """Replace secret values in text by `***`."""
+    """Replace secret values in text by `***`.
 
-    def __init__(self) -> None:
+    Args:
+        shared: another one, whose values are replaced too: an attempt's sensitive arguments are its own, the secrets of
+            the worker are everybody's.
+    """
+
+    def __init__(self, shared: Redactor | None = None) -> None:
+        self._shared = shared
         self._values: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Everything that is replaced, the longest first, so that a part never hides the whole."""
+        if self._shared is None or not self._shared.values:
+            return self._values
+        if not self._values:
+            return self._shared.values
+        return tuple(sorted({*self._values, *self._shared.values}, key=len, reverse=True))
 
     def add(self, values: Iterable[str]) -> None:
         known = {*self._values, *(value for value in values if len(value) >= SECRET_CHARS_MIN)}
         self._values = tuple(sorted(known, key=len, reverse=True))
 
     def __call__(self, text: str) -> str:
-        for value in self._values:
+        for value in self.values:
             if value in text:
                 text = text.replace(value, "***")
         return text
@@ -204,7 +219,7 @@ def install() -> Callable[[], None]:
     before = sys.stdout, sys.stderr, root.level
     sys.stdout, sys.stderr = StreamTee(sys.stdout, "stdout"), StreamTee(sys.stderr, "stderr")
     root.addHandler(handler)
-    if root.level in (logging.NOTSET, logging.WARNING):
+    if root.level == logging.NOTSET or root.level > logging.INFO:
         root.setLevel(logging.INFO)  # a task's `logging.info` is what people look for in its log
 
     def restore() -> None:

@@ -26,7 +26,7 @@ import urllib3
 from orpheus.authoring.errors import Cancelled
 from orpheus.protocol.worker import Assignment
 from orpheus.worker.attempt_files import AttemptFiles
-from orpheus.worker.capture import AttemptLog, AttemptLogHandler, current_log
+from orpheus.worker.capture import AttemptLog, AttemptLogHandler, Redactor, current_log
 from orpheus.worker.context import WorkerContext
 from orpheus.worker.definitions import Definitions, LoadFailed, load_definitions
 from orpheus.worker.failures import classify
@@ -156,7 +156,9 @@ class Runner:
 
     def _make(self, start: Start) -> Done:
         voice = self._voice = ChildVoice(self._channel)
-        log = AttemptLog(on_line=lambda: None, redact=lambda text: text, bytes_max=1 << 30)
+        redact = Redactor()
+        redact.add(start.hidden)
+        log = AttemptLog(on_line=lambda: None, redact=redact, bytes_max=1 << 30)
         handler = _ForwardLog(self._channel, log)
         logging.getLogger().addHandler(handler)
         try:
@@ -164,9 +166,9 @@ class Runner:
         except Cancelled as stopped:
             if voice.stopping.is_set():
                 return Done(stopped=True)
-            return Done(error=classify(stopped))
+            return Done(error=classify(stopped, redact=redact))
         except BaseException as raised:
-            return Done(error=classify(raised))
+            return Done(error=classify(raised, redact=redact))
         finally:
             self._in_handler = False
             self._voice = None

@@ -13,6 +13,7 @@ from orpheus.authoring.registry import Registry, load
 from orpheus.authoring.registry import TaskDefinition as Task
 from orpheus.authoring.resources import ResourceSpec
 from orpheus.core.errors import OrpheusError
+from orpheus.core.sensitive import holds_sensitive, sensitive_texts
 from orpheus.core.suggest import did_you_mean
 from orpheus.protocol.worker import TaskSpec
 from orpheus.worker.failures import AttemptError, bounded_traceback
@@ -32,6 +33,7 @@ class Handler:
         self.is_async = task.is_async
         self.executor: Executor = task.executor
         self.resources: Mapping[str, ResourceSpec] = task.resources
+        self._sensitive = task.params_schema if holds_sensitive(task.params_schema) else None
 
     def arguments(self, args: Mapping[str, Any]) -> Arguments:
         """Decode arguments from the wire.
@@ -49,6 +51,10 @@ class Handler:
                 final=True,
                 type_name=type(wrong).__name__,
             ) from wrong
+
+    def hidden(self, args: Mapping[str, Any]) -> list[str]:
+        """Return the texts in arguments from the wire that must not be shown."""
+        return [] if self._sensitive is None else list(sensitive_texts(self._sensitive, args))
 
     def call(self, context: Context, arguments: Arguments, loaded: Mapping[str, Any]) -> Any:
         """Call the function; an async one returns its coroutine."""

@@ -50,14 +50,14 @@ def classify(exception: BaseException, *, redact: Callable[[str], str] = _unchan
         return ReportedError(
             code=exception.code,
             message=redact(str(exception)),
-            hint=exception.hint,
+            hint=redact(exception.hint),
             final=exception.final,
             type=exception.type_name,
         )
     return ReportedError(
         code=exception.code if isinstance(exception, Permanent) else "task_failed",
         message=redact(_message(exception))[:MESSAGE_CHARS_MAX],
-        hint=str(getattr(exception, "hint", "") or ""),
+        hint=redact(str(getattr(exception, "hint", "") or "")),
         type=type(exception).__name__,
         traceback=redact(bounded_traceback(exception)),
         final=isinstance(exception, Permanent),

@@ -40,6 +40,8 @@ class Start(msgspec.Struct, tag=True, kw_only=True):
     folder: str
     """The attempt's own folder on this machine."""
     devices: list[int]
+    hidden: tuple[str, ...] = ()
+    """Texts that neither logs nor errors may show: secrets, and sensitive arguments."""
 
 
 class Stop(msgspec.Struct, tag=True):

@@ -127,5 +127,7 @@ def _log_to_stderr(options: WorkerOptions) -> None:
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(_JsonLines() if options.log_json else text)
     root = logging.getLogger()
+    level: int = logging.getLevelNamesMapping()[options.log_level.upper()]
+    handler.setLevel(level)  # of the worker's own log only: what tasks log is theirs, and kept from INFO on
     root.addHandler(handler)
-    root.setLevel(options.log_level.upper())
+    root.setLevel(min(level, logging.INFO))

@@ -59,7 +59,9 @@ class Run:
         self.on_stop: Callable[[StopReason, float], None] | None = None
         self.stopping = threading.Event()
         self.last_told_at = 0.0
-        self.log = AttemptLog(on_line=self._news, redact=redactor, bytes_max=log_bytes_max)
+        self.redactor = Redactor(redactor)
+        """Hides the worker's secrets, and the sensitive arguments of this attempt."""
+        self.log = AttemptLog(on_line=self._news, redact=self.redactor, bytes_max=log_bytes_max)
         self._on_news = on_news
         self._lock = threading.Lock()
         self._progress: tuple[float | None, str | None] | None = None
@@ -68,6 +70,8 @@ class Run:
 
     def progress(self, fraction: float | None, stage: str | None) -> None:
         """Remember the latest progress; the next report (at most every 0.2 s) carries it."""
+        if stage is not None:
+            stage = self.redactor(stage)
         with self._lock:
             if stage is None and self._progress is not None:
                 stage = self._progress[1]
