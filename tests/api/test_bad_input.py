@@ -37,7 +37,7 @@ def post(client, raw, content_type="application/json", path="/jobs"):
         (b'{"workflow": "count", "params": {"text": "\\ud800"}}', 400),
         (b'{"workflow": "count", "params": {"text": "\xff"}}', 400),
         (b"\x00", 400),
-        (b'{"workflow": "\\u0000"}', 422),
+        (b'{"workflow": "\\u0000"}', 404),
         (b'{"workflow": "count", "params": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 422),
         (b'{"workflow": "count", "params": {"text": ' + b"[" * 500 + b"]" * 500 + b"}}", 422),
         (b'{"workflow": "count", "priority": 99999999999999999999999999}', 422),

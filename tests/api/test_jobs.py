@@ -53,7 +53,7 @@ def test_the_same_key_gives_the_same_job(client):
     third = client.post("/jobs", json=body, headers={"Idempotency-Key": "k-1"})
     assert third.status_code == 200
     clash = client.post("/jobs", json={**body, "idempotency_key": "k-2"}, headers={"Idempotency-Key": "k-1"})
-    assert clash.status_code == 422
+    assert clash.status_code == 409
 
 
 def test_a_batch_is_all_or_nothing(client):

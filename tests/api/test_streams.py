@@ -164,7 +164,7 @@ def test_a_stopping_server_answers_those_who_wait(start_server, workflows):
         ]
         for thread in threads:
             thread.start()
-        ws = connect(live.url.replace("http", "ws", 1) + "/ws")
+        ws = connect(live.url.replace("http", "ws", 1) + "/ws", legacy=True)
         say(ws, subscribe=["jobs"])
         hear(ws)
         threading.Event().wait(0.5)

@@ -67,6 +67,17 @@ class OrpheusApp(FastAPI):
         self._document: dict[str, Any] | None = None
         self.mounted: dict[str, Mounted] = {}
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)
+
     def build_middleware_stack(self) -> ASGIApp:
         inner: ASGIApp = _Dispatch(self.router, self.mounted)
         for middleware in reversed(self.user_middleware):

@@ -109,7 +109,9 @@ def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise invalid(error, decoder.type) from None
+        if _FLOAT_FOR_INT not in str(error):
+            raise invalid(error, decoder.type) from None
+        return _with_whole_numbers(decoder, raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         what = "empty" if not raw.strip() else f"not valid JSON: {error}"
         raise MalformedBody(f"the body is {what}", hint="send one JSON object, encoded as UTF-8") from None
@@ -117,15 +119,52 @@ def decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         raise InvalidRequest("the body is nested too deep", hint="64 levels are enough for everybody") from None
 
 
+_FLOAT_FOR_INT = "Expected `int"
+_MOST_MENDED = 1000
+
+
+def _with_whole_numbers(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    """Decode again, taking 3.0 for 3 where a whole number belongs: to JSON they are one, and some languages write
+    so."""
+    value = msgspec.json.decode(raw)
+    for _ in range(_MOST_MENDED):
+        try:
+            return msgspec.convert(value, decoder.type)
+        except msgspec.ValidationError as error:
+            if _FLOAT_FOR_INT not in str(error) or not _mend(value, _steps_of(str(error))):
+                raise invalid(error, decoder.type) from None
+    raise InvalidRequest(f"the body has more than {_MOST_MENDED} whole numbers written as fractions")
+
+
+def _mend(value: Any, steps: list[str | int]) -> bool:
+    """Make the float at the path an integer; return whether that was possible."""
+    try:
+        for step in steps[:-1]:
+            value = value[step]
+        last = steps[-1]
+        mended = False
+        for key in list(value) if last == "*" and isinstance(value, dict) else [last]:
+            number = value[key]
+            if isinstance(number, float) and number.is_integer():
+                value[key] = int(number)
+                mended = True
+    except (KeyError, IndexError, TypeError):
+        return False
+    return mended
+
+
+def _steps_of(text: str) -> list[str | int]:
+    found = _AT.search(text)
+    if not found:
+        return []
+    return [name if name else int(index) if index else "*" for name, index in _STEP.findall(found[1])]
+
+
 def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") -> OrpheusError:
     """Make a validation error of msgspec one that names the culprit and helps."""
     text = str(error)
-    steps: list[str | int] = []
-    found = _AT.search(text)
-    if found:
-        text = text[: found.start()]
-        for name, index in _STEP.findall(found[1]):
-            steps.append(name if name else int(index) if index else "*")
+    steps = _steps_of(text)
+    text = _AT.sub("", text)
     unknown, missing = _UNKNOWN.search(text), _MISSING.search(text)
     hint = ""
     if unknown:

@@ -7,9 +7,50 @@ can go stale; whoever publishes through this server calls `forget`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from orpheus.core.graph import Graph
+from orpheus.core.sensitive import holds_sensitive, redacted
+from orpheus.core.task import NODE, Task
 from orpheus.engine.base import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Shows what a job of one definition holds, without what is sensitive in it. A schema is None where nothing is."""
+
+    params_schema: Any
+    result_schema: Any
+    task_schemas: Mapping[str, Any]
+
+    def params(self, value: Any) -> Any:
+        return value if self.params_schema is None else redacted(self.params_schema, value)
+
+    def result(self, value: Any) -> Any:
+        return value if self.result_schema is None else redacted(self.result_schema, value)
+
+    def task_result(self, task: Task, value: Any) -> Any:
+        """Hide in a task's result; an item of a map has its place in the schema of the map's list."""
+        schema = self.task_schemas.get(task.node)
+        if schema is None:
+            return value
+        return redacted(schema, value) if task.index == NODE else redacted(schema, [value])[0]
+
+
+_NOTHING = Redaction(None, None, {})
+
+
+def _redaction(graph: Graph) -> Redaction:
+    def marked(schema: Any) -> Any:
+        return schema if holds_sensitive(schema) else None
+
+    tasks = {name: marked(node.type_schema) for name, node in graph.nodes.items()}
+    return Redaction(
+        marked(graph.params_schema),
+        marked(graph.result_schema),
+        {name: schema for name, schema in tasks.items() if schema is not None},
+    )
 
 
 class Catalog:
@@ -19,6 +60,7 @@ class Catalog:
         self._engine = engine
         self._newest: dict[str, Mapping[str, Any]] | None = None
         self._schemas: dict[str, Mapping[str, Any] | None] = {}
+        self._redactions: dict[str, Redaction] = {}
 
     def forget(self) -> None:
         """Something was published: ask anew."""
@@ -47,6 +89,18 @@ class Catalog:
                 self._schemas.clear()
             self._schemas[definition_id] = None if graph is None else graph.params_schema
         return self._schemas[definition_id]
+
+    async def redaction(self, definition_id: str) -> Redaction:
+        """Return what hides the sensitive values of a definition's jobs."""
+        known = self._redactions.get(definition_id)
+        if known is None:
+            graph = await self._engine.reads.graph(definition_id)
+            if graph is None:
+                return _NOTHING
+            if len(self._redactions) > 1000:
+                self._redactions.clear()
+            known = self._redactions[definition_id] = _redaction(graph)
+        return known
 
     async def _by_reference(self) -> dict[str, Mapping[str, Any]]:
         if self._newest is None:

@@ -32,6 +32,7 @@ def build(endpoints: Iterable[Endpoint], *, tags: Mapping[str, str], version: st
     for endpoint in shown:
         path = _PATH_PARAM.sub(r"{\1}", endpoint.path)
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, types)
+    _link(paths, {endpoint.operation_id for endpoint in shown if endpoint.timed})
     return {
         "openapi": "3.1.0",
         "info": {
@@ -54,6 +55,26 @@ def build(endpoints: Iterable[Endpoint], *, tags: Mapping[str, str], version: st
             },
         },
     }
+
+
+_MAKERS = (("/jobs", "job_id"), ("/files", "file_id"), ("/workflows", "name"))
+
+
+def _link(paths: dict[str, Any], quick: set[str]) -> None:
+    """Say which operations take what another one made, so that tools can walk from one to the next; only those that
+    answer at once, because a tool that follows a job's log without an end does not come back."""
+    for made_at, name in _MAKERS:
+        links = {
+            operation["operationId"]: {
+                "operationId": operation["operationId"],
+                "parameters": {name: f"$response.body#/{name}"},
+            }
+            for path, methods in paths.items()
+            if path.startswith(f"{made_at}/{{{name}}}") and path.count("{") == 1
+            for operation in methods.values()
+            if operation["operationId"] in quick
+        }
+        paths[made_at]["post"]["responses"]["201"]["links"] = links
 
 
 class _Types:
@@ -90,7 +111,7 @@ def _tidy(schema: dict[str, Any]) -> dict[str, Any]:
 def _operation(endpoint: Endpoint, types: _Types) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "tags": [endpoint.tag],
-        "operationId": f"{endpoint.handler.__module__.rsplit('.', 1)[-1]}_{endpoint.handler.__name__}",
+        "operationId": endpoint.operation_id,
         "summary": endpoint.summary.rstrip("."),
     }
     if endpoint.description:
@@ -107,9 +128,13 @@ def _operation(endpoint: Endpoint, types: _Types) -> dict[str, Any]:
 
 def _path_params(endpoint: Endpoint) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        {"name": name, "in": "path", "required": True, "schema": _text(endpoint.path_patterns.get(name))}
         for name in _PATH_PARAM.findall(endpoint.path)
     ]
+
+
+def _text(pattern: str | None) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern} if pattern else {"type": "string", "minLength": 1}
 
 
 def _query_params(endpoint: Endpoint, types: _Types) -> list[dict[str, Any]]:
@@ -168,7 +193,13 @@ def _field_docs(shape: Any) -> dict[str, str]:
 
 def _header_params(endpoint: Endpoint) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": text if isinstance(text, str) else text[0],
+            "schema": {"type": "string"} if isinstance(text, str) else {"type": "string", "pattern": text[1]},
+        }
         for name, text in endpoint.request_headers.items()
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,6 +20,12 @@ Cursor = Annotated[
 Instant = Annotated[
     str,
     msgspec.Meta(max_length=64, description="RFC 3339 with a time zone.", extra_json_schema={"format": "date-time"}),
+]
+
+
+Place = Annotated[
+    str,
+    msgspec.Meta(pattern="^[0-9]{1,18}$", description="Number of the last one seen; leave it out for the first page."),
 ]
 
 
@@ -43,6 +49,7 @@ class QueryDecoder:
     def __init__(self, shape: type[msgspec.Struct]) -> None:
         self.shape = shape
         hints = get_type_hints(shape, include_extras=False)
+        self._texts = frozenset(name for name, hint in hints.items() if hint is str or str in get_args(hint))
         self._lists = frozenset(name for name, hint in hints.items() if get_origin(hint) is list)
         self._default: Any = None
         if not any(field.required for field in msgspec.structs.fields(shape)):
@@ -68,6 +75,8 @@ class QueryDecoder:
                 raise _refused(name, "is given more than once")
             else:
                 values[name] = value
+            if name not in self._texts and value.strip().lower() == "null":
+                raise _refused(name, "is not null: leave it out")
             if "\x00" in value:
                 raise _refused(name, "holds a NUL character")
         try:

@@ -31,8 +31,17 @@ async def load_result(objects: ObjectStore, result: Any) -> Sendable:
         return Streamed(objects.open_range(key), content_type=b"application/json", length=info.size_bytes)
     if not _spilled(result):
         return json_answer(result)
-    loaded: dict[str, Any] = {}
-    return Answer(msgspec.json.encode(await _whole(objects, result, loaded)))
+    return Answer(msgspec.json.encode(await whole_result(objects, result)))
+
+
+async def whole_result(objects: ObjectStore, result: Any) -> Any:
+    """Put a result together in memory.
+
+    Raises:
+        MissingObject: a part of it is gone.
+        ObjectTooLarge: a part of it is too large to be put together.
+    """
+    return await _whole(objects, result, {})
 
 
 def _spilled(value: Any) -> bool:

@@ -61,13 +61,20 @@ class Endpoint:
     answers: Mapping[int, Any] = field(default_factory=dict)
     """Status → msgspec type, `Media`, a tuple of both, or None for no body."""
     errors: tuple[Problem, ...] = ()
-    request_headers: Mapping[str, str] = field(default_factory=dict)
+    request_headers: Mapping[str, str | tuple[str, str]] = field(default_factory=dict)
+    """Name → description, or description and pattern."""
+    path_patterns: Mapping[str, str] = field(default_factory=dict)
+    """Path parameter → the pattern that the engine asks for; for the documentation."""
     answer_headers: Mapping[str, str] = field(default_factory=dict)
     max_body_bytes: int | None = None
     """None is the limit of the options."""
     timed: bool = True
     hidden: bool = False
     examples: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def operation_id(self) -> str:
+        return f"{self.handler.__module__.rsplit('.', 1)[-1]}_{self.handler.__name__}"  # type: ignore[attr-defined]
 
     async def run(self, call: Call, send: Send) -> None:
         """Decode, handle, answer."""

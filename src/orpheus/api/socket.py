@@ -143,7 +143,7 @@ class Socket:
                 raise _Closed(TRY_AGAIN, "too slow: come back with your cursor") from None
 
     async def _pump_after(self, after: str) -> None:
-        source = self._services.engine.subscribe(after=after)
+        source = self._services.engine.subscribe_pages(after=after)
         restart = asyncio.ensure_future(self._restart.wait())
         coming: asyncio.Future[Any] | None = None
         try:
@@ -152,10 +152,13 @@ class Socket:
                 await asyncio.wait({coming, restart}, return_when=asyncio.FIRST_COMPLETED)
                 if self._restart.is_set():
                     return
-                item = coming.result()
-                if item is _END:
+                page = coming.result()
+                if page is _END:
                     raise _Closed(GOING_DOWN, "the server is going down")
-                await self._tell(item)
+                for event in page or (None,):
+                    await self._tell(event)
+                    if self._restart.is_set():
+                        return
         finally:
             restart.cancel()
             if coming is not None and not coming.done():

@@ -19,7 +19,7 @@ from orpheus.api.render import file_value
 from orpheus.artifacts.errors import UnsafeKey
 from orpheus.artifacts.keys import check_tenant, file_key
 from orpheus.artifacts.sniff import HEAD_BYTES, sniff
-from orpheus.core.errors import InvalidRequest
+from orpheus.core.errors import IdempotencyConflict, InvalidRequest
 from orpheus.core.ids import RANDOM_BITS, uuid7
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.values import operator_of
@@ -40,7 +40,7 @@ def tenant_of(call: Call, asked: str | None, *, where: str = "body") -> str:
     Raises:
         InvalidRequest: no tenant's name.
     """
-    tenant = call.identity.tenant or asked or "default"
+    tenant = call.identity.tenant or ("default" if asked is None else asked)
     try:
         return check_tenant(tenant)
     except UnsafeKey as error:
@@ -70,15 +70,15 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
     if body.run_at is not None and body.delay_s is not None:
         raise _refused("delay_s", "run_at and delay_s cannot both be given")
     if body.idempotency_key is not None and key is not None and body.idempotency_key != key:
-        raise _refused("idempotency_key", "it differs from the header Idempotency-Key")
+        raise IdempotencyConflict(
+            "the header Idempotency-Key and the field idempotency_key differ", hint="send one of them"
+        )
     key = body.idempotency_key if body.idempotency_key is not None else key
     if key is not None and not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
         raise _refused("idempotency_key", "it is not 1 to 255 printable ASCII characters")
     for name, text in body.labels.items():
         if not name.isprintable() or "\x00" in text:
             raise _refused("labels", f"label {name[:80]!r} holds control characters")
-    if isinstance(body.workflow, str) and not (body.workflow.isprintable() and 0 < len(body.workflow) <= 300):
-        raise _refused("workflow", "it is not a workflow's name")
     return Submission(
         workflow=body.workflow,
         params=params,

@@ -9,15 +9,25 @@ import msgspec
 YEARS_S = 315_360_000
 """Ten years: the longest delay or limit that is taken."""
 
-Tenant = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+TENANT = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+KEY = "^[!-~]([ -~]{0,253}[!-~])?$"
+LABEL = "^[A-Za-z0-9_][A-Za-z0-9_./-]{0,62}$"
+Tenant = Annotated[str, msgspec.Meta(pattern=TENANT)]
+WorkflowName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=300, description="`name` (the newest version) or `name@version`.")
+]
+WorkflowGraph = Annotated[
+    dict[str, Any],
+    msgspec.Meta(description="A whole workflow definition; its JSON Schema is at GET /workflows/schema."),
+]
 Priority = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 is the highest, 5 the lowest.")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=YEARS_S)]
-IdempotencyKey = Annotated[str, msgspec.Meta(pattern="^[!-~]([ -~]{0,253}[!-~])?$")]
+IdempotencyKey = Annotated[str, msgspec.Meta(pattern=KEY)]
 Instant = Annotated[
     str,
     msgspec.Meta(max_length=64, description="RFC 3339 with a time zone.", extra_json_schema={"format": "date-time"}),
 ]
-LabelKey = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_./-]{0,62}$")]
+LabelKey = Annotated[str, msgspec.Meta(pattern=LABEL)]
 LabelValue = Annotated[str, msgspec.Meta(max_length=255)]
 JobId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Reason = Annotated[str, msgspec.Meta(max_length=4000)]
@@ -31,7 +41,7 @@ class DependsOn(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
 class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Body of `POST /jobs`."""
 
-    workflow: str | dict[str, Any]
+    workflow: WorkflowName | WorkflowGraph
     """A published workflow's name (`talk`, or `talk@3` for a version), or a whole graph inline."""
     params: dict[str, Any] = {}
     """A file is `{"file_id": …}` (POST /files) or `{"artifact": {"job": …, "name": …}}`."""

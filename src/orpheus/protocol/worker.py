@@ -14,16 +14,21 @@ Instants never travel to a worker, only lengths of time: leases do not depend on
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A number that every language's JSON keeps exactly."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+SessionId = Annotated[str, msgspec.Meta(min_length=16, max_length=200)]
 
 
 class TaskSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A task a worker offers. The same name and version with another `content` is a `definition_conflict` (R24)."""
 
-    name: str
-    version: int = 1
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    version: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1
     content: str = ""
     """Hash of signature and options."""
     params: dict[str, Any] = {}
@@ -36,16 +41,16 @@ class TaskSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 class Hello(msgspec.Struct, kw_only=True, omit_defaults=True):
     protocol: int
-    session_id: str
+    session_id: SessionId
     """Chosen by the worker, new at each start; at least 16 random characters."""
     worker: str
     """A name for people; need not be unique."""
     host: str = ""
-    pid: int = 0
+    pid: Whole = 0
     queues: list[str] = []
     """Queues it serves; empty is all."""
-    slots: int = 1
-    resources: dict[str, int] = {}
+    slots: Count = 1
+    resources: dict[str, Whole] = {}
     tasks: list[TaskSpec] = []
     workflows: list[dict[str, Any]] = []
     """Graphs in their JSON form (core/graph.py)."""
@@ -112,15 +117,15 @@ class CancelNotice(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 class Poll(msgspec.Struct, kw_only=True, omit_defaults=True):
     session_id: str
-    seq: int
+    seq: Whole
     """Counts up by one with each new poll. The same number again gets the same answer (R8)."""
     held: list[str] = []
     """Every run received and not yet acknowledged by `report`. One that was granted and is missing here goes back
     (R8)."""
-    free: int = 0
+    free: Count = 0
     """How many tasks it can take now; 0 waits for cancellations only."""
-    resources_free: dict[str, int] = {}
-    wait_s: float | None = None
+    resources_free: dict[str, Whole] = {}
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
     """Less than the server's `poll_wait_s`, if wanted."""
 
 
@@ -201,7 +206,7 @@ class ReportReply(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Heartbeat(msgspec.Struct, kw_only=True, omit_defaults=True):
     session_id: str
     held: list[str] = []
-    memory_bytes: int = 0
+    memory_bytes: Whole = 0
 
 
 class HeartbeatReply(msgspec.Struct, kw_only=True, omit_defaults=True):

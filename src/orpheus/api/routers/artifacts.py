@@ -15,7 +15,7 @@ from orpheus.api.submissions import store_upload, tenant_of
 from orpheus.artifacts.errors import MissingObject
 from orpheus.artifacts.keys import artifact_key
 from orpheus.core.errors import InvalidRequest, OrpheusError, UnknownJob
-from orpheus.protocol.jobs import ArtifactPage, FileInfo
+from orpheus.protocol.jobs import TENANT, ArtifactPage, FileInfo, Tenant
 
 routes = Routes("files", "Files that go in, and artifacts that come out.")
 
@@ -88,7 +88,7 @@ async def show_artifact(call: Call) -> Sendable:
 class UploadQuery(NoQuery, kw_only=True, forbid_unknown_fields=True):
     name: str | None = None
     """File name, where the body is the bare file."""
-    tenant: str | None = None
+    tenant: Tenant | None = None
 
 
 @routes.post(
@@ -100,12 +100,17 @@ class UploadQuery(NoQuery, kw_only=True, forbid_unknown_fields=True):
             "One file part; a field `tenant` before it is taken.",
             {
                 "type": "object",
-                "properties": {"tenant": {"type": "string"}, "file": {"type": "string", "format": "binary"}},
+                "properties": {
+                    "tenant": {"type": "string", "pattern": TENANT},
+                    "file": {"type": "string", "format": "binary"},
+                },
                 "required": ["file"],
+                "additionalProperties": False,
             },
         ),
         Media("application/octet-stream", "The bare file; `?name=` names it. Other content types are taken too."),
     ),
+    body_optional=True,
     answers={201: FileInfo},
     errors=(MalformedBody, InvalidRequest, TooLarge),
     answer_headers={"Location": "Where the file is."},
@@ -144,6 +149,10 @@ async def _receive(call: Call, query: UploadQuery, keys: list[str]) -> dict[str,
                     f"body: there is no field {part.name[:80]!r}",
                     hint="send one part with a file name",
                     details=[{"path": f"/{part.name[:80]}", "message": "unknown field", "in": "body"}],
+                )
+            if record is not None:
+                raise InvalidRequest(
+                    "body: the field tenant has to come before the file", details=[{"path": "/tenant"}]
                 )
             tenant = await part.text(1000)
             continue

@@ -11,8 +11,8 @@ import msgspec
 
 from orpheus.api import render
 from orpheus.api.calls import Answer, Call, Streamed, json_answer
-from orpheus.api.query import Cursor, Limit, whole_number
-from orpheus.api.results import load_result
+from orpheus.api.query import Cursor, Limit, Place, whole_number
+from orpheus.api.results import load_result, whole_result
 from orpheus.api.route import Media, Routes, Sendable
 from orpheus.api.routers._find import find_job
 from orpheus.artifacts.errors import MissingObject
@@ -52,6 +52,7 @@ async def list_tasks(call: Call) -> Answer:
     reads = call.services.engine.reads
     job = await find_job(call)
     graph = await reads.graph(job.definition_id)
+    redaction = await call.services.catalog.redaction(job.definition_id)
     tasks, cursor = await reads.tasks(
         job.job_id, node=query.node, states=tuple(query.state), limit=query.limit, cursor=query.cursor
     )
@@ -59,7 +60,9 @@ async def list_tasks(call: Call) -> Answer:
         render.task_info(
             task,
             graph,
-            result=await reads.task_result(task) if task.state == TaskState.COMPLETED else None,
+            result=redaction.task_result(task, await reads.task_result(task))
+            if task.state == TaskState.COMPLETED
+            else None,
             waiting_for=() if task.state in SETTLED else await reads.waiting_for_task(job, task),
             attempts=await reads.attempts(task) if query.attempts else None,
             large_bytes=call.services.options.large_result_bytes,
@@ -73,7 +76,7 @@ class FollowQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     follow: bool = False
     """Stay and send what comes, until the job has ended."""
     limit: Limit = 200
-    cursor: Cursor | None = None
+    cursor: Place | None = None
 
 
 class LogsQuery(FollowQuery, kw_only=True, forbid_unknown_fields=True):
@@ -209,4 +212,7 @@ async def show_result(call: Call) -> Sendable:
     """Show the whole result; null while there is none."""
     job = await find_job(call)
     _, result = await call.services.engine.reads.job_payload(job.job_id)
+    redaction = await call.services.catalog.redaction(job.definition_id)
+    if redaction.result_schema is not None:
+        return json_answer(redaction.result(await whole_result(call.services.objects, result)))
     return await load_result(call.services.objects, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ from orpheus.core.errors import (
 )
 from orpheus.core.job import TERMINAL, Job
 from orpheus.engine.base import JobFilter, Submission, Submitted
-from orpheus.protocol.jobs import JobInfo, JobList, JobPage, SubmitBatch, SubmitJob
+from orpheus.protocol.jobs import KEY, LABEL, TENANT, JobInfo, JobList, JobPage, SubmitBatch, SubmitJob
 
 __all__ = ["routes"]
 
@@ -52,17 +52,22 @@ _MULTIPART = Media(
         "type": "object",
         "properties": {
             "workflow": {"type": "string", "default": "media"},
-            "params": {"type": "string", "description": "JSON text of an object"},
-            "labels": {"type": "string", "description": "JSON text of an object"},
-            "tenant": {"type": "string"},
+            "params": {"type": "object", "description": "As JSON text."},
+            "labels": {
+                "type": "object",
+                "additionalProperties": False,
+                "patternProperties": {LABEL: {"type": "string"}},
+            },
+            "tenant": {"type": "string", "pattern": TENANT},
             "priority": {"type": "integer", "minimum": 1, "maximum": 5},
-            "idempotency_key": {"type": "string"},
+            "idempotency_key": {"type": "string", "pattern": KEY},
             "file": {"type": "string", "format": "binary"},
         },
         "required": ["file"],
+        "additionalProperties": False,
     },
 )
-_KEY_HEADER = {"Idempotency-Key": "The same key and body again give the same job (R21)."}
+_KEY_HEADER = {"Idempotency-Key": ("The same key and body again give the same job (R21).", KEY)}
 
 
 @routes.post(
@@ -95,7 +100,7 @@ async def submit(call: Call) -> Answer:
     else:
         submission = await to_submission(call, call.body)
         [submitted] = await services.engine.submit([submission])
-    body = _new_job(submission, submitted)
+    body = await _new_job(call, submission, submitted)
     location = f"{call.root_path}/jobs/{submitted.job.job_id}".encode("ascii", "replace")
     return json_answer(body, status=201 if submitted.created else 200, headers=[(b"location", location)])
 
@@ -105,10 +110,15 @@ async def _discard(call: Call, keys: list[str]) -> None:
         await call.services.objects.delete(key)
 
 
-def _new_job(submission: Submission, submitted: Submitted) -> JobInfo:
+async def _new_job(call: Call, submission: Submission, submitted: Submitted) -> JobInfo:
     job = submitted.job
+    redaction = await call.services.catalog.redaction(job.definition_id)
     return render.job_info(
-        job, params=submission.params, result=None, artifacts=[], waiting_for=render.waiting_by_row(job)
+        job,
+        params=redaction.params(submission.params),
+        result=None,
+        artifacts=[],
+        waiting_for=render.waiting_by_row(job),
     )
 
 
@@ -129,7 +139,9 @@ async def submit_batch(call: Call) -> Answer:
         except OrpheusError as error:
             raise _placed(error, place) from None
     answered = await services.engine.submit(submissions)
-    jobs = [_new_job(submission, submitted) for submission, submitted in zip(submissions, answered, strict=True)]
+    jobs = [
+        await _new_job(call, submission, submitted) for submission, submitted in zip(submissions, answered, strict=True)
+    ]
     created = any(submitted.created for submitted in answered)
     return json_answer(JobList(items=jobs), status=201 if created else 200)
 
@@ -151,7 +163,7 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     state: list[State] = []
     workflow: str | None = None
     tenant: str | None = None
-    label: list[str] = []
+    label: list[Annotated[str, msgspec.Meta(pattern="^[^:]+:")]] = []
     """`key:value`."""
     q: str | None = None
     """Text in the id, the workflow, the labels or the params."""
@@ -190,7 +202,7 @@ def _label(text: str) -> tuple[str, str]:
 
 
 class JobQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    wait_s: float = msgspec.field(default=0.0)
+    wait_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Wait up to so many seconds for the job's end."""
 
 
@@ -209,10 +221,6 @@ async def show_job(call: Call) -> Answer:
     With `wait_s` the answer comes when the job has ended or the time is over, whichever is first; look at `state`.
     """
     query: JobQuery = call.query
-    if query.wait_s < 0:
-        raise InvalidRequest(
-            "query: wait_s is negative", details=[{"path": "/wait_s", "message": "negative", "in": "query"}]
-        )
     services = call.services
     job = await find_job(call)
     if query.wait_s > 0 and job.state not in TERMINAL and not services.stopping.is_set():
@@ -238,10 +246,11 @@ async def whole_job(call: Call, job: Job) -> JobInfo:
     params, result = await reads.job_payload(job.job_id)
     rows = await reads.artifacts(job.job_id)
     reasons = [] if job.state in TERMINAL else await reads.waiting_for_job(job)
+    redaction = await call.services.catalog.redaction(job.definition_id)
     return render.job_info(
         job,
-        params=params,
-        result=render.shown_result(job, result, large_bytes=call.services.options.large_result_bytes),
+        params=redaction.params(params),
+        result=render.shown_result(job, redaction.result(result), large_bytes=call.services.options.large_result_bytes),
         artifacts=[render.artifact_info(job.job_id, row) for row in rows],
         waiting_for=reasons,
     )

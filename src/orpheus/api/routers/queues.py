@@ -39,12 +39,11 @@ async def list_queues(call: Call) -> Answer:
     body=PatchQueue,
     answers={200: QueueInfo},
     errors=(MalformedBody, InvalidRequest, UnsupportedBody),
+    path_patterns={"name": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"},
 )
 async def change_queue(call: Call) -> Answer:
     """Pause or resume a queue, change its limits. A pause stops claims only (R26)."""
     name = call.path["name"]
-    if not name.isprintable() or len(name) > 200:
-        raise InvalidRequest(f"{name[:80]!r} is not a queue's name", details=[{"path": "/name", "in": "path"}])
     changes = msgspec.to_builtins(call.body)
     return json_answer(_queue(await call.services.engine.update_queue(name, changes, actor=call.identity.actor)))
 

@@ -102,13 +102,8 @@ async def hello(call: Call) -> Answer:
 
 
 def _check_hello(said: wire.Hello) -> None:
-    for name, number in (("slots", said.slots), ("pid", said.pid), *said.resources.items()):
-        if not 0 <= number < 2**31:
-            raise InvalidRequest(
-                f"body: {name[:80]} is {number}", details=[{"path": f"/{name[:80]}", "message": "0 to 2^31"}]
-            )
     for spec in said.tasks:
-        if not (spec.name.isprintable() and 0 < len(spec.name) <= 200 and 0 < spec.version < 2**31):
+        if not spec.name.isprintable():
             raise InvalidRequest(f"body: {spec.name[:80]!r}@{spec.version} is not a task", details=[{"path": "/tasks"}])
     for value, path in ((msgspec.to_builtins(said.tasks), "/tasks"), (said.workflows, "/workflows")):
         try:
@@ -123,8 +118,6 @@ def _check_hello(said: wire.Hello) -> None:
 async def poll(call: Call) -> Answer:
     """Ask for tasks; waits while there is nothing to say (R8)."""
     asked: wire.Poll = call.body
-    if not 0 <= asked.seq < 2**62 or not 0 <= asked.free < 2**31:
-        raise InvalidRequest("body: seq and free are not negative", details=[{"path": "/seq"}, {"path": "/free"}])
     services = call.services
     wait_s = services.options.poll_wait_s
     if asked.wait_s is not None:
@@ -306,9 +299,7 @@ async def _missing_artifact(call: Call, item: wire.ReportItem) -> TaskError | No
 async def heartbeat(call: Call) -> Answer:
     """Renew the leases of what is held; hear what to stop."""
     said: wire.Heartbeat = call.body
-    cancel, unknown = await call.services.engine.heartbeat(
-        said.session_id, said.held, max(0, said.memory_bytes) % 2**62
-    )
+    cancel, unknown = await call.services.engine.heartbeat(said.session_id, said.held, said.memory_bytes)
     return json_answer(wire.HeartbeatReply(cancel=_cancels(cancel), unknown=list(unknown)))
 
 
@@ -346,6 +337,7 @@ class StoredObject(msgspec.Struct, kw_only=True):
 @routes.put(
     "/worker/runs/{run_id}/files/{name:path}",
     raw_body=(Media("application/octet-stream", "The file. Any content type is taken."),),
+    body_optional=True,
     answers={200: StoredObject},
     errors=(Unauthorized, UnsafeKey, TooLarge),
     request_headers=_TOKEN,
