@@ -61,8 +61,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     lease_s: Annotated[float, _about("How long a silent worker keeps its tasks.", gt=0)] = 30.0
     cancel_grace_s: Annotated[float, _about("How long running work may take to stop when cancelled.", ge=0)] = 10.0
     stop_grace_s: Annotated[float, _about("How long running work may take to end when told to stop.", ge=0)] = 30.0
-    webhook_secret: Annotated[str | None, _about("Signs webhooks (whsec_…).", secret=True)] = None
-    webhook_allow_private: Annotated[bool, _about("Let webhooks reach private addresses.")] = False
 
     workers: Annotated[int, _about("Worker processes that `up` keeps running.", ge=0, le=256)] = 1
     imports: Annotated[list[str], _about("Modules with tasks and workflows that workers load.")] = []
@@ -74,7 +72,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     log_json: Annotated[bool, _about("Log lines as JSON.")] = False
 
     ffmpeg: Annotated[Path | None, _about("FFmpeg program to use instead of the bundled one.")] = None
-    weights: Annotated[Path | None, _about("Folder with the weights of models.")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def test_cancel_of_running_work_is_two_facts(bench):
     assert (b.job, b.view.job().cancel_requested_at, b.commanded(CancelRun)) == (
         "running",
         b.now,
-        [CancelRun(run, "cancelled on request", 10.0)],
+        [CancelRun(run, "cancelled on request")],
     )
     b.tell(f.RunFenced(node="a", run_id=run))
     assert (b.job, b.state("a")) == ("cancelled", "cancelled")

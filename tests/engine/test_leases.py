@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orpheus.core.facts import CancelRequested, RetryRequested
 from orpheus.engine.base import RunReport
 
@@ -242,6 +244,22 @@ def test_a_run_that_does_not_stop_is_fenced_after_its_grace(cluster, flow):
     assert cluster.job(job_id).state == "cancelled"
     assert worker.complete(grant).code == "stale_run"
     assert worker.beat()[1] == (grant.run_id,)
+
+
+def test_the_grace_is_a_setting(cluster, flow):
+    """The worker is told the engine's grace, and fenced after it (R18)."""
+    cluster.machine.options = replace(cluster.machine.options, grace_s=2.5)
+    job_id = cluster.submit(flow())
+    worker = cluster.worker()
+    worker.poll()
+    cluster.tell(job_id, CancelRequested())
+    worker.poll()
+    (order,) = worker.last.cancel
+    assert order.grace_s == 2.5
+    cluster.advance(2.4)
+    assert cluster.job(job_id).state == "running"
+    cluster.advance(0.2)
+    assert cluster.job(job_id).state == "cancelled"
 
 
 def test_a_completion_in_between_is_accepted_and_starts_nothing(cluster, flow):

@@ -58,7 +58,7 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
             engine = EmbeddedEngine(
                 settings.data / DATABASE,
                 publisher=Publisher(objects, env=settings.env),
-                options=EngineOptions(env=settings.env, lease_s=settings.lease_s),
+                options=EngineOptions(env=settings.env, lease_s=settings.lease_s, grace_s=settings.cancel_grace_s),
             )
             options = ApiOptions(
                 env=settings.env,

@@ -148,11 +148,6 @@ def media_checks(settings: Settings) -> Iterator[Check]:
             f"{install} for {purpose}" if absent else "",
         )
     yield _ffmpeg(settings)
-    if settings.weights is not None:
-        there = settings.weights.is_dir()
-        yield Check(
-            "weights", "ok" if there else "bad", str(settings.weights), "" if there else "There is no such folder."
-        )
 
 
 def _ffmpeg(settings: Settings) -> Check:

@@ -85,5 +85,3 @@ def _tell_tasks(settings: Settings) -> None:
     """Settings that tasks read: they may stand in orpheus.toml, tasks look at the environment."""
     if settings.ffmpeg is not None:
         os.environ["ORPHEUS_FFMPEG"] = str(settings.ffmpeg)
-    if settings.weights is not None:
-        os.environ["ORPHEUS_WEIGHTS"] = str(settings.weights)

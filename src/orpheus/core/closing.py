@@ -16,8 +16,6 @@ from orpheus.core.job import JobState
 from orpheus.core.task import IDLE, NODE, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, operator_of, resolve
 
-CANCEL_GRACE_S = 10.0
-
 
 def begin_closing(draft: Draft, outcome: JobState, error: TaskError | None, *, because_of: Task | None = None) -> None:
     """Decide on a bad end: cancel what is idle, stop what runs, end when nothing runs.
@@ -45,7 +43,7 @@ def begin_closing(draft: Draft, outcome: JobState, error: TaskError | None, *, b
             cancel_task(draft, task)
         else:
             assert task.run_id is not None
-            draft.command(CancelRun(task.run_id, error.message if error else str(outcome), CANCEL_GRACE_S))
+            draft.command(CancelRun(task.run_id, error.message if error else str(outcome)))
     end_if_still(draft)
 
 

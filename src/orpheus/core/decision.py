@@ -76,11 +76,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CancelRun(Command):
-    """Tell the worker to stop a run; when it has not reported after `grace_s`, fence it (R18)."""
+    """Tell the worker to stop a run; when it has not reported after the grace, fence it (R18). How long that is, is a
+    setting of the engine."""
 
     run_id: str
     reason: str
-    grace_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,7 +317,7 @@ class Machine:
 
     def _cancel_run(self, command: CancelRun) -> None:
         now = self.clock.monotonic()
-        if not self.runs.stop_by(command.run_id, reason=command.reason, grace_s=command.grace_s, now=now):
+        if not self.runs.stop_by(command.run_id, reason=command.reason, grace_s=self.options.grace_s, now=now):
             return
         run = self.runs.get(command.run_id)
         assert run is not None

@@ -12,7 +12,7 @@ class EngineOptions:
     env: str = "dev"
     """First part of every object's path (design.md, section 6)."""
     grace_s: float = 10.0
-    """How long a run that was told to stop before a restart has to do so after it."""
+    """How long a run that was told to stop has to do so before it is fenced (R18)."""
     lease_s: float = 30.0
     """How long a run stays its worker's without contact (R7)."""
     poll_wait_s: float = 20.0

@@ -22,6 +22,10 @@ from orpheus.testing.simulation.graphs import random_params, random_workflow
 from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_settled, check_skips, check_starts
 
 
+GRACE_S = 10.0
+"""How long a run that was told to stop may go on here; an engine has a setting for it."""
+
+
 class _Draws:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -67,7 +71,7 @@ class Walk:
             self.view.apply(decision)
         for command in decision.commands:
             if isinstance(command, CancelRun):
-                self.told_to_stop[command.run_id] = self.now + command.grace_s
+                self.told_to_stop[command.run_id] = self.now + GRACE_S
             elif isinstance(command, ForgetRun):
                 self.forgotten[command.run_id] = None
                 self.told_to_stop.pop(command.run_id, None)
