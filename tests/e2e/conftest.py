@@ -75,7 +75,7 @@ class Deployment:
 
 
 FLOWS = """
-from orpheus import task, workflow
+from orpheus import Retry, Sensitive, task, workflow
 
 
 @task
@@ -96,6 +96,19 @@ def total(numbers: list[int]) -> int:
 @workflow
 def doubled(numbers: list[int]) -> int:
     return total(double.map(numbers))
+
+
+@task(executor="process", retry=Retry(max_retries=0))
+def sign(text: str, key: Sensitive[str]) -> Sensitive[str]:
+    print("signing with", key)
+    if not text:
+        raise ValueError(f"{key} signs nothing")
+    return f"{text} by {key}"
+
+
+@workflow
+def signed(text: str, key: Sensitive[str], spare: list[Sensitive[str]] = []) -> Sensitive[str]:
+    return sign(text, key)
 """
 
 
