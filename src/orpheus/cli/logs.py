@@ -23,8 +23,8 @@ def configure(level: str, *, as_json: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if as_json:
+        shared.append(structlog.stdlib.add_logger_name)  # here the record is still at hand, below it is not
         final: list[Any] = [
-            structlog.stdlib.add_logger_name,
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(),

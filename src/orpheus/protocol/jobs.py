@@ -66,7 +66,7 @@ class SubmitBatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     jobs: Annotated[list[SubmitJob], msgspec.Meta(min_length=1)]
 
 
-class WaitingFor(msgspec.Struct, kw_only=True, omit_defaults=True):
+class WaitingFor(msgspec.Struct, kw_only=True):
     """Why a job or task does not move (promise 6)."""
 
     reason: str
@@ -170,7 +170,7 @@ class TaskInfo(msgspec.Struct, kw_only=True):
     """Maps: total, settled, failed, skipped."""
 
 
-class EventInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
+class EventInfo(msgspec.Struct, kw_only=True):
     seq: int
     type: str
     at: str
