@@ -251,6 +251,10 @@ class Engine(Protocol):
         `CursorReset` when the cursor is pruned or foreign, and `SlowReader` when the reader cannot keep up. None is a
         tick for idle times."""
 
+    def subscribe_pages(self, *, after: str | None) -> AsyncIterator[Sequence[PublishedEvent]]:
+        """Yield the same in pages, as much as has come since the last one; an empty page is a tick. For those who tell
+        many events at once."""
+
     def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
         """Yield progress and log messages from now on, of one job or of all; lossy for a reader that is behind."""
 

@@ -412,8 +412,14 @@ class EmbeddedEngine:
         return stream.cursor(stream.head)
 
     def subscribe(self, *, after: str | None) -> AsyncIterator[PublishedEvent | None]:
+        return self.subscribers.events(self._place(after))
+
+    def subscribe_pages(self, *, after: str | None) -> AsyncIterator[Sequence[PublishedEvent]]:
+        return self.subscribers.pages(self._place(after))
+
+    def _place(self, after: str | None) -> int:
         stream = self.machine.stream
-        return self.subscribers.events(stream.head if after is None else stream.place_of(after))
+        return stream.head if after is None else stream.place_of(after)
 
     def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
         return self.subscribers.live(job_id)

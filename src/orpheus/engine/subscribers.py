@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from orpheus.engine.base import LiveMessage, PublishedEvent, SlowReader
 from orpheus.engine.options import EngineOptions
@@ -36,7 +36,17 @@ class Subscribers:
             news.set()
 
     async def events(self, place: int) -> AsyncIterator[PublishedEvent | None]:
-        """Yield every event after the place, in commit order; None when nothing happened for a while.
+        """Yield every event after the place, in commit order; None when nothing happened for a while."""
+        async with contextlib.aclosing(self.pages(place)) as pages:
+            async for page in pages:
+                if not page:
+                    yield None
+                for event in page:
+                    yield event
+
+    async def pages(self, place: int) -> AsyncGenerator[Sequence[PublishedEvent], None]:
+        """Yield every event after the place, as many at a time as have come; an empty page when nothing happened for a
+        while.
 
         Raises:
             CursorReset: events after the place were pruned.
@@ -58,11 +68,11 @@ class Subscribers:
                 entries = stream.ring_after(place, PAGE)
                 if entries is None:
                     entries = await self._from_file(place)
-                for number, event in entries:
-                    place = number
-                    yield event
-                if not entries and not await self._heard(news):
-                    yield None
+                if entries:
+                    place = entries[-1][0]
+                    yield [event for _number, event in entries]
+                elif not await self._heard(news):
+                    yield ()
         finally:
             self._news.discard(news)
             stop()
