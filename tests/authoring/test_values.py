@@ -234,3 +234,13 @@ def test_content_changes_with_signature_and_options() -> None:
 
     assert make() == make()
     assert len({make(), make(queue="gpu"), make(cache=True), other.definition.content}) == 4
+
+
+def test_object_is_any_json() -> None:
+    """Strict checkers have people write `dict[str, object]` for any JSON; it travels, and files in it are recognised."""
+    annotation = dict[str, list[object]]
+    value = {"a": [1, "x", None, {"b": [True]}]}
+    assert codec.from_wire(codec.to_wire(value), annotation) == value
+    assert codec.schema_of(dict[str, object]) == {"type": "object", "additionalProperties": {"title": "JSON"}}
+    assert codec.from_wire(value, object) == value
+    assert codec.schema_of(object) is None

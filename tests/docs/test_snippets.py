@@ -61,8 +61,9 @@ def test_page(page: Path, tmp_path: Path) -> None:
     python: list[str] = []
     server: subprocess.Popen[bytes] | None = None
     try:
-        for info, body in snippets(page):
+        for info, text in snippets(page):
             kind, flags = info[0], info[1:]
+            body = text if kind == "json" else text.replace("http://127.0.0.1:8700", env["ORPHEUS_URL"])
             target = next((flag[5:] for flag in flags if flag.startswith("file=")), None)
             if target is not None:
                 (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
@@ -75,10 +76,9 @@ def test_page(page: Path, tmp_path: Path) -> None:
                 )
                 wait_ready(port, server)
             elif kind == "sh":
-                body = body.replace("http://127.0.0.1:8700", env["ORPHEUS_URL"])
                 run(["bash", "-euo", "pipefail", "-c", body], tmp_path, env, fails="fails" in flags)
             elif kind == "python":
-                python.append(body.replace("http://127.0.0.1:8700", env["ORPHEUS_URL"]))
+                python.append(body)
                 (tmp_path / "_snippet.py").write_text("\n".join(python))
                 run([sys.executable, "_snippet.py"], tmp_path, env, fails="fails" in flags)
             elif kind == "json":

@@ -44,7 +44,7 @@ def from_wire(value: Any, annotation: Any = Any) -> Any:
     Raises:
         ValueError: it does not fit; the message has the path (msgspec's `$.field` notation).
     """
-    if annotation is Any:
+    if annotation is Any or annotation is object:
         return from_wire_untyped(value)
     if unions.is_plain(annotation):
         return _convert(value, annotation)
@@ -77,6 +77,8 @@ def _encode(value: Any) -> Any:
 
 
 def _decode(kind: type[Any], value: Any) -> Any:
+    if kind is object:  # what strict checkers have people write for "any JSON"
+        return from_wire_untyped(value)
     if kind is File or kind is Failure:
         return value if isinstance(value, kind) else kind.from_wire(value)
     if _is_pydantic(kind):
@@ -90,6 +92,8 @@ def _is_pydantic(kind: Any) -> bool:
 
 
 def _schema_hook(kind: type[Any]) -> dict[str, Any]:
+    if kind is object:
+        return {"title": "JSON"}  # anything; msgspec takes an empty schema for a refusal
     if kind is File:
         return file_schema()
     if kind is Failure:
@@ -106,7 +110,7 @@ def schema_of(annotation: Any) -> dict[str, Any] | None:
     Raises:
         TypeError: values of this type cannot travel.
     """
-    if annotation is Any:
+    if annotation is Any or annotation is object:
         return None
     if annotation is None or annotation is type(None):
         return {"type": "null"}
