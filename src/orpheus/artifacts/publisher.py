@@ -11,7 +11,7 @@ into it, and a hard link costs no space.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from orpheus.artifacts.keys import RUNS, artifact_key, manifest_key, run_key
@@ -41,6 +41,8 @@ class Delivery(Protocol):
     def unpublished(self) -> Sequence[Mapping[str, Any]]: ...
     @property
     def outcome(self) -> str | None: ...
+    @property
+    def finished_at(self) -> float | None: ...
 
 
 class Publisher:
@@ -81,38 +83,16 @@ class Publisher:
             delivery.artifacts,
             env=self._env,
             state=delivery.outcome,
-            finished_at=self._clock() if delivery.outcome is not None else None,
+            finished_at=delivery.finished_at,
         )
         self._objects.put_now(manifest_key(self._env, job.tenant, job.job_id), encode_manifest(manifest))
 
-    def sweep(
-        self,
-        keep: Callable[[Sequence[str]], Collection[str]],
-        *,
-        older_than_s: float = 3600.0,
-        limit: int = 1000,
-    ) -> int:
-        """Remove folders of attempts that nobody needs any more. Blocking.
-
-        Args:
-            keep: asked with run ids; answers those that are running or accepted.
-            older_than_s: younger folders are left alone: their report may be on its way.
-            limit: folders removed at most, so that a sweep stays short.
-
-        Returns:
-            How many were removed.
-        """
+    def attempts(self, *, older_than_s: float) -> list[str]:
+        """Return the runs that have left files, and not touched their folder for so long. Blocking."""
         border = self._clock() - older_than_s
-        old = [name for name, changed_at in self._objects.children_now(RUNS) if changed_at <= border]
-        removed = 0
-        for start in range(0, len(old), 500):
-            some = old[start : start + 500]
-            needed = frozenset(keep(some))
-            for run_id in some:
-                if run_id in needed:
-                    continue
-                if removed >= limit:
-                    return removed
-                self._objects.delete_prefix_now(f"{RUNS}/{run_id}")
-                removed += 1
-        return removed
+        return [name for name, changed_at in self._objects.children_now(RUNS) if changed_at <= border]
+
+    def discard(self, run_ids: Sequence[str]) -> None:
+        """Remove the files of runs that nobody needs: neither running nor accepted. Blocking."""
+        for run_id in run_ids:
+            self._objects.delete_prefix_now(f"{RUNS}/{run_id}")

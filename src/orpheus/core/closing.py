@@ -112,14 +112,18 @@ def end_if_still(draft: Draft) -> None:
         end_job(draft)
 
 
-def end_job(draft: Draft) -> None:
-    """Make the decided end the job's state, and tell those who wait for it."""
+def end_job(draft: Draft, *, finished_at: float | None = None) -> None:
+    """Make the decided end the job's state, and tell those who wait for it.
+
+    Args:
+        finished_at: what the manifest says already; None is now.
+    """
     job = draft.job
     assert job.closing is not None
     outcome = job.closing
     draft.move_job(outcome)
     job.closing = None
-    job.finished_at = draft.now
+    job.finished_at = draft.now if finished_at is None else finished_at
     job.wake_at = None
     job.paused = False
     error = job.error

@@ -63,7 +63,7 @@ def _finalised(draft: Draft, fact: f.Finalised) -> None:
     if job.closing is None or str(job.closing) != fact.outcome or job.generation != fact.generation:
         return
     if job.runs_active == 0:
-        end_job(draft)
+        end_job(draft, finished_at=fact.finished_at)
 
 
 _HANDLERS: dict[type[f.Fact], Callable[[Draft, Any], None]] = {

@@ -161,3 +161,5 @@ class Finalised(Fact):
 
     outcome: str
     generation: int
+    finished_at: float | None = None
+    """The end's instant as the manifest tells it, so that both say the same; None is now."""

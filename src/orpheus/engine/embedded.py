@@ -128,6 +128,7 @@ class EmbeddedEngine:
         self.subscribers = Subscribers(machine.stream, self._reads, self.options)
         self._loop_task = asyncio.create_task(self._run(), name="orpheus-engine")
         self._spawn(self._checkpoints())
+        self._spawn(self._sweeps())
 
     async def stop(self) -> None:
         """Answer what waits, commit what is queued, close the file. Safe to call twice, and before `start`."""
@@ -223,6 +224,27 @@ class EmbeddedEngine:
                 await loop.run_in_executor(self._helpers, self._store.checkpoint)
             except Exception:
                 log.warning("a checkpoint failed; the log grows until one succeeds", exc_info=True)
+
+    async def _sweeps(self) -> None:
+        """Remove what attempts left that were never accepted (R10).
+
+        Folders are listed before rows are read: a run is committed as running before its worker hears of it, so what is
+        listed and neither running nor accepted will never be.
+        """
+        publisher, helpers = self._publisher, self._helpers
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                list_them = partial(publisher.attempts, older_than_s=self.options.orphan_after_s)
+                found = await loop.run_in_executor(helpers, list_them)
+                if found:
+                    needed = await self.reads.needed_runs(found)
+                    orphans = [run_id for run_id in found if run_id not in needed]
+                    for start in range(0, len(orphans), 100):
+                        await loop.run_in_executor(helpers, publisher.discard, orphans[start : start + 100])
+            except Exception:
+                log.warning("files that nobody needs could not be removed; trying again later", exc_info=True)
+            await asyncio.sleep(self.options.sweep_every_s)
 
     def _begin_deliveries(self) -> None:
         if self._stopping:

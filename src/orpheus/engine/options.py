@@ -52,3 +52,7 @@ class EngineOptions:
     """Subscribers hear a tick when nothing happened for this long."""
     checkpoint_every_s: float = 2.0
     publish_retry_max_s: float = 60.0
+    sweep_every_s: float = 3600.0
+    """Files of attempts that were not accepted are looked for at the start, and then so often (R10)."""
+    orphan_after_s: float = 600.0
+    """Such files are left alone for so long: a process that is being stopped may still write them."""

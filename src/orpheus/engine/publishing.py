@@ -41,6 +41,8 @@ class Delivery:
     artifacts: Sequence[Mapping[str, Any]]
     unpublished: Sequence[Mapping[str, Any]]
     outcome: str | None = None
+    finished_at: float | None = None
+    """With an `outcome`: the job's end, as manifest and row will tell it."""
 
 
 class Publisher(Protocol):
@@ -53,11 +55,23 @@ class Publisher(Protocol):
             Exception: anything; it is tried again later.
         """
 
+    def attempts(self, *, older_than_s: float) -> list[str]:
+        """Return the runs that have left files, and not touched their folder for so long. Blocking."""
+
+    def discard(self, run_ids: Sequence[str]) -> None:
+        """Remove the files of runs that nobody needs. Blocking, and the same again changes nothing."""
+
 
 class NoPublisher:
     """For engines without an object store (tests, benchmarks): everything counts as published."""
 
     def deliver(self, delivery: Delivery) -> None:
+        return None
+
+    def attempts(self, *, older_than_s: float) -> list[str]:
+        return []
+
+    def discard(self, run_ids: Sequence[str]) -> None:
         return None
 
 
@@ -179,6 +193,7 @@ class Collect(Operation):
                 artifacts=work.tx.artifacts(self._job_id),
                 unpublished=work.tx.unpublished_artifacts(self._job_id),
                 outcome=outcome,
+                finished_at=work.now if outcome is not None else None,
             )
             if outcome is None and not delivery.unpublished and not job.has_files:
                 delivery = None
@@ -205,7 +220,8 @@ class Delivered(Operation):
                 names = tuple(str(artifact["name"]) for artifact in delivery.unpublished)
                 work.tell(job.job_id, ArtifactsPublished(names=names))
             if delivery.outcome is not None:
-                work.tell(job.job_id, Finalised(outcome=delivery.outcome, generation=job.generation))
+                end = Finalised(outcome=delivery.outcome, generation=job.generation, finished_at=delivery.finished_at)
+                work.tell(job.job_id, end)
         except OrpheusError as error:
             work.on_fault(job.job_id, error)
         work.after_commit(lambda: self._outbox.settled(job.job_id))

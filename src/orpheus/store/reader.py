@@ -357,6 +357,13 @@ class Reader:
 
         return await self._run(read)
 
+    async def needed_runs(self, run_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the runs that are under way or accepted. Looks at every task once, however many are asked."""
+        asked = json.dumps(list(run_ids))
+        return await self._run(
+            lambda connection: frozenset(row[0] for row in connection.execute(query("needed_runs"), (asked,)))
+        )
+
     # Threads
 
     async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:

@@ -38,3 +38,7 @@ SELECT coalesce(sum(count), 0) FROM job_counts WHERE workflow = ?;
 
 -- name: count_of_state
 SELECT coalesce(sum(count), 0) FROM job_counts WHERE state = ?;
+
+-- name: needed_runs
+SELECT run_id FROM tasks
+WHERE state IN ('running', 'waiting', 'completed') AND run_id IN (SELECT value FROM json_each(?));
