@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from orpheus.testing.simulation.core_walk import walk
 
 

@@ -254,6 +254,10 @@ class Dispatcher:
                 self._keep(window, ref)
         self._look_for_thirst(window)
 
+    def expects_more(self) -> bool:
+        """Tell whether some source has rows in the store beyond its window, or was left out for lack of room."""
+        return self._overflowed or any(window.more for window in self._windows.values())
+
     def sources_wanted(self) -> bool:
         """Tell whether sources were left out for lack of room and there is room again: the engine then announces
         all."""

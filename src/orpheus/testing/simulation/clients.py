@@ -112,8 +112,8 @@ class Clients:
         tenant = rng.choice(TENANTS)
         mine = [job_id for job_id, asked in self.jobs.items() if asked.tenant == tenant]
         depends_on: tuple[tuple[str, str], ...] = ()
-        if mine and rng.random() < 0.25:
-            chosen = rng.sample(mine[-6:], min(len(mine[-6:]), rng.choice((1, 1, 2))))
+        if mine and rng.random() < 0.3:
+            chosen = rng.sample(mine[-8:], min(len(mine[-8:]), rng.choice((1, 2, 2, 3))))
             depends_on = tuple((job_id, rng.choice(("success", "end"))) for job_id in chosen)
         return Submission(
             workflow=rng.choice(self.workflows),
@@ -165,6 +165,9 @@ class Clients:
     def _order(self) -> None:
         rng = self.rng
         job_id = rng.choice(list(self.jobs)[-15:])
+        waited_for = [before for asked in list(self.jobs.values())[-15:] for before, _on in asked.depends_on]
+        if waited_for and rng.random() < 0.3:
+            job_id = rng.choice(waited_for)  # its dependents hear of its end once, whatever is done to it
         rows = self.inspector.job(self.inspector.job_no(job_id))
         nodes = list(rows.graph.nodes)
         fact: f.Fact = rng.choice(
@@ -202,17 +205,13 @@ class Clients:
 
     def _set(self, queue: str, changes: dict[str, Any]) -> None:
         limits = self.inspector.limits
-        # From here on until it is acknowledged the old and the new setting may hold: check neither.
-        limits.concurrency[queue] = None
-        limits.paused.pop(queue, None)
+        limits.changing(queue)
 
         def done(outcome: Any) -> None:
             if isinstance(outcome, OrpheusError):
                 self.faults.append(f"queue {queue} could not be set: {outcome}")
-                return
-            limits.concurrency[queue] = changes["concurrency"]
-            if changes["paused"]:
-                limits.paused[queue] = self.inspector.commits
+            else:
+                limits.acknowledged[queue] = (changes["concurrency"], changes["paused"])
 
         self.server.update_queue(queue, changes, self._hear(done))
 

@@ -6,6 +6,7 @@ a new process would find.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,9 +18,12 @@ from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import NODE, Task, TaskState
 from orpheus.core.values import item_result
+from orpheus.engine.machine import Machine
 from orpheus.store import rows as read
 from orpheus.store.database import connect_reader
 from orpheus.store.queries import query
+from orpheus.testing.simulation.clock import ManualClock
+from orpheus.testing.simulation.graphs import QUEUES
 from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_skips, check_starts
 from orpheus.testing.simulation.server import Shelf
 from orpheus.testing.simulation.workers import Observed
@@ -30,11 +34,22 @@ _EVENTS = 'SELECT cursor, job_no, seq, type, at, actor, task, "index", run_id, d
 
 @dataclass(slots=True)
 class Limits:
-    """What queues are set to, and since when the world may rely on it."""
+    """What queues are set to. A change counts once it was acknowledged and everything picked before it is committed."""
 
     concurrency: dict[str, int | None] = field(default_factory=dict)
-    paused: dict[str, int] = field(default_factory=dict)
-    """Queues whose pause was acknowledged, with the number of the commit after which it counts."""
+    paused: dict[str, bool] = field(default_factory=dict)
+    acknowledged: dict[str, tuple[int | None, bool]] = field(default_factory=dict)
+
+    def changing(self, queue: str) -> None:
+        """From here on until the change is acknowledged the old and the new setting may hold: check neither."""
+        for kept in (self.concurrency, self.paused, self.acknowledged):
+            kept.pop(queue, None)
+
+    def settle(self) -> None:
+        """The server has nothing to do: what was picked under older settings has begun by now."""
+        for queue, (concurrency, paused) in self.acknowledged.items():
+            self.concurrency[queue], self.paused[queue] = concurrency, paused
+        self.acknowledged.clear()
 
 
 @dataclass(slots=True)
@@ -54,13 +69,24 @@ class Inspector:
         path: the database file.
         graphs: by definition id.
         observed: what workers saw.
+        clock, lease_s: how long silence may last.
         shelf: the object store.
         jumped: the wall clock was moved, so lengths between instants in rows mean nothing.
     """
 
     def __init__(
-        self, path: Path, graphs: dict[str, Graph], observed: Observed, shelf: Shelf, *, jumped: bool = False
+        self,
+        path: Path,
+        graphs: dict[str, Graph],
+        observed: Observed,
+        shelf: Shelf,
+        *,
+        clock: ManualClock,
+        lease_s: float,
+        jumped: bool = False,
     ) -> None:
+        self._clock = clock
+        self._lease_s = lease_s
         self._path = path
         self._graphs = graphs
         self._observed = observed
@@ -92,13 +118,16 @@ class Inspector:
                 raise Broken(f"cursor {cursor} came after {self.cursor} (R2)")
             self.cursor = cursor
             self.digest.append(repr((cursor, job_no, *rest)))
-            fresh.setdefault(job_no, []).append(_event(rest))
+            event = _event(rest)
+            fresh.setdefault(job_no, []).append(event)
+            self._note_end(job_no, event)
         started: list[Start] = []
         for job_no, events in fresh.items():
             rows = self.job(job_no)
             self._see(job_no, rows, events)
             for event in events:
                 self.kinds[event.type] += 1
+                self._check_lost(event, rows)
                 if event.type == "task.started" and event.run_id is not None:
                     assert event.task is not None
                     index = NODE if event.index is None else event.index
@@ -107,6 +136,11 @@ class Inspector:
             self._check_limits(started)
         if self._observed.faults:
             raise Broken(f"a worker saw: {self._observed.faults[0]}")
+
+    def _note_end(self, job_no: int, event: Event) -> None:
+        if event.type in ("job.completed", "job.failed", "job.cancelled"):
+            job_id = self._rows("SELECT job_id FROM jobs WHERE job_no = ?", job_no)[0][0]
+            self.ever_ended.setdefault(job_id, {})[JobState(event.type.partition(".")[2])] = None
 
     def look_at_all(self) -> None:
         """Check every job, whether something happened to it or not, and that nothing acknowledged is missing."""
@@ -134,6 +168,19 @@ class Inspector:
                 self._check_end(job_no, rows, JobState(event.type.partition(".")[2]), event is events[-1])
         self.states[job.job_id] = job.state
 
+    def _check_lost(self, event: Event, rows: JobRows) -> None:
+        """Check that a run is taken from its worker only after a whole lease of silence while the server was awake (R6, R7),
+        and returned only if its worker never had it (R8)."""
+        run_id = event.run_id
+        if run_id is None:
+            return
+        if event.type == "task.rescued":
+            heard = max(self._observed.contact.get(run_id, -math.inf), self._observed.awake_since)
+            if self._clock.monotonic() - heard < self._lease_s - 1e-6:
+                raise Broken(f"run {run_id} was rescued {self._clock.monotonic() - heard} s after contact (R6, R7)")
+        if event.data.get("reason") == "grant_not_received" and run_id in self._observed.confirmed:
+            raise Broken(f"run {run_id} was returned although its worker holds it (R8)")
+
     def _check_gates(self, job: Job, event: Event) -> None:
         """Check that a job left `pending` only when its time and the jobs before it had come (R15, R16)."""
         if event.type != "job.queued":
@@ -147,7 +194,6 @@ class Inspector:
 
     def _check_end(self, job_no: int, rows: JobRows, outcome: JobState, latest: bool) -> None:
         job = rows.job
-        self.ever_ended.setdefault(job.job_id, {})[outcome] = None
         if not latest or job.state not in TERMINAL:
             return  # it was retried in the same commit
         results = Results(self, job_no, rows)
@@ -200,8 +246,7 @@ class Inspector:
     def _check_limits(self, started: list[Start]) -> None:
         """Check queue limits and concurrency keys where attempts began (R25). Ends free a slot only after their commit, so
         at each commit the count is within the limit."""
-        tasks = [self._task(row) for row in self._rows(_current("state = 'running' AND handler != ''"))]
-        tasks = [task for task in tasks if task.run_id is not None]
+        tasks = self._running()
         queues = Counter(task.queue for task in tasks)
         keys = Counter(task.concurrency_key for task in tasks if task.concurrency_key is not None)
         fresh = {start.run_id for start in started}
@@ -211,8 +256,7 @@ class Inspector:
             limit = self.limits.concurrency.get(task.queue)
             if limit is not None and queues[task.queue] > limit:
                 raise Broken(f"queue {task.queue} runs {queues[task.queue]} tasks, its limit is {limit} (R25)")
-            since = self.limits.paused.get(task.queue)
-            if since is not None and self.commits > since + 2:
+            if self.limits.paused.get(task.queue):
                 raise Broken(f"{task.key} began in queue {task.queue}, which is paused (R26)")
         for key, count in keys.items():
             sharing = [task for task in tasks if task.concurrency_key == key]
@@ -220,7 +264,40 @@ class Inspector:
             if count > most and any(task.run_id in fresh for task in sharing):
                 raise Broken(f"{count} runs share the key {key!r}, the limit is {most} (R25)")
 
+    def check_memory(self, machine: Machine) -> None:
+        """Hold the server's memory against the rows. Only while it has nothing to do: memory follows the commit.
+
+        Raises:
+            Broken: a run is watched that does not run, a limit is held for nothing, a ready task can never be picked.
+        """
+        claimable = dict.fromkeys(
+            (row[0], *row[1:])
+            for row in self._rows(
+                'SELECT jobs.job_id, node, "index", tasks.generation FROM tasks JOIN jobs USING (job_no) '
+                "WHERE tasks.state = 'ready' AND held = 0 AND superseded = 0"
+            )
+        )
+        running = {str(task.run_id): task for task in self._running()}
+        watched = {str(run.run_id) for run in machine.runs}
+        if watched != running.keys():
+            raise Broken(f"runs in memory and rows differ: {sorted(watched ^ running.keys())}")
+        dispatcher = machine.feed.dispatcher
+        taken = Counter(task.queue for task in running.values())
+        for queue in QUEUES:
+            if dispatcher.running(queue) != taken[queue]:
+                raise Broken(f"queue {queue} counts {dispatcher.running(queue)} runs, there are {taken[queue]} (R25)")
+        known = [key for key in claimable if key in dispatcher]
+        if len(known) != len(dispatcher):
+            raise Broken(f"the dispatcher holds {len(dispatcher)} tasks, {len(known)} of them can be claimed")
+        if len(known) < len(claimable) and not dispatcher.expects_more():
+            lost = [key for key in claimable if key not in dispatcher]
+            raise Broken(f"ready tasks that nobody will ever pick: {lost[:3]}")
+
     # Reading
+
+    def _running(self) -> list[Task]:
+        tasks = [self._task(row) for row in self._rows(_current("state = 'running' AND handler != ''"))]
+        return [task for task in tasks if task.run_id is not None]
 
     def job(self, job_no: int) -> JobRows:
         """Return a job with all its rows."""

@@ -6,7 +6,7 @@ What a run returns is computed from its `run_id`, so whoever looks at the rows l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -79,6 +79,12 @@ class Observed:
     """Runs whose end was acknowledged, with its kind."""
     granted: dict[str, str] = field(default_factory=dict)
     """Runs that reached a worker, and which session."""
+    contact: dict[str, float] = field(default_factory=dict)
+    """When the server last heard of a run from its worker (monotonic)."""
+    confirmed: dict[str, None] = field(default_factory=dict)
+    """Runs that were named as held by a poll the server heard: they cannot be returned as never received (R8)."""
+    awake_since: float = 0.0
+    """Since when the server runs without a stall: no lease is older (R7)."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -118,6 +124,7 @@ class SimWorker:
         self.silent_until = 0.0
         self.beat_at = 0.0
         self._same_seq = False
+        self._held_at_poll = 0
         self.restart()
 
     def restart(self) -> None:
@@ -202,6 +209,8 @@ class SimWorker:
         if self.polling_since is not None and now - self.polling_since > self.server.options.poll_wait_s + 5.0:
             self.polling_since = None  # the connection is given up
             self._same_seq = self._chance(0.5)
+        if self.polling_since is not None and len(self.held) < self._held_at_poll and self._chance(0.7):
+            self.polling_since = None  # there is more room than the poll that waits has said
         if self.polling_since is None:
             self._poll(now)
 
@@ -232,8 +241,10 @@ class SimWorker:
         if not self._same_seq:
             self.seq += 1
         self._same_seq = False
+        self._held_at_poll = len(self.held)
         self.polling_since = now
-        free = self.slots - len(self.held)
+        named = tuple(self.held)
+        free = self.slots - len(named)
         resources = dict(self.resources)
         for run in self.held.values():
             for name, amount in run.grant.resources.items():
@@ -242,12 +253,20 @@ class SimWorker:
         self.server.poll(
             self.session_id,
             self.seq,
-            held=tuple(self.held),
+            held=named,
             free=free,
             resources_free=resources,
             wait_s=self.rng.choice((0.0, 5.0, 20.0)),
             answer=heard,
         )
+        if self.greeted:  # a refusal came at once
+            self._contacted(named, now, confirmed=True)
+
+    def _contacted(self, named: Iterable[str], now: float, *, confirmed: bool = False) -> None:
+        for run_id in named:
+            self.observed.contact[run_id] = now
+            if confirmed:
+                self.observed.confirmed[run_id] = None
 
     def _answered(self, answer: PollAnswer | OrpheusError, seq: int, free: int, resources: dict[str, int]) -> None:
         if isinstance(answer, OrpheusError):
@@ -331,6 +350,7 @@ class SimWorker:
         if isinstance(answer, OrpheusError):
             self._refused(answer)
             return
+        self._contacted(tuple(self.held), now)
         cancel, unknown = answer
         for order in cancel:
             if order.run_id in self.held:

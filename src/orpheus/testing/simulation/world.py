@@ -102,7 +102,13 @@ class World:
         graphs = {graph.definition_id: graph for graph in map(parse_graph, workflows)}
         self.observed = Observed()
         self.inspector = Inspector(
-            self.server.path, graphs, self.observed, self.server.shelf, jumped=self.weather.jump > 0
+            self.server.path,
+            graphs,
+            self.observed,
+            self.server.shelf,
+            clock=self.clock,
+            lease_s=options.lease_s,
+            jumped=self.weather.jump > 0,
         )
         self.clients = Clients(self.server, self.clock, self.rng, self.inspector, workflows)
         self.workers = [self._worker(number) for number in range(self.rng.choice((1, 2, 4)))]
@@ -152,9 +158,11 @@ class World:
             self.log.append("the wall clock jumped")
         if rng.random() < weather.stall:
             self.clock.advance(rng.choice((8.0, 45.0, 200.0)))
+            self.observed.awake_since = self.clock.monotonic()
             self.log.append("everything stood still for a while")
         if not self.server.up and rng.random() < 0.3:
             self.server.start()
+            self.observed.awake_since = self.clock.monotonic()
             self.log.append(f"{self.clock.monotonic():.2f} the server started")
         self.clients.step(weather.submit, weather.order)
         for worker in self.workers:
@@ -179,6 +187,9 @@ class World:
                 self.log.append(f"{self.clock.monotonic():.2f} the server ended {how} a COMMIT")
                 return
             if not worked:
+                self.inspector.limits.settle()
+                if self.server.machine is not None:
+                    self.inspector.check_memory(self.server.machine)
                 return
 
     def _is_up(self) -> bool:
@@ -194,18 +205,29 @@ class World:
             worker.temper = CALM
             worker.silent_until = 0.0
         self.workers[0].slots = max(4, self.workers[0].slots)
+        quiet, cursor = 0, 0
         for step in range(PEACE_STEPS):
             if step % 50 == 0:
                 if self.server.up:
                     self.clients.calm()
                 if not self.clients.open and self._all_ended():
                     break
+            quiet = quiet + 1 if self.inspector.cursor == cursor else 0
+            cursor = self.inspector.cursor
+            if quiet > 30:
+                self._pass_time(20.0)  # all wait for their time, perhaps after a jump of the wall clock
             self._step(calm)
         self.inspector.look_at_all()
-        jobs = self.inspector.jobs()
-        for job in jobs:
+        for job in self.inspector.jobs():
             check_settled(job)
         self._check_cancels()
+
+    def _pass_time(self, length_s: float) -> None:
+        """Let time pass faster, but tick by tick: a longer gap would be a stall of the server (R7)."""
+        for _ in range(int(length_s / 4.0)):
+            self.clock.advance(4.0)
+            if self.server.up:
+                self.server.tick()
 
     def _all_ended(self) -> bool:
         return self.server.up and all(job.state in TERMINAL for job in self.inspector.jobs())
