@@ -10,12 +10,28 @@ from pathlib import Path
 import pytest
 
 # What a schema cannot say: whether a cursor is one of ours, whether params fit the job's workflow, whether a graph holds
-# together. There, a well-formed body may still be refused with 422.
+# together. There, a well-formed body may still be refused with 422. And what waits by design is not waited for: some of the
+# jobs that come up never end. `DELETE /jobs/{id}` cancels: the job stays to be looked at, so use_after_free is not asked.
 CONFIG = """
 [[operations]]
 include-path-regex = "^/(jobs|jobs/batch|jobs/.job_id./(tasks|approve)|workflows)$"
 [operations.checks.positive_data_acceptance]
 enabled = false
+
+[[operations]]
+include-name = "GET /jobs/{job_id}"
+[operations.parameters]
+wait_s = 0.1
+
+[[operations]]
+include-name-regex = "^GET /jobs/.job_id./(events|logs)$"
+[operations.parameters]
+follow = false
+
+[[operations]]
+include-path-regex = "content$|artifacts/|objects/"
+[operations.checks.positive_data_acceptance]
+enabled = false # a range behind the end of the file is 416
 """
 
 
@@ -30,7 +46,7 @@ def test_schemathesis_finds_nothing(live, submit):
         command = [
             str(Path(sys.executable).with_name("schemathesis")), f"--config-file={config}", "run", f"{live.url}/openapi.json",
             "--max-examples=15", "--seed=1", "--suppress-health-check=all", "--request-timeout=8", "--workers=2",
-            "--exclude-path=/stream", "--continue-on-failure", "--no-color",
+            "--exclude-path=/stream", "--exclude-checks=use_after_free", "--continue-on-failure", "--no-color",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=140, cwd=folder)
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2000:]

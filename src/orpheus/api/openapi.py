@@ -14,6 +14,7 @@ import msgspec
 from orpheus.api.errors import Forbidden
 from orpheus.api.route import Endpoint, Media, Problem
 from orpheus.core.errors import InvalidRequest
+from orpheus.core.graph_json import graph_schema
 from orpheus.protocol.errors import ErrorBody
 
 _REF = "#/components/schemas/{name}"
@@ -45,7 +46,7 @@ def build(endpoints: Iterable[Endpoint], *, tags: Mapping[str, str], version: st
         "tags": [{"name": name, "description": text} for name, text in tags.items()],
         "paths": paths,
         "components": {
-            "schemas": types.components,
+            "schemas": {**types.components, "Workflow": _workflow()},
             "headers": {
                 "X-Correlation-ID": {
                     "description": "Names the request in logs and events.",
@@ -55,6 +56,23 @@ def build(endpoints: Iterable[Endpoint], *, tags: Mapping[str, str], version: st
             },
         },
     }
+
+
+def _workflow() -> dict[str, Any]:
+    """Return the JSON Schema of a workflow definition, its inner references made to lead through this document."""
+    schema: dict[str, Any] = _moved(graph_schema(), "#/components/schemas/Workflow")
+    schema.pop("$schema", None)
+    schema.pop("$id", None)
+    return schema
+
+
+def _moved(value: Any, place: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: place + inner[1:] if key == "$ref" and isinstance(inner, str) else _moved(inner, place)
+            for key, inner in value.items()
+        }
+    return [_moved(inner, place) for inner in value] if isinstance(value, list) else value
 
 
 _MAKERS = (("/jobs", "job_id"), ("/files", "file_id"), ("/workflows", "name"))
@@ -207,7 +225,10 @@ def _header_params(endpoint: Endpoint) -> list[dict[str, Any]]:
 def _request_content(endpoint: Endpoint, types: _Types) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if endpoint.body is not None:
-        content["application/json"] = {"schema": types.of(endpoint.body.type)}
+        schema = (
+            {"$ref": _REF.format(name=endpoint.body_schema)} if endpoint.body_schema else types.of(endpoint.body.type)
+        )
+        content["application/json"] = {"schema": schema}
         if endpoint.examples:
             content["application/json"]["examples"] = {
                 name: {"value": value} for name, value in endpoint.examples.items()

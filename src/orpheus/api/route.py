@@ -56,6 +56,8 @@ class Endpoint:
     query: QueryDecoder
     body: msgspec.json.Decoder[Any] | None = None
     body_optional: bool = False
+    body_schema: str | None = None
+    """Component that documents the body, where its type says less than is known."""
     raw_body: Sequence[Media] = ()
     """Body types that the handler reads itself, from `call.receive`."""
     answers: Mapping[int, Any] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Endpoint:
 
     @property
     def operation_id(self) -> str:
-        return f"{self.handler.__module__.rsplit('.', 1)[-1]}_{self.handler.__name__}"  # type: ignore[attr-defined]
+        return f"{self.handler.__module__.rsplit('.', 1)[-1]}_{self.handler.__name__}"
 
     async def run(self, call: Call, send: Send) -> None:
         """Decode, handle, answer."""

@@ -15,7 +15,7 @@ from orpheus.api.submissions import store_upload, tenant_of
 from orpheus.artifacts.errors import MissingObject
 from orpheus.artifacts.keys import artifact_key
 from orpheus.core.errors import InvalidRequest, OrpheusError, UnknownJob
-from orpheus.protocol.jobs import TENANT, ArtifactPage, FileInfo, Tenant
+from orpheus.protocol.jobs import ArtifactPage, FileInfo, Tenant
 
 routes = Routes("files", "Files that go in, and artifacts that come out.")
 
@@ -97,11 +97,10 @@ class UploadQuery(NoQuery, kw_only=True, forbid_unknown_fields=True):
     raw_body=(
         Media(
             "multipart/form-data",
-            "One file part; a field `tenant` before it is taken.",
+            "One file part.",
             {
                 "type": "object",
                 "properties": {
-                    "tenant": {"type": "string", "pattern": TENANT},
                     "file": {"type": "string", "format": "binary"},
                 },
                 "required": ["file"],
@@ -144,22 +143,20 @@ async def _receive(call: Call, query: UploadQuery, keys: list[str]) -> dict[str,
     record: dict[str, object] | None = None
     async for part in multipart.Parts(call.headers[b"content-type"], bodies.chunks(call)):
         if part.filename is None:
-            if part.name != "tenant":
-                raise InvalidRequest(
-                    f"body: there is no field {part.name[:80]!r}",
-                    hint="send one part with a file name",
-                    details=[{"path": f"/{part.name[:80]}", "message": "unknown field", "in": "body"}],
-                )
-            if record is not None:
-                raise InvalidRequest(
-                    "body: the field tenant has to come before the file", details=[{"path": "/tenant"}]
-                )
-            tenant = await part.text(1000)
-            continue
+            raise InvalidRequest(
+                f"body: there is no field {part.name[:80]!r}",
+                hint="send one part with a file name; a tenant goes into the query",
+                details=[{"path": f"/{part.name[:80]}", "message": "unknown field", "in": "body"}],
+            )
         if record is not None:
             raise InvalidRequest("body: more than one file", hint="send one request per file")
         record = await store_upload(
-            call, part.stream(), part.filename, part.content_type, tenant=tenant_of(call, tenant), uploads=keys
+            call,
+            part.stream(),
+            part.filename,
+            part.content_type,
+            tenant=tenant_of(call, tenant, where="query"),
+            uploads=keys,
         )
     if record is None:
         raise InvalidRequest(

@@ -101,6 +101,7 @@ async def show_workflow(call: Call) -> Answer:
 @routes.post(
     "/workflows",
     body=dict[str, Any],
+    body_schema="Workflow",
     answers={201: WorkflowInfo},
     errors=(
         MalformedBody,
