@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -181,6 +182,31 @@ def test_cancel_reaches_the_last_grandchild(
             assert time.monotonic() - began < 1.5 + 0.5
             await until(lambda: not alive(pid), 2)
             assert (await server.end_of(await server.give("square", args={"n": 2}))).kind == "completed"
+
+    run_async(body)
+
+
+@task
+def blocked(where: str) -> None:
+    program = subprocess.Popen(f"sleep 61 & echo $! > {where}; sleep 62", shell=True)
+    program.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps the children of each thread apart")
+def test_cancel_ends_what_a_plain_handler_is_blocked_in(stage: Any, run_async: Any, tmp_path: Path) -> None:
+    """A program that a thread started by itself, and what that started, is gone within the grace, and the slot is free
+    again (promise 4)."""
+    where = tmp_path / "pid"
+
+    async def body() -> None:
+        async with stage(blocked) as (server, _worker):
+            run_id = await server.give("blocked", args={"where": str(where)})
+            pid = int(await until(lambda: where.exists() and where.read_text()))
+            began = time.monotonic()
+            await server.cancel(run_id, grace_s=2.0)
+            assert (await server.end_of(run_id)).kind == "cancelled"
+            await until(lambda: not alive(pid), 3)
+            assert time.monotonic() - began < 2.0
 
     run_async(body)
 

@@ -30,6 +30,7 @@ from orpheus.worker.outbox import Outbox
 from orpheus.worker.reaper import Reaper
 from orpheus.worker.resources import Resources
 from orpheus.worker.runs import Run, Runs, StopReason
+from orpheus.worker.slots import Slots
 from orpheus.worker.spilling import spill_marker
 from orpheus.worker.work import Abandoned, Completed, Failed, Outcome, Stopped, Work
 
@@ -81,7 +82,7 @@ class Attempts:
         self._runs = runs
         self._outbox = outbox
         self._devices = devices
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = Slots(slots, overdue=self._give_back)
         self._pool = pool
         self._reaper = reaper
         self._resources = resources
@@ -111,6 +112,15 @@ class Attempts:
         self._lives.add(life)
         life.add_done_callback(self._lives.discard)
 
+    def _give_back(self, runs: list[Run]) -> None:
+        """Let others have what was asked for ahead and still waits: the runs are missing from the next poll (R8)."""
+        if not self._runs.gives_back or self._runs.draining:
+            return
+        for run in runs:
+            self._runs.forget(run.run_id)
+            run.stop(StopReason.UNKNOWN, 0.0)
+        self._runs.on_given_back()
+
     async def ended(self) -> None:
         """Wait until no attempt is under way."""
         while self._lives:
@@ -126,8 +136,13 @@ class Attempts:
     async def _live(self, run: Run) -> None:
         files: AttemptFiles | None = None
         completed = False
+        begun = await self._slots.take(run)
         try:
-            async with self._slots:
+            if not begun:
+                self._outbox.end(run, self._ending(run, Stopped()))
+                return
+            self._runs.begins(run)
+            try:
                 files = AttemptFiles(self._objects_for(run.assignment), run.run_id, run.folder)
                 item, work = await self._make(run, files)
                 completed = item is not None and item.kind == "completed"
@@ -138,11 +153,13 @@ class Attempts:
                         "run %s (%s) does not stop; its slot stays taken", run.run_id, run.assignment.handler
                     )
                     await work.vacated
+            finally:
+                self._slots.give()
         except Exception:
             logger.exception("run %s: the worker itself failed", run.run_id)
             self._outbox.end(run, _failed(run, ReportedError(message="the worker failed inside; see its log")))
         finally:
-            self._runs.vacate()
+            self._runs.vacate(run)
             if files is not None and (not completed or run.folder.exists()):
                 await asyncio.to_thread(files.clean, keep_files=completed)
 
@@ -220,7 +237,14 @@ class Attempts:
                 loaded = await asyncio.to_thread(self._resources.load_all, handler.resources)
             arguments = handler.arguments(args)
             return LoopWork(run, lambda: _call_async(handler, context, arguments, loaded), run.redactor)
-        return ThreadWork(run, lambda: self._call_plain(handler, context, args), run.redactor, threads=self._threads)
+        return ThreadWork(
+            run,
+            lambda: self._resources.load_all(handler.resources),
+            lambda loaded: handler.encode(handler.call(context, handler.arguments(args), loaded)),
+            run.redactor,
+            threads=self._threads,
+            spared=lambda: self._reaper.pid,
+        )
 
     def _resolve(self, assignment: Assignment) -> dict[str, Any]:
         objects = self._objects_for(assignment)
@@ -230,11 +254,6 @@ class Attempts:
         value = self._secrets.get(name)
         self._redactor.add([value])
         return value
-
-    def _call_plain(self, handler: Handler, context: WorkerContext, args: dict[str, Any]) -> bytes:
-        return handler.encode(
-            handler.call(context, handler.arguments(args), self._resources.load_all(handler.resources))
-        )
 
     # Perform ---------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import contextvars
 import ctypes
 import logging
 import queue
+import signal
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from orpheus.authoring.errors import Cancelled
 from orpheus.worker.capture import current_log
 from orpheus.worker.failures import classify
+from orpheus.worker.offspring import Offspring
 from orpheus.worker.runs import Run
 from orpheus.worker.work import Abandoned, Completed, Failed, Outcome, Stopped, settle
 
@@ -73,17 +75,35 @@ class LoopWork:
 
 
 class ThreadWork:
-    """A plain function in a thread of the pool."""
+    """A plain function in a thread of the pool.
 
-    def __init__(self, run: Run, call: Callable[[], bytes], redact: Callable[[str], str], *, threads: Threads) -> None:
+    Args:
+        load: makes the attempt's resources ready; what it starts outlives the attempt.
+        call: calls the handler with them and returns the encoded result.
+        spared: see `Offspring`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        load: Callable[[], dict[str, Any]],
+        call: Callable[[dict[str, Any]], bytes],
+        redact: Callable[[str], str],
+        *,
+        threads: Threads,
+        spared: Callable[[], int | None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self.outcome: asyncio.Future[Outcome] = self._loop.create_future()
         self.vacated: asyncio.Future[None] = self._loop.create_future()
         self._run = run
+        self._load = load
         self._call = call
         self._redact = redact
         self._threads = threads
+        self._spared = spared
         self._ident: int | None = None
+        self._offspring: Offspring | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -94,14 +114,20 @@ class ThreadWork:
         """Nothing beyond `run.stopping`: the handler meets it at its next call of the context."""
 
     def press(self) -> None:
-        """Raise `Cancelled` in the thread: it arrives between two of its bytecodes, not inside a call into C."""
-        with self._lock:
-            if self._ident is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), ctypes.py_object(Cancelled))
+        """Raise `Cancelled` in the thread, and end the programs it may be blocked in: the exception arrives between two
+        of its bytecodes, not inside a call into C."""
+        self._insist(signal.SIGTERM)
 
     def kill(self) -> None:
-        self.press()
+        self._insist(signal.SIGKILL)
         settle(self.outcome, Abandoned())
+
+    def _insist(self, number: signal.Signals) -> None:
+        with self._lock:  # as long as it is held the handler does not end, and the thread takes no other
+            if self._ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), ctypes.py_object(Cancelled))
+                if self._offspring is not None:
+                    self._offspring.signal(number)
 
     def _perform(self) -> None:
         current_log.set(self._run.log)
@@ -116,9 +142,12 @@ class ThreadWork:
     def _outcome(self) -> Outcome:
         try:
             try:
-                return Completed(self._call())
+                loaded = self._load()
+                self._offspring = Offspring(self._spared)
+                return Completed(self._call(loaded))
             finally:
                 with self._lock:
+                    self._offspring = None
                     assert self._ident is not None
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), None)
                     self._ident = None

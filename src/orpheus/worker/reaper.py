@@ -43,10 +43,11 @@ class Reaper:
         self._groups: set[int] = set()
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Start the helper now; a few milliseconds."""
-        with self._lock:
-            self._start()
+    @property
+    def pid(self) -> int | None:
+        """The helper's, once it was needed."""
+        helper = self._helper
+        return None if helper is None else helper.pid
 
     def add(self, pgid: int) -> None:
         with self._lock:
