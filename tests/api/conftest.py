@@ -46,9 +46,7 @@ MEDIA = {
         "required": ["source"],
         "additionalProperties": False,
     },
-    "nodes": [
-        {"name": "look", "kind": "task", "task": "look", "version": 1, "args": {"source": {"$param": "source"}}}
-    ],
+    "nodes": [{"name": "look", "kind": "task", "task": "look", "version": 1, "args": {"source": {"$param": "source"}}}],
     "output": {"$ref": "look"},
 }
 

@@ -76,7 +76,9 @@ def test_unknown_fields_get_their_nearest_match(client):
     body = check(client.post("/jobs", json=nested), 422, "invalid_request")
     assert body["details"][0]["path"] == "/depends_on/1/onn"
     assert "on" in body["hint"]
-    body = check(client.post("/jobs", json={"workflow": "count", "params": {"text": "x", "txt": 1}}), 422, "invalid_params")
+    body = check(
+        client.post("/jobs", json={"workflow": "count", "params": {"text": "x", "txt": 1}}), 422, "invalid_params"
+    )
     assert "txt" in str(body["details"])
     body = check(client.get("/jobs", params={"sate": "failed"}), 422, "invalid_request")
     assert "state" in body["hint"]
@@ -95,7 +97,9 @@ def test_bad_queries_are_refused(client, query):
     check(client.get(f"/jobs?{query}"), 422, "invalid_request")
 
 
-@pytest.mark.parametrize("query", ["q=%FF%FE", "workflow=%F0%9F%98%80", "tenant=x%2Fy", "q='; DROP TABLE jobs; --", "q=%25_%25"])
+@pytest.mark.parametrize(
+    "query", ["q=%FF%FE", "workflow=%F0%9F%98%80", "tenant=x%2Fy", "q='; DROP TABLE jobs; --", "q=%25_%25"]
+)
 def test_odd_but_harmless_queries_answer(client, query):
     """Whatever text is searched for, it is only text."""
     assert client.get(f"/jobs?{query}").status_code == 200
@@ -183,7 +187,9 @@ def test_correlation_and_trace_are_taken_or_made(client):
     assert answer.headers["traceparent"] == trace
     assert answer.json()["correlation_id"] == "order-17"
     for bad in ("", "a" * 200, "a b", "\xff", "<x>", "#"):
-        answer = client.get("/nope", headers={"x-correlation-id": bad.encode("latin-1"), "traceparent": bad.encode("latin-1")})
+        answer = client.get(
+            "/nope", headers={"x-correlation-id": bad.encode("latin-1"), "traceparent": bad.encode("latin-1")}
+        )
         made = answer.headers["x-correlation-id"]
         assert made != bad
         assert answer.json()["correlation_id"] == made
@@ -213,7 +219,11 @@ def test_params_cannot_smuggle_what_workers_resolve(client):
         "params": {"type": "object"},
         "nodes": [{"name": "e", "kind": "task", "task": "e", "version": 1, "args": {"x": {"$param": "x"}}}],
     }
-    for value in ({"$secret": "TOKEN"}, {"$file": {"key": "dev/other/x"}}, [{"deep": {"$spill": {"key": ".runs/x/y"}}}]):
+    for value in (
+        {"$secret": "TOKEN"},
+        {"$file": {"key": "dev/other/x"}},
+        [{"deep": {"$spill": {"key": ".runs/x/y"}}}],
+    ):
         answer = client.post("/jobs", json={"workflow": graph, "params": {"x": value}})
         check(answer, 422, "invalid_params")
     check(client.post("/jobs", json={"workflow": graph, "params": {"$secret": "TOKEN"}}), 422)

@@ -86,7 +86,9 @@ def test_lists_filter_and_page(client, submit):
     assert len(client.get("/jobs", params={"tenant": "pages", "state": ["queued", "failed"]}).json()["items"]) == 5
     assert client.get("/jobs", params={"tenant": "pages", "state": "failed"}).json()["items"] == []
     assert client.get("/jobs", params={"tenant": "pages", "q": made[2]}).json()["items"][0]["job_id"] == made[2]
-    assert client.get("/jobs", params={"tenant": "pages", "created_after": "2100-01-01T00:00:00Z"}).json()["items"] == []
+    assert (
+        client.get("/jobs", params={"tenant": "pages", "created_after": "2100-01-01T00:00:00Z"}).json()["items"] == []
+    )
     before = {"tenant": "pages", "created_before": "2100-01-01T00:00:00+02:00"}
     assert len(client.get("/jobs", params=before).json()["items"]) == 5
 

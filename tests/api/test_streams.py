@@ -85,7 +85,11 @@ def test_one_job_brings_tasks_progress_and_logs(socket, hand_worker, submit, fre
             {"run_id": task["run_id"], "kind": "log", "lines": [{"message": "hello"}]},
         )
         progress = hear_until(ws, "progress")[-1]
-        assert (progress["data"]["fraction"], progress["data"]["stage"], progress["job_id"]) == (0.25, "a quarter", job_id)
+        assert (progress["data"]["fraction"], progress["data"]["stage"], progress["job_id"]) == (
+            0.25,
+            "a quarter",
+            job_id,
+        )
         assert "cursor" not in progress
         assert hear_until(ws, "log")[-1]["data"]["lines"][0]["message"] == "hello"
         worker.report({"run_id": task["run_id"], "kind": "completed", "result": 1})
@@ -97,7 +101,15 @@ def test_one_job_brings_tasks_progress_and_logs(socket, hand_worker, submit, fre
 def test_nonsense_is_answered_and_survived(socket):
     """Bad JSON, unknown fields and topics get an error message; the socket stays."""
     with socket() as ws:
-        for raw in ("{", "[]", '{"subscrbe": []}', '{"subscribe": ["jobz"]}', '{"subscribe": "jobs"}', "[" * 60000, b"\xff\xfe"):
+        for raw in (
+            "{",
+            "[]",
+            '{"subscrbe": []}',
+            '{"subscribe": ["jobz"]}',
+            '{"subscribe": "jobs"}',
+            "[" * 60000,
+            b"\xff\xfe",
+        ):
             ws.send(raw)
             error = hear(ws)
             assert (error["type"], error["code"]) == ("error", "invalid_request")
