@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 
@@ -57,7 +58,11 @@ def test_a_value_a_task_did_not_return_is_a_permanent_binding_failed(server, wor
     hand.complete(hand.take_one(), {"yes": 1})
     hand.poll()
     ended = server.ended(job["job_id"], "failed")
-    assert (ended["error"]["code"], ended["error"]["task"], ended["error"]["retryable"]) == ("binding_failed", "b", False)
+    assert (ended["error"]["code"], ended["error"]["task"], ended["error"]["retryable"]) == (
+        "binding_failed",
+        "b",
+        False,
+    )
 
 
 def test_an_output_that_cannot_be_made_fails_the_job(server, worker, kit):
@@ -107,9 +112,15 @@ def test_results_keep_the_order_of_the_items(server, worker, kit):
     """R13, formats (Task): items carry their `index`; results stand in order however they came in."""
     name = kit.unique()
     hand = worker(name)
-    job = server.submit(kit.graph(a_map("m", name, {"$param": "xs"}, args={"k": 7}), output=ref("m")), {"xs": [3, 1, 2]})
+    job = server.submit(
+        kit.graph(a_map("m", name, {"$param": "xs"}, args={"k": 7}), output=ref("m")), {"xs": [3, 1, 2]}
+    )
     runs = hand.take(3)
-    assert {run["index"]: run["args"] for run in runs} == {0: {"x": 3, "k": 7}, 1: {"x": 1, "k": 7}, 2: {"x": 2, "k": 7}}
+    assert {run["index"]: run["args"] for run in runs} == {
+        0: {"x": 3, "k": 7},
+        1: {"x": 1, "k": 7},
+        2: {"x": 2, "k": 7},
+    }
     for run in reversed(runs):
         hand.complete(run, run["args"]["x"] * 10)
     assert server.ended(job["job_id"], "completed")["result"] == [30, 10, 20]
@@ -232,7 +243,7 @@ def test_cap_and_stagger(server, worker, kit):
         for task in server.tasks(staggered["job_id"], node="m")
         if task["index"] is not None
     )
-    assert all(later - earlier >= 0.69 for earlier, later in zip(starts, starts[1:], strict=False)), starts
+    assert all(later - earlier >= 0.69 for earlier, later in itertools.pairwise(starts)), starts
 
 
 def test_a_graph_of_a_later_kind_is_refused_clearly(server, kit):
