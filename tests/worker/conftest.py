@@ -206,10 +206,10 @@ class FakeServer:
                 return _json(self._given)
             self._latest = mine
             self._changed.notify_all()
-            if poll.seq != self._seq:
-                for run_id in [run_id for run_id in self._carried if run_id not in poll.held]:
-                    del self._carried[run_id]
-                    self.returned.append(run_id)
+            carried = [run_id for run_id, seq in self._carried.items() if seq != poll.seq]
+            for run_id in [run_id for run_id in carried if run_id not in poll.held]:
+                del self._carried[run_id]
+                self.returned.append(run_id)
             self._seq, self._given = poll.seq, None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.poll_wait_s if poll.wait_s is None else poll.wait_s):

@@ -159,7 +159,7 @@ class Attempts:
             logger.exception("run %s: the worker itself failed", run.run_id)
             self._outbox.end(run, _failed(run, ReportedError(message="the worker failed inside; see its log")))
         finally:
-            self._runs.vacate(run)
+            self._runs.vacate(run, completed=completed)
             if files is not None and (not completed or run.folder.exists()):
                 await asyncio.to_thread(files.clean, keep_files=completed)
 

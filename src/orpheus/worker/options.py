@@ -41,9 +41,9 @@ class WorkerOptions:
     log_json: bool = False
     """Write this worker's own log as JSON lines instead of text."""
     log_level: str = "info"
-    prefetch: int = 0
-    """Attempts to hold ready beyond `concurrency`. Hides the round trip of very short tasks; their leases and time
-    limits already run while they wait here."""
+    prefetch: int | None = None
+    """Attempts to hold ready beyond `concurrency`; their leases and time limits already run while they wait here. None is
+    as many as short tasks are worked off in a tenth of a second, and none of long ones or where there are `resources`."""
     child_memory_bytes: int | None = None
     """Address space limit (RLIMIT_AS) of each child process; None is no limit."""
     child_max_runs: int | None = None

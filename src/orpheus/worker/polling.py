@@ -30,6 +30,9 @@ that become free meanwhile go together into the next."""
 SHORT_TASK_S = 0.002
 """After tasks came, the next question waits so long: short ones have ended by then, and their slots go into it."""
 
+LONGEST_PAUSE_S = 0.025
+"""Cancellations wait at most so long while short tasks are worked off."""
+
 
 class Poller:
     """Ask for work until told to end.
@@ -55,11 +58,17 @@ class Poller:
         self._on_cancel = on_cancel
         self._seq = 0
         self._changed = asyncio.Event()
+        self._must_ask = False
         self._backoff = Backoff("poll")
         self._overtaken: set[asyncio.Task[PollReply | None]] = set()
 
     def room_changed(self) -> None:
         """More tasks would be welcome than before, or none any more."""
+        self._changed.set()
+
+    def held_changed(self) -> None:
+        """Runs were given back: a question that names what is held has to follow, whatever the room."""
+        self._must_ask = True
         self._changed.set()
 
     def next_seq(self) -> int:
@@ -74,7 +83,15 @@ class Poller:
             reply = await self._answer()
             self._take(reply)
             if reply.tasks:
-                await asyncio.sleep(SHORT_TASK_S)
+                await self._work_off()
+
+    async def _work_off(self) -> None:
+        """Wait until the next question is worth its round trip: half of what was asked for ahead is done."""
+        until = time.monotonic() + LONGEST_PAUSE_S
+        while True:
+            await asyncio.sleep(SHORT_TASK_S)
+            if self._runs.room * 2 >= self._runs.ahead or self._must_ask or time.monotonic() >= until:
+                return
 
     def _take(self, reply: PollReply) -> None:
         for run_id in reply.unknown:
@@ -94,7 +111,8 @@ class Poller:
                 self._changed.clear()
                 room = self._runs.room
                 newest = list(open_.values())[-1] if open_ else None
-                if newest is None or room > newest or (room == 0 and newest > 0):
+                if newest is None or room > newest or (room == 0 and newest > 0) or self._must_ask:
+                    self._must_ask = False
                     question = asyncio.create_task(self._ask(room))
                     open_[question] = room
                     await asyncio.wait([question], timeout=SUPERSEDE_AFTER_S)

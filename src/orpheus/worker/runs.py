@@ -15,6 +15,7 @@ from typing import Any
 
 from orpheus.protocol.worker import Assignment, LogLine, ReportItem
 from orpheus.worker.capture import AttemptLog, Redactor
+from orpheus.worker.pace import LONG_S, Pace
 
 PROGRESS_EVERY_S = 0.2
 
@@ -118,17 +119,26 @@ class Run:
 
 
 class Runs:
-    """Every run that is held, and how many more would be welcome."""
+    """Every run that is held, and how many more would be welcome.
 
-    def __init__(self, *, slots: int, prefetch: int) -> None:
+    Args:
+        prefetch: runs to hold beyond the slots; None is for `pace.py` to say.
+    """
+
+    def __init__(self, *, slots: int, prefetch: int | None) -> None:
         self._slots = slots
         self._prefetch = prefetch
+        self._pace = Pace()
+        self._working: dict[str, float] = {}
+        """Since when each run has had its slot; the longest first."""
         self._by_id: dict[str, Run] = {}
         self._occupied = 0
         self.held: tuple[str, ...] = ()
         """Replaced, never changed, so that the heartbeat thread may read it at any time."""
         self.draining = False
         self.on_room: Callable[[], None] = lambda: None
+        self.on_given_back: Callable[[], None] = lambda: None
+        """Runs have left `held` unbegun: the server is to hear of it."""
 
     def __iter__(self) -> Any:
         return iter(list(self._by_id.values()))
@@ -142,7 +152,25 @@ class Runs:
     @property
     def room(self) -> int:
         """How many attempts could be taken now."""
-        return 0 if self.draining else max(0, self._slots + self._prefetch - self._occupied)
+        return 0 if self.draining else max(0, self._slots + self.ahead - self._occupied)
+
+    @property
+    def ahead(self) -> int:
+        """How many runs to hold beyond the slots."""
+        if self._prefetch is not None:
+            return self._prefetch
+        long_before = time.monotonic() - LONG_S
+        long_runs = 0
+        for since in self._working.values():
+            if since > long_before:
+                break
+            long_runs += 1
+        return self._pace.ahead(self._slots - long_runs)
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether what was asked for ahead and waits too long goes back; not where it was asked for by number."""
+        return self._prefetch is None
 
     @property
     def occupied(self) -> int:
@@ -152,10 +180,19 @@ class Runs:
     def add(self, run: Run) -> None:
         self._by_id[run.run_id] = run
         self._occupied += 1
+        self._pace.arrived(run.assignment.handler)
         self.held = tuple(self._by_id)
 
-    def vacate(self) -> None:
-        """A slot is free again: the handler has really ended."""
+    def begins(self, run: Run) -> None:
+        """The run has got its slot."""
+        self._working[run.run_id] = time.monotonic()
+
+    def vacate(self, run: Run, *, completed: bool) -> None:
+        """The run occupies nothing any more: its handler has really ended, or never began. Only what completed tells how
+        long such tasks take."""
+        since = self._working.pop(run.run_id, None)
+        if since is not None and completed:
+            self._pace.took(run.assignment.handler, time.monotonic() - since)
         self._occupied -= 1
         assert self._occupied >= 0, "a slot was given back twice"
         self.on_room()

@@ -88,6 +88,7 @@ class Session:
         """Stop and forget a run that is no longer current; its report would be `stale_run` (R6)."""
         run = self._runs.get(run_id)
         if run is not None:
-            logger.warning("run %s is no longer current: abandoned", run_id)
+            if not run.finished:  # else its report has just been accepted, and overtaken by this answer
+                logger.warning("run %s is no longer current: abandoned", run_id)
             run.stop(StopReason.UNKNOWN, 0.0)
             self._runs.forget(run_id)

@@ -63,7 +63,8 @@ class Worker:
         self._options = options
         self._definitions = definitions
         self._stop = asyncio.Event()
-        self._runs = Runs(slots=options.concurrency, prefetch=options.prefetch)
+        prefetch = 0 if options.prefetch is None and options.resources else options.prefetch
+        self._runs = Runs(slots=options.concurrency, prefetch=prefetch)
         self._contact = Contact()
         self._devices = Devices(options.resources)
         self._reaper = Reaper()
@@ -143,6 +144,7 @@ class Worker:
             on_cancel=self._on_cancel,
         )
         self._runs.on_room = poller.room_changed
+        self._runs.on_given_back = poller.held_changed
         reporter = Reporter(session, outbox, self._runs)
         heartbeat = HeartbeatThread(
             options.server,
