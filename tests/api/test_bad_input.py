@@ -245,4 +245,6 @@ def test_raw_rubbish_on_the_wire_does_not_hurt(live, client):
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(4096)
         assert not answer.startswith(b"HTTP/1.1 5"), (raw, answer)
+        if answer.startswith(b"HTTP/1.1 4") and b"WebSocket" not in answer:  # a broken handshake never was ours
+            assert b'"code":"' in answer, (raw, answer)
     assert client.get("/healthz").status_code == 200

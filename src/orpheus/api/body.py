@@ -160,6 +160,25 @@ def _steps_of(text: str) -> list[str | int]:
     return [name if name else int(index) if index else "*" for name, index in _STEP.findall(found[1])]
 
 
+_TYPES = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+_WORDS = {
+    "object": "an object",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+}
+"""JSON's words in place of Python's."""
+
+
+def _in_words(text: str) -> str:
+    def words(match: re.Match[str]) -> str:
+        return " or ".join(_WORDS.get(name, name) for name in match[1].split(" | "))
+
+    return _TYPES.sub(words, text).replace("Expected ", "expected ", 1)
+
+
 def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") -> OrpheusError:
     """Make a validation error of msgspec one that names the culprit and helps."""
     text = str(error)
@@ -175,6 +194,8 @@ def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") 
     elif missing:
         text = f"the field {missing[1]!r} is missing"
         steps.append(missing[1])
+    else:
+        text = _in_words(text)
     path = pointer(*steps)
     place = f" at {path}" if path and not (unknown or missing) else ""
     entry: dict[str, Any] = {"path": path, "message": text, "in": where}

@@ -2,6 +2,7 @@
 
 OrpheusError (core)          raised anywhere; code, status and hint are its own
 ├── MalformedBody            400  not JSON, not multipart
+├── InvalidFileName      422  a path where a name belongs
 ├── Forbidden                403  a Host or Origin that is not allowed
 ├── NotFound                 404  no such path
 ├── MethodNotAllowed         405
@@ -63,6 +64,12 @@ class UnsupportedBody(OrpheusError):
     status = 415
 
 
+class InvalidFileName(OrpheusError):
+    """A file's name holds a path. Names are never opened, but whoever sends such a one means something else."""
+
+    code = "invalid_file_name"
+
+
 class RangeNotSatisfiable(OrpheusError):
     """The range begins behind the end of the file."""
 
@@ -73,6 +80,15 @@ class RangeNotSatisfiable(OrpheusError):
         super().__init__(message)
         self.size_bytes = size_bytes
 
+
+_HINTS = {
+    "invalid_params": "GET /workflows/{name} shows the schema of a workflow's params.",
+    "invalid_request": "/docs shows what each endpoint takes; `details` names the place.",
+    "invalid_transition": "GET /jobs/{job_id} shows its state; nothing was changed.",
+    "stale_run": "Another attempt has taken its place: stop working on it, nothing it says counts any more.",
+    "unknown_job": "GET /jobs lists the jobs there are.",
+}
+"""Said where the one who raised the error had nothing better to say."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -86,7 +102,7 @@ def error_body(error: OrpheusError, correlation_id: str) -> ErrorBody:
     return ErrorBody(
         code=error.code,
         message=_clean(error.message) or error.code,
-        hint=_clean(error.hint),
+        hint=_clean(error.hint or _HINTS.get(error.code, "")),
         retryable=error.retryable,
         correlation_id=correlation_id,
         details=error.details or msgspec.UNSET,

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from orpheus.api.errors import MalformedBody, TooLarge
+from orpheus.api.errors import InvalidFileName, MalformedBody, TooLarge
 
 MAX_PARTS = 1000
 MAX_HEADER_BYTES = 16_384
@@ -197,8 +197,18 @@ def _filename(header: bytes, options: dict[bytes, bytes]) -> str | None:
 
 
 def clean_name(name: str) -> str:
-    """Return a file name as it may be stored and shown: as given, without control characters, of bearable length."""
+    """Return a file name as it may be stored and shown: as given, without control characters, of bearable length.
+
+    Raises:
+        InvalidFileName: it is a path.
+    """
     kept = _CONTROL.sub("", name.encode("utf-8", "replace").decode())
+    if "/" in kept or "\\" in kept or kept in (".", ".."):
+        last = kept.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        raise InvalidFileName(
+            f"the file name {kept[:200]!r} is a path",
+            hint=f"Send the name alone: {last[:200]!r}." if last.strip(".") else "Send a name without / and \\.",
+        )
     return kept[:MAX_NAME_CHARACTERS] or "unnamed"
 
 

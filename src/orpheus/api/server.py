@@ -14,6 +14,7 @@ from collections.abc import Callable
 import uvicorn
 
 from orpheus.api.app import OrpheusApp
+from orpheus.api.http1 import Http1
 
 log = logging.getLogger("orpheus.api")
 
@@ -76,7 +77,7 @@ async def serve(
         host=host,
         port=port,
         loop="uvloop" if _has_uvloop() else "asyncio",
-        http="httptools",
+        http=Http1,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
         ws_ping_interval=20.0,

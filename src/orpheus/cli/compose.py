@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from orpheus.api.app import create_app
+from orpheus.api.http1 import Http1
 from orpheus.api.options import ApiOptions
 from orpheus.artifacts import FolderStore, Publisher
 from orpheus.cli.sockets import own_names
@@ -85,6 +86,7 @@ async def serve(served: Served, bound: socket.socket, url: str, *, supervised: b
         log_config=None,
         access_log=False,
         lifespan="on",
+        http=Http1,
         ws="websockets-sansio",
         ws_max_size=1 << 20,
         server_header=False,
