@@ -30,11 +30,11 @@ def test_params_are_checked_and_defaults_filled_in(cluster, flow):
     """An error names the place and, for a field that does not exist, the one that was meant (invalid_params)."""
     graph = flow(params=NUMBER)
     error = refused(cluster.submit, graph, params={"count": 0})
-    assert error.code == "invalid_params" and error.details[0]["path"] == "/count"
+    assert error.code == "invalid_params" and error.details[0]["path"] == "/params/count"
     error = refused(cluster.submit, graph, params={"count": 1, "stile": "wild"})
-    assert error.details[0]["path"] == "/stile" and 'Did you mean "style"?' in error.hint
+    assert error.details[0]["path"] == "/params/stile" and 'Did you mean "style"?' in error.hint
     error = refused(cluster.submit, graph, params={})
-    assert error.details[0]["path"] == "/count"
+    assert error.details[0]["path"] == "/params/count"
     assert count_jobs(cluster) == 0
     job_id = cluster.submit(graph, params={"count": 2})
     assert cluster.ask(lambda tx: tx.params(job_id)) == {"count": 2, "style": "calm"}
@@ -109,7 +109,7 @@ def test_a_batch_is_created_whole_or_not_at_all(cluster, flow):
     good = Submission(workflow=graph, params={"count": 1})
     bad = Submission(workflow=graph, params={"count": "many"})
     error = refused(cluster.submit_many, good, good, bad)
-    assert error.details[0]["path"] == "/jobs/2/count"
+    assert error.details[0]["path"] == "/jobs/2/params/count"
     assert count_jobs(cluster) == 0
     assert len({answer.job.job_id for answer in cluster.submit_many(good, good, good)}) == 3
 

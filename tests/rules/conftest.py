@@ -155,9 +155,7 @@ class Server:
                 return found
 
     def task(self, job_id: str, name: str, index: int | None = None) -> JSON:
-        return next(
-            task for task in self.tasks(job_id, node=name, attempts=True) if task["index"] == index
-        )
+        return next(task for task in self.tasks(job_id, node=name, attempts=True) if task["index"] == index)
 
     def events(self, job_id: str) -> list[JSON]:
         found: list[JSON] = []
@@ -365,8 +363,6 @@ def kit() -> SimpleNamespace:
     return SimpleNamespace(
         node=node, graph=graph, unique=unique, until=until, make_server=make_server, RawWorker=RawWorker, json=json
     )
-
-
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,9 @@ def test_ws_tells_every_later_event_once_in_order_and_a_reconnect_misses_nothing
     with socket(server, "jobs") as ws:
         start = hear(ws, "subscribed")["cursor"]
         jobs = [run_one(server, hand, kit, name) for _ in range(3)]
-        whole = events_until(ws, lambda found: found and found[-1]["job_id"] == jobs[-1] and found[-1]["type"] == "job.completed")
+        whole = events_until(
+            ws, lambda found: found and found[-1]["job_id"] == jobs[-1] and found[-1]["type"] == "job.completed"
+        )
     mine = [(event["job_id"], event["seq"]) for event in whole]
     assert len(mine) == len(set(mine))
     assert all(set(EVENT_FIELDS) | {"cursor"} <= set(event) for event in whole)
@@ -151,7 +153,10 @@ def test_topics_filter(server, worker, kit):
         told = events_until(one, lambda found: found and found[-1]["type"] == "job.completed")
         assert {event["job_id"] for event in told} == {ended["job_id"]}
         assert "task.started" not in [event["type"] for event in told[-2:]]
-        assert [e["type"] for e in events_until(two, lambda found: len(found) == 2)] == ["job.approved", "job.completed"]
+        assert [e["type"] for e in events_until(two, lambda found: len(found) == 2)] == [
+            "job.approved",
+            "job.completed",
+        ]
         told = events_until(three, lambda found: len(found) == 2)
         assert [(event["type"], event["job_id"]) for event in told] == [
             ("job.created", second["job_id"]),

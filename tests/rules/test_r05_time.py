@@ -105,7 +105,10 @@ def test_delay_and_run_at_hold_a_job_and_say_so(server, worker, kit):
     name = kit.unique()
     hand = worker(name)
     at = (datetime.now(UTC) + timedelta(seconds=1.2)).isoformat()
-    jobs = [server.submit(kit.graph(kit.node("a", name)), delay_s=1.2), server.submit(kit.graph(kit.node("a", name)), run_at=at)]
+    jobs = [
+        server.submit(kit.graph(kit.node("a", name)), delay_s=1.2),
+        server.submit(kit.graph(kit.node("a", name)), run_at=at),
+    ]
     for job in jobs:
         assert (job["state"], [each["reason"] for each in job["waiting_for"]]) == ("pending", ["time"])
         assert server.reasons(job["job_id"]) == ["time"]
@@ -114,7 +117,9 @@ def test_delay_and_run_at_hold_a_job_and_say_so(server, worker, kit):
     for job in jobs:
         ended = server.ended(job["job_id"], "completed")
         assert ended["started_at"] >= ended["run_at"]
-    refused = server.post("/jobs", {"workflow": kit.graph(kit.node("a", name)), "params": {}, "delay_s": 1, "run_at": at}, status=422)
+    refused = server.post(
+        "/jobs", {"workflow": kit.graph(kit.node("a", name)), "params": {}, "delay_s": 1, "run_at": at}, status=422
+    )
     assert refused["code"] == "invalid_request"
     assert server.submit(kit.graph(kit.node("a", name)), delay_s=-1, status=422)["details"][0]["path"] == "/delay_s"
 

@@ -185,5 +185,3 @@ def _pids(folder: Path, *names: str) -> list[int]:
         return [int((folder / name).read_text()) for name in names]
     except (FileNotFoundError, ValueError):
         return []
-
-

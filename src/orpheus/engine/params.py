@@ -36,21 +36,23 @@ class ParamsChecker:
         """Return the params with the schema's defaults filled in.
 
         Raises:
-            InvalidParams: `details` holds one entry per error, with its JSON Pointer.
+            InvalidParams: `details` holds one entry per error, with its JSON Pointer into the request.
         """
         try:
             check_plain(dict(params))
         except NotPlain as fault:
             raise InvalidParams(
-                f"params of workflow {graph.name!r}: {fault}", details=[{"path": fault.pointer, "message": str(fault)}]
+                f"params of workflow {graph.name!r}: {fault}",
+                details=[{"path": f"/params{fault.pointer}", "message": str(fault)}],
             ) from None
         filled = with_defaults(graph.params_schema, params)
         errors = [
-            self._describe(graph, error) for error in islice(self._validator(graph).iter_errors(filled), _MOST_ERRORS)
+            self._describe(graph, error, filled)
+            for error in islice(self._validator(graph).iter_errors(filled), _MOST_ERRORS)
         ]
         if errors:
             first = errors[0]
-            where = f" at {first['path']}" if first["path"] else ""
+            where = f" at {path}" if (path := first["path"].removeprefix("/params")) else ""
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             raise InvalidParams(
                 f"params of workflow {graph.name!r}{where}: {first['message']}{more}",
@@ -80,10 +82,14 @@ class ParamsChecker:
             self._validators.popitem(last=False)
         return found
 
-    def _describe(self, graph: Graph, error: Any) -> dict[str, Any]:
-        path = list(error.instance_path)
+    def _describe(self, graph: Graph, error: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+        path = ["params", *error.instance_path]
         described: dict[str, Any] = {"path": pointer(*path), "message": str(error.message)[:500]}
         kind = error.kind
+        if kind.name == "falseSchema" and list(error.schema_path) == ["additionalProperties"]:
+            # A schema without any field: the library names neither the field nor its place.
+            name = next(iter(params), "")
+            return {"path": pointer("params", name), "message": f"there is no field {name[:80]!r}: it takes none"}
         if kind.name == "additionalProperties" and kind.unexpected:
             name = str(kind.unexpected[0])
             described["path"] = pointer(*path, name)

@@ -149,8 +149,14 @@ class Definitions:
         old, new = rows.from_json(text), dict(definition)
         old_nodes = {node.get("name"): node for node in old.pop("nodes", [])}
         new_nodes = {node.get("name"): node for node in new.pop("nodes", [])}
-        nodes = sorted(str(name) for name in {*old_nodes, *new_nodes} if old_nodes.get(name) != new_nodes.get(name))
-        parts = [f"node {name!r}" for name in nodes[:5]]
+        parts = []
+        for name in sorted({*map(str, old_nodes), *map(str, new_nodes)}):
+            before, after = old_nodes.get(name), new_nodes.get(name)
+            if before is None or after is None:
+                parts.append(f"node {name!r} ({'new' if before is None else 'gone'})")
+            elif options := _differing(before, after):
+                parts.append(f"node {name!r} ({options})")
+        parts = parts[:5]
         fields = _differing(old, new)
         return ", ".join([*parts, fields] if fields else parts) or "order of nodes"
 

@@ -138,7 +138,12 @@ async def submit_batch(call: Call) -> Answer:
             submissions.append(await to_submission(call, body, in_batch=True))
         except OrpheusError as error:
             raise _placed(error, place) from None
-    answered = await services.engine.submit(submissions)
+    try:
+        answered = await services.engine.submit(submissions)
+    except OrpheusError as error:
+        if len(submissions) == 1:  # of more, the engine says which
+            raise _placed(error, 0) from None
+        raise
     jobs = [
         await _new_job(call, submission, submitted) for submission, submitted in zip(submissions, answered, strict=True)
     ]
@@ -222,9 +227,10 @@ async def show_job(call: Call) -> Answer:
     """
     query: JobQuery = call.query
     services = call.services
-    job = await find_job(call)
-    if query.wait_s > 0 and job.state not in TERMINAL and not services.stopping.is_set():
-        job = await _wait(call, job, min(query.wait_s, services.options.max_wait_s))
+    if query.wait_s > 0 and not services.stopping.is_set():
+        job = await _wait(call, min(query.wait_s, services.options.max_wait_s))
+    else:
+        job = await find_job(call)
     body = msgspec.json.encode(await whole_job(call, job))
     etag = b'"' + hashlib.blake2b(body, digest_size=16).hexdigest().encode() + b'"'
     headers: Headers = [(b"etag", etag), (b"cache-control", b"no-cache")]
@@ -234,17 +240,18 @@ async def show_job(call: Call) -> Answer:
     return Answer(body, headers=headers)
 
 
-async def _wait(call: Call, job: Job, wait_s: float) -> Job:
+async def _wait(call: Call, wait_s: float) -> Job:
     services = call.services
-    ended = await services.unless_stopping(services.engine.wait_job(job.job_id, wait_s=wait_s))
-    return visible(call, ended, job.job_id) if ended is not None else await find_job(call)
+    job_id = call.path["job_id"]
+    waiting = services.engine.wait_job(job_id, wait_s=wait_s, tenant=call.identity.tenant)
+    ended = await services.unless_stopping(waiting)
+    return visible(call, ended, job_id) if ended is not None else await find_job(call)
 
 
 async def whole_job(call: Call, job: Job) -> JobInfo:
     """Show everything about a job."""
     reads = call.services.engine.reads
-    params, result = await reads.job_payload(job.job_id)
-    rows = await reads.artifacts(job.job_id)
+    params, result, rows = await reads.job_parts(job.job_id, artifacts=job.has_files)
     reasons = [] if job.state in TERMINAL else await reads.waiting_for_job(job)
     redaction = await call.services.catalog.redaction(job.definition_id)
     return render.job_info(
