@@ -173,6 +173,9 @@ class Reads(Protocol):
     async def job_payload(self, job_id: str) -> tuple[Any, Any]:
         """Return `(params, result)`, references in the result resolved as far as they are inline."""
 
+    async def job_parts(self, job_id: str, *, artifacts: bool) -> tuple[Any, Any, list[Mapping[str, Any]]]:
+        """Return `(params, result, artifacts)` in one read; `artifacts` says whether to look for any."""
+
     async def jobs(self, filters: JobFilter, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]: ...
     async def tasks(
         self, job_id: str, *, node: str | None, states: Sequence[str], limit: int, cursor: str | None
@@ -261,8 +264,9 @@ class Engine(Protocol):
     def cursor(self) -> str:
         """Return the cursor of the newest committed event: where `subscribe(after=None)` begins, and what ticks carry."""
 
-    async def wait_job(self, job_id: str, *, wait_s: float) -> Job | None:
-        """Return the job when it has ended or the time is over."""
+    async def wait_job(self, job_id: str, *, wait_s: float, tenant: str | None = None) -> Job | None:
+        """Return the job when it has ended or the time is over; None at once when there is none, or it is not this
+        tenant's."""
 
     def server_epoch(self) -> str: ...
 

@@ -62,9 +62,27 @@ class Reader:
     # One job
 
     async def job(self, job_id: str) -> Job | None:
+        """Return the job's row. One row by its index, without payloads: read right here, since going to a thread and
+        back costs ten times as much."""
+
         def read(connection: sqlite3.Connection) -> Job | None:
             row = connection.execute(query("job_by_id"), (job_id,)).fetchone()
             return None if row is None else rows.job_from_row(row)
+
+        return self.read(read)
+
+    async def job_parts(self, job_id: str, *, artifacts: bool) -> tuple[Any, Any, list[Mapping[str, Any]]]:
+        """Return `(params, result, artifacts)` of a job as of one instant.
+
+        Args:
+            artifacts: whether it can have any.
+        """
+
+        def read(connection: sqlite3.Connection) -> tuple[Any, Any, list[Mapping[str, Any]]]:
+            row = connection.execute(query("job_payload"), (job_id,)).fetchone()
+            params, result = (None, None) if row is None else row
+            found = connection.execute(query("artifacts_of_job"), (job_id,)) if artifacts else ()
+            return _json(params), _json(result), [artifact_record(each) for each in found]
 
         return await self._run(read)
 
