@@ -95,7 +95,7 @@ def test_publishing_is_idempotent_and_shares_bytes(store):
         await store.put_bytes(".runs/r/a", b"x")
         await store.link([(".runs/r/a", "dev/t/j/a")])
         await store.link([(".runs/r/a", "dev/t/j/a")])
-        assert os.path.samefile(store._root / ".runs/r/a", store._root / "dev/t/j/a")
+        assert (store._root / ".runs/r/a").samefile(store._root / "dev/t/j/a")
         await store.delete_prefix(".runs/r")
         await store.link([(".runs/r/a", "dev/t/j/a")])
         assert await store.read("dev/t/j/a") == b"x"

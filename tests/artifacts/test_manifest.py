@@ -98,7 +98,7 @@ def test_a_sweep_removes_what_nobody_needs(tmp_path, job):
         asyncio.run(store.put_bytes(f".runs/{run}/f", b"x"))
     now = max(at for _, at in store.children_now(".runs"))
     publisher = Publisher(store, clock=lambda: now + 7200)
-    import os  # noqa: PLC0415
+    import os
 
     os.utime(tmp_path / ".runs/young", (now + 7000, now + 7000))
     assert publisher.attempts(older_than_s=3600) == ["old"]

@@ -72,8 +72,8 @@ class OrpheusApp(FastAPI):
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self
-        if self.root_path:
-            scope["root_path"] = self.root_path
+        if self.services.options.root_path:
+            scope["root_path"] = self.services.options.root_path
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
         await self.middleware_stack(scope, receive, send)
@@ -133,7 +133,7 @@ def create_app(
             if manage_engine:
                 await engine.stop()
 
-    app = OrpheusApp(services, title="Orpheus", version=chosen.version, root_path=chosen.root_path, lifespan=lifespan)
+    app = OrpheusApp(services, title="Orpheus", version=chosen.version, lifespan=lifespan)
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in [*endpoints(), _openapi_endpoint(app)]:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint

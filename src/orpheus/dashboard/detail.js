@@ -145,7 +145,8 @@ function timeline(job, tasks) {
       span.hidden = true;
     }
     const label = task.index === null ? task.name : `${task.name} [${task.index}]`;
-    const why = task.error?.message ?? (task.state === "running" ? task.stage : task.waiting_for[0]?.detail) ?? "";
+    const waits = task.waiting_for[0];
+    const why = task.error?.message ?? (task.state === "running" ? task.stage : waits && `waits for ${waits.reason} ${waits.detail ?? ""}`) ?? "";
     return h("div", { class: `task ${task.state}`, "data-task": task.name, "data-index": task.index ?? "" },
       h("span", { class: "dot", title: task.state }),
       h("span", { class: "name", title: task.handler }, label),

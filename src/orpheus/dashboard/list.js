@@ -67,7 +67,7 @@ function draw() {
 function row(job) {
   const moving = job.state === "running" || job.state === "queued";
   const time = job.finished_at ? between(job.started_at, job.finished_at) : "";
-  const why = job.error?.message ?? job.current_stage ?? job.waiting_for[0]?.detail ?? "";
+  const why = job.error?.message ?? (job.finished_at ? "" : job.current_stage ?? job.waiting_for[0]?.detail) ?? "";
   return h("li", {},
     h("a", { class: `job ${job.state} ${job.job_id === selected ? "selected" : ""}`, href: `#/jobs/${job.job_id}`, "data-job": job.job_id },
       h("span", { class: "dot", title: job.state }),

@@ -1,0 +1,140 @@
+"""A headless Chromium on a real server, with a worker that finishes what is uploaded."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+CHROMIUM = os.environ.get("ORPHEUS_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+PICTURE = (
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x02\x00\x00\x00\x02\x08\x02\x00\x00\x00\xfd\xd4\x9as\x00\x00\x00\x16IDATx\x9cc"
+    b"\xd8\xd4\xe8\x20w\xc6\x81\x81\x81\x81\xe1\xff\xff\xff\x00\x1e\xe3\x05\xb8\x10\xf8\x9a\x15\x00\x00\x00\x00IEND\xaeB`\x82"
+)
+MEDIA = {
+    "format": 1,
+    "name": "media",
+    "version": 1,
+    "params": {
+        "type": "object",
+        "properties": {"source": {"type": "object", "x-orpheus": "file"}},
+        "required": ["source"],
+        "additionalProperties": False,
+    },
+    "nodes": [
+        {"name": "look", "kind": "task", "task": "look", "version": 1, "args": {"source": {"$param": "source"}}},
+        {"name": "sum_up", "kind": "task", "task": "sum_up", "version": 1, "args": {"seen": {"$ref": "look"}}},
+    ],
+    "output": {"$ref": "sum_up"},
+}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"there is no Chromium at {CHROMIUM}")
+        pytest.skip(f"there is no Chromium at {CHROMIUM}; ORPHEUS_TEST_CHROMIUM names another")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of a server with the workflow `media`."""
+    from orpheus.api.app import create_app
+    from orpheus.api.server import serve
+    from orpheus.artifacts import FolderStore, Publisher
+    from orpheus.engine.embedded import EmbeddedEngine
+
+    ready, urls, handles = threading.Event(), [], {}
+
+    async def run() -> None:
+        objects = FolderStore(tmp_path / "objects")
+        engine = EmbeddedEngine(tmp_path / "orpheus.db", publisher=Publisher(objects))
+        handles["loop"], handles["stop"] = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell(url: str) -> None:
+            urls.append(url)
+            ready.set()
+
+        await serve(create_app(engine, objects), port=0, on_ready=tell, stop=handles["stop"])
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert ready.wait(20), "the server did not start"
+    httpx.post(f"{urls[0]}/workflows", json=MEDIA).raise_for_status()
+    yield urls[0]
+    handles["loop"].call_soon_threadsafe(handles["stop"].set)
+    thread.join(20)
+
+
+class Hand:
+    """Does one task after the other when it is told to go on."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=url, timeout=30)
+        self.session = uuid.uuid4().hex
+        self.seq = 0
+        self.go = threading.Event()
+        self.go.set()
+        self._stop = threading.Event()
+        tasks = [{"name": "look"}, {"name": "sum_up"}]
+        self.say("hello", {"protocol": 1, "session_id": self.session, "worker": "hand", "slots": 1, "tasks": tasks})
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def say(self, what: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.http.post(f"/worker/{what}", json=body).raise_for_status().json()
+        return answer
+
+    def report(self, task: dict[str, Any], **item: Any) -> None:
+        self.say("report", {"session_id": self.session, "items": [{"run_id": task["run_id"], **item}]})
+
+    def save(self, task: dict[str, Any], name: str, data: bytes, kind: str) -> dict[str, Any]:
+        path = f"/worker/runs/{task['run_id']}/files/{name}"
+        self.http.put(path, content=data, headers={"X-Run-Token": task["run_token"]}).raise_for_status()
+        return {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data), "content_type": kind}
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.go.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        held: list[str] = []
+        while not self._stop.is_set():
+            self.seq += 1
+            poll = {"session_id": self.session, "seq": self.seq, "held": held, "free": 1, "wait_s": 0.2}
+            for task in self.say("poll", poll).get("tasks", []):
+                self.report(task, kind="progress", fraction=0.5, stage="half way there")
+                line = {"message": "looking at <b>bold</b> things", "level": "info"}
+                self.report(task, kind="log", lines=[line])
+                self.go.wait(20)
+                artifacts = []
+                if task["handler"] == "look":
+                    artifacts = [
+                        self.save(task, "thumbnails/2.png", PICTURE, "image/png"),
+                        self.save(task, "notes/<img src=x onerror=alert(1)>.txt".replace("/>", ">"), b"<script>alert(2)</script>", "text/plain"),
+                        self.save(task, "metadata.json", b'{"kind": "image", "width": 2}', "application/json"),
+                    ]  # fmt: skip
+                self.report(task, kind="completed", result={"kind": "image"}, artifacts=artifacts)
+
+
+@pytest.fixture
+def hand(server: str) -> Iterator[Hand]:
+    made = Hand(server)
+    yield made
+    made.stop()
