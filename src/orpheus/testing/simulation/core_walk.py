@@ -21,7 +21,6 @@ from orpheus.testing.memory_view import MemoryView
 from orpheus.testing.simulation.graphs import random_params, random_workflow
 from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_settled, check_skips, check_starts
 
-
 GRACE_S = 10.0
 """How long a run that was told to stop may go on here; an engine has a setting for it."""
 
@@ -156,6 +155,10 @@ def _step(self: Walk, action: str) -> None:
         ready = self.view.tasks((TaskState.READY,))
         if ready and not self.job.paused:
             _claim(self, rng.choice(ready))
+        elif ready:
+            chosen = rng.choice(ready)
+            if self.tell(f.TaskClaimed(node=chosen.node, index=chosen.index, run_id="run-of-pause", worker="w")):
+                raise Broken(f"{chosen.key} was claimed although its job is paused (R26)")
     elif action == "time":
         self.now += rng.choice((0.1, 0.7, 3.0, 20.0))
     elif action == "wake":

@@ -264,6 +264,14 @@ class Inspector:
             if count > most and any(task.run_id in fresh for task in sharing):
                 raise Broken(f"{count} runs share the key {key!r}, the limit is {most} (R25)")
 
+    def check_published(self, published: list[tuple[int, str, int]]) -> None:
+        """Check that subscribers hear only what is committed, as it is committed (R2, R3)."""
+        for cursor, job_id, seq in published:
+            found = self._rows("SELECT job_id, seq FROM events JOIN jobs USING (job_no) WHERE cursor = ?", cursor)
+            if found != [(job_id, seq)]:
+                raise Broken(f"event {cursor} was told as {seq} of {job_id}; in the file it is {found} (R2)")
+        published.clear()
+
     def check_memory(self, machine: Machine) -> None:
         """Hold the server's memory against the rows. Only while it has nothing to do: memory follows the commit.
 

@@ -70,6 +70,8 @@ class SimServer:
         self.publish_faults = 0.0
         """Chance that a delivery fails."""
         self.machine: Machine | None = None
+        self.published: list[tuple[int, str, int]] = []
+        """What subscribers heard since the last look: cursor, job, seq."""
         self.starts = 0
         self.commits = 0
 
@@ -87,7 +89,23 @@ class SimServer:
         store.connection.execute("PRAGMA synchronous = OFF")  # a crash here is of the process, never of the disk
         self.machine = Machine(store, clock=self.clock, rng=self.rng, options=self.options)
         self.machine.recover()
+        self._follow_stream(self.machine)
         self.machine.follow()
+
+    def _follow_stream(self, machine: Machine) -> None:
+        """Subscribe as a page would that has kept its cursor: it has to hear everything once, in order (R2)."""
+        place = machine.stream.head
+
+        def heard() -> None:
+            nonlocal place
+            fresh = machine.stream.ring_after(place, 1_000_000)
+            assert fresh is not None, "the ring does not reach back to the latest commit"
+            for number, published in fresh:
+                assert number == place + 1, f"event {number} was published after {place} (R2)"
+                place = number
+                self.published.append((number, published.job_id, published.event.seq))
+
+        machine.stream.listen(heard)
 
     def crash(self) -> None:
         """End the process without a word."""

@@ -183,6 +183,7 @@ class World:
             worked = self.server.step(crash=how)
             if self.server.commits > before:
                 self.inspector.look()
+                self.inspector.check_published(self.server.published)
             if worked and how is not None and not self._is_up():
                 self.log.append(f"{self.clock.monotonic():.2f} the server ended {how} a COMMIT")
                 return
