@@ -119,6 +119,14 @@ class _Server(uvicorn.Server):
         if self.started:
             self._listening()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as uvicorn does, but do not raise them again once heeded: that would end the process
+        before the engine has stopped."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         services = getattr(self.config.app, "services", None)
         if services is not None:
