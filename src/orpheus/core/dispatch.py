@@ -15,101 +15,18 @@ still ready). Nothing here is durable: after a start, `announce` the sources and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import NamedTuple
 
-from orpheus.core.dispatch_fair import Lane, Level, Pool, Resources
+from orpheus.core.dispatch_fair import Lane, Level, Pool
 from orpheus.core.dispatch_limits import Blocked, Gate, KeyGate, QueueGate, Rate, RateGate, task_name
+from orpheus.core.dispatch_types import NO_NEEDS, Capacity, Key, Needs, Offer, ReadyRef, Reason, Refill, Source
+from orpheus.core.dispatch_why import seconds, why_no_worker
 
-Key = tuple[str, str, int, int]
-"""`Task.key`: (job_id, node, index, generation)."""
+__all__ = ["NO_NEEDS", "Capacity", "Dispatcher", "Key", "Needs", "Offer", "ReadyRef", "Reason", "Refill", "Source"]
 
 MAX_POOLS = 128
 """Distinct (queues, handlers) among workers; beyond it the one unused for longest is forgotten and built anew when it
 polls."""
-
-
-class Source(NamedTuple):
-    """Where ready rows come from: the columns of the store's index of ready tasks before `ready_seq`."""
-
-    queue: str
-    priority: int
-    tenant: str
-    handler: str
-    concurrency_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a node asks for beside a slot; from its definition. Share one per node."""
-
-    resources: Resources = ()
-    """`((name, amount), …)` sorted by name, amounts above 0."""
-    concurrency_limit: int = 1
-    """Runs that may share the source's `concurrency_key`, if it has one."""
-    rate: Rate | None = None
-    """`(limit, period_s)` by task name."""
-
-
-NO_NEEDS = Needs()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadyRef:
-    """A ready task, as much of it as the order needs."""
-
-    job_id: str
-    node: str
-    index: int
-    generation: int
-    ready_seq: int
-    source: Source
-    needs: Needs = NO_NEEDS
-    key: Key = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", (self.job_id, self.node, self.index, self.generation))
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a worker can take now.
-
-    Args:
-        handlers: `name@version` of every task it offers.
-        queues: those it serves; empty is all.
-        free: tasks it can take.
-        resources_free: amounts by name.
-    """
-
-    handlers: tuple[str, ...]
-    queues: tuple[str, ...] = ()
-    free: int = 1
-    resources_free: Mapping[str, int] = field(default_factory=dict)
-
-
-class Refill(NamedTuple):
-    """Wanted: rows of `source` with `ready_seq > after_seq`, in that order, at most `limit`."""
-
-    source: Source
-    after_seq: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """A live worker, for `why`: its offer as last heard, and all it has."""
-
-    offer: Offer
-    resources: Mapping[str, int] = field(default_factory=dict)
-
-
-class Reason(NamedTuple):
-    """Why a ready task waits: `pause`, `slot`, `key`, `rate`, `resource` or `worker` (promise 6)."""
-
-    reason: str
-    detail: str
 
 
 class _Window:
@@ -537,7 +454,7 @@ class Dispatcher:
             if queue.full:
                 reasons.append(Reason("slot", f"queue {source.queue!r} runs {queue.running} of {queue.concurrency}"))
             if queue.free_at() > now:
-                reasons.append(Reason("rate", f"queue {source.queue!r}, {_seconds(queue.free_at() - now)} to go"))
+                reasons.append(Reason("rate", f"queue {source.queue!r}, {seconds(queue.free_at() - now)} to go"))
         if source.concurrency_key is not None:
             key = self._keys.get(source.concurrency_key)
             if key is not None and key.running >= needs.concurrency_limit:
@@ -547,35 +464,5 @@ class Dispatcher:
         if needs.rate is not None:
             free_at = self._rate(source.handler).starts.free_at(needs.rate)
             if free_at > now:
-                reasons.append(Reason("rate", f"{task_name(source.handler)}, {_seconds(free_at - now)} to go"))
-        return reasons + _why_no_worker(source, needs, workers, alone=not reasons)
-
-
-def _why_no_worker(source: Source, needs: Needs, workers: Sequence[Capacity], *, alone: bool) -> list[Reason]:
-    able = [
-        worker
-        for worker in workers
-        if source.handler in worker.offer.handlers and (not worker.offer.queues or source.queue in worker.offer.queues)
-    ]
-    if not able:
-        return [Reason("worker", f"no worker for {source.handler} on queue {source.queue!r}")]
-    equipped = [
-        worker for worker in able if all(worker.resources.get(name, 0) >= amount for name, amount in needs.resources)
-    ]
-    wanted = ", ".join(f"{name}={amount}" for name, amount in needs.resources)
-    if not equipped:
-        return [Reason("resource", f"no worker for {source.handler} has {wanted}")]
-    free = [
-        worker
-        for worker in equipped
-        if all(worker.offer.resources_free.get(name, 0) >= amount for name, amount in needs.resources)
-    ]
-    if not free:
-        return [Reason("resource", f"{wanted} is in use")]
-    if alone:
-        return [Reason("slot", "others go first" if any(w.offer.free > 0 for w in free) else "every worker is busy")]
-    return []
-
-
-def _seconds(length_s: float) -> str:
-    return f"{length_s:.1f} s"
+                reasons.append(Reason("rate", f"{task_name(source.handler)}, {seconds(free_at - now)} to go"))
+        return reasons + why_no_worker(source, needs, workers, alone=not reasons)
