@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket as socket_module
 import threading
 
 import httpx
@@ -188,3 +189,31 @@ def test_a_stopping_server_answers_those_who_wait(start_server, workflows):
     assert answers["stream"] == 200
     again = start_server(live.data)
     assert httpx.get(f"{again.url}/jobs/{job_id}").json()["state"] == "queued"
+
+
+@pytest.mark.slow
+def test_a_reader_that_takes_nothing_is_disconnected(start_server, workflows):
+    """Its socket is closed while the server goes on for all others; with its cursor it comes back (R2)."""
+    live = start_server(send_timeout_s=0.5)
+    with httpx.Client(base_url=live.url, timeout=60) as client:
+        client.post("/workflows", json=workflows["count"])
+        host, port = live.url.removeprefix("http://").split(":")
+        lazy = socket_module.socket()
+        lazy.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_RCVBUF, 4096)
+        lazy.connect((host, int(port)))
+        lazy.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert b" 101 " in lazy.recv(4096)
+        text = b'{"subscribe": ["jobs"]}'
+        lazy.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+        batch = {"jobs": [{"workflow": "count", "params": {"text": "x"}}] * 2500}
+        for _ in range(14):
+            assert client.post("/jobs/batch", json=batch).status_code == 201
+            gauge = 'orpheus_streams_open{kind="ws"} 0.0'
+            if gauge in client.get("/metrics").text:
+                break
+            threading.Event().wait(0.3)
+        assert gauge in client.get("/metrics").text
+        lazy.close()

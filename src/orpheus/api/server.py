@@ -80,6 +80,7 @@ async def serve(
         http=Http1,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,  # events are small, and a compressor per socket costs 300 kB
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         lifespan="on",
