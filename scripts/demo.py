@@ -250,7 +250,7 @@ def last_page(console: Console, count: Count, data: Path, total_s: float) -> Non
     for command, what in (
         (f".venv/bin/orpheus up --data {shown}", "keep it running; it tells where to look"),
         (".venv/bin/orpheus run YOUR-PHOTO.heic", "your own photo, video, recording or PDF"),
-        (f".venv/bin/orpheus jobs list --data {shown}", "while it runs: what happened, and why"),
+        (".venv/bin/orpheus jobs list", "while it runs: what happened, and why"),
         (".venv/bin/orpheus run examples/hello.py:hello -p name=you", "a workflow of nine lines; then write your own"),
         (".venv/bin/orpheus doctor", "what this machine has, and lacks"),
     ):

@@ -160,7 +160,8 @@ def test_no_server_exits_with_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     done = orpheus("jobs", "list", "--json", "--server", "http://127.0.0.1:9")
     assert done.returncode == 3
-    assert json.loads(done.stdout)["error"]["code"] == "connection_lost"
+    error = json.loads(done.stdout)["error"]
+    assert (error["code"], error["retryable"]) == ("connection_lost", True)
     assert "orpheus up" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -56,10 +56,14 @@ def explain(error: Exception) -> Explained | None:
         return Explained(error.code, error.message, error.hint, _by_code(error.code, ExitCode.REFUSED), more)
     if isinstance(error, ClientError):
         exit_code = next((code for kind, code in _CLIENT if isinstance(error, kind)), ExitCode.FAILED)
-        return Explained(error.code, error.message, error.hint, exit_code)
+        return Explained(error.code, error.message, error.hint, exit_code, {"retryable": error.retryable})
     if isinstance(error, OrpheusError):
         return Explained(
-            error.code, error.message, error.hint, _by_code(error.code, ExitCode.USAGE), {"details": error.details}
+            error.code,
+            error.message,
+            error.hint,
+            _by_code(error.code, ExitCode.USAGE),
+            {"details": error.details, "retryable": error.retryable},
         )
     if isinstance(error, OSError) and error.filename is not None:
         return Explained("file_error", f"{error.filename}: {error.strerror or error}", "", ExitCode.USAGE)

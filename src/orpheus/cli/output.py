@@ -53,9 +53,11 @@ def show_error(
     code: str, message: str, hint: str = "", *, as_json: bool = False, more: Mapping[str, Any] | None = None
 ) -> None:
     """Show an error the same way everywhere: code, message, hint."""
-    extra = {key: value for key, value in (more or {}).items() if value}
+    given = dict(more or {})
+    retryable = bool(given.pop("retryable", False))
+    extra = {key: value for key, value in given.items() if value}
     if as_json:
-        print_json({"error": {"code": code, "message": message, "hint": hint, **extra}})
+        print_json({"error": {"code": code, "message": message, "hint": hint, "retryable": retryable, **extra}})
     red, dim, off = ("\x1b[31;1m", "\x1b[2m", "\x1b[0m") if sys.stderr.isatty() else ("", "", "")
     note(f"{red}{code}{off}: {message}")
     for detail in extra.get("details") or ():
