@@ -1,12 +1,14 @@
 """What does a client hear that does not speak HTTP? The envelope of every other error, not a line of plain text.
 
-Such requests never reach the application: the parser refuses them (an unknown method, a URL beyond its limit, two lengths
-for one body), so the answer is made where the connection is.
+Such requests never reach the application: the parser refuses them (an unknown method, a URL beyond its limit, two
+lengths for one body), so the answer is made where the connection is.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,8 +20,53 @@ MALFORMED = MalformedBody(
 )
 
 
+TOGETHER_BYTES = 64 * 1024
+"""Beyond so much nothing is held back: sending costs more than a system call then."""
+
+
+class WritesTogether:
+    """A transport that sends what is written in one step of the loop by one system call.
+
+    uvicorn writes the head of an answer and its body one after the other, and each woke the other side: ten of the system
+    calls of a job that is submitted, claimed, reported and waited for.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > TOGETHER_BYTES:
+            self._flush()
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self.write(piece)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        held, self._held, self._held_bytes = self._held, [], 0
+        if held:
+            self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+
+
 class Http1(HttpToolsProtocol):
-    """uvicorn's protocol, with errors in the one shape there is."""
+    """uvicorn's protocol, with errors in the one shape there is, and answers sent whole."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast("asyncio.Transport", WritesTogether(transport, self.loop)))
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and hang up: where the next request begins is not known."""

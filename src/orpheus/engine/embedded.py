@@ -56,7 +56,7 @@ log = logging.getLogger("orpheus.engine")
 T = TypeVar("T")
 EXIT_STATUS = 70
 """EX_SOFTWARE of sysexits.h: the supervisor starts the server again."""
-QUICK_COMMIT_S = 0.001
+QUICK_COMMIT_S = 0.002
 """Mean time of a COMMIT up to which it is made on the loop. Handing it to a thread and hearing of its end costs 0.1 ms of
 CPU and, while the loop is busy, up to 5 ms of waiting for the interpreter's lock: more than a fast disk takes to sync."""
 COMMIT_WEIGHT = 0.1
@@ -114,8 +114,8 @@ class EmbeddedEngine:
         self._stopped = asyncio.Event()
         self._waits: set[asyncio.Future[Job]] = set()
         """Of `wait_job`; let go when the server stops."""
-        self._commit_s = 10 * QUICK_COMMIT_S
-        """Mean time of the latest COMMITs; the disk counts as slow until it has shown otherwise."""
+        self._commit_s = QUICK_COMMIT_S
+        """Mean time of the latest COMMITs; the first slow one sends the next to the thread."""
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
         self._publishing = ThreadPoolExecutor(4, thread_name_prefix="orpheus-publish")
         # Apart from the publisher's, so that a slow object store holds up neither checkpoints nor submissions.
