@@ -7,7 +7,6 @@ a job's events mean.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -79,7 +78,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(base_url=self.url, timeout=30, verify=False)
 
     @property
     def log(self) -> str:
@@ -88,8 +87,10 @@ class Server:
     def start(self) -> Server:
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orpheus.cli", "server", "--port", str(self.port), "--log-json"]
-                + ["--data", str(self.folder / "data")],
+                [
+                    *(sys.executable, "-m", "orpheus.cli", "server"),
+                    *("--port", str(self.port), "--data", str(self.folder / "data"), "--log-json"),
+                ],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -101,7 +102,7 @@ class Server:
     def _answers(self) -> bool:
         assert self.process is not None and self.process.poll() is None, self.log
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return self.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -232,7 +233,7 @@ class RawWorker:
     """A worker by hand. It does nothing by itself but, if asked to, heartbeats."""
 
     def __init__(self, server: Server, *tasks: str | JSON, slots: int = 100, **hello: Any) -> None:
-        self.server = server
+        self.http = httpx.Client(base_url=server.url, timeout=30, verify=False)
         self.session = uuid.uuid4().hex
         self.seq = 0
         self.held: list[str] = []
@@ -249,7 +250,7 @@ class RawWorker:
         self._beating: threading.Event | None = None
 
     def say(self, what: str, body: JSON, *, status: int = 200) -> JSON:
-        answer = httpx.post(f"{self.server.url}/worker/{what}", json=body, timeout=30)
+        answer = self.http.post(f"/worker/{what}", json=body)
         assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
         found: JSON = answer.json()
         return found
@@ -305,8 +306,8 @@ class RawWorker:
 
     def upload(self, run: JSON, name: str, content: bytes, *, status: int = 200) -> JSON:
         """Upload a file of a run, and return what its report says of it."""
-        answer = httpx.put(
-            f"{self.server.url}/worker/runs/{run['run_id']}/files/{name}",
+        answer = self.http.put(
+            f"/worker/runs/{run['run_id']}/files/{name}",
             content=content,
             headers={"X-Run-Token": run["run_token"], "X-Run-Id": run["run_id"]},
         )
@@ -319,7 +320,7 @@ class RawWorker:
         }
 
     def bye(self) -> None:
-        httpx.post(f"{self.server.url}/worker/bye", json={"session_id": self.session}, timeout=10)
+        self.http.post("/worker/bye", json={"session_id": self.session})
 
 
 def make_server(folder: Path, **settings: Any) -> Server:
@@ -361,19 +362,25 @@ def worker(server: Server) -> Iterator[Callable[..., RawWorker]]:
 def kit() -> SimpleNamespace:
     """What tests build with: graphs, names, and waiting for conditions."""
     return SimpleNamespace(
-        node=node, graph=graph, unique=unique, until=until, make_server=make_server, RawWorker=RawWorker, json=json
+        node=node,
+        graph=graph,
+        unique=unique,
+        until=until,
+        make_server=make_server,
+        RawWorker=RawWorker,
+        start_worker=start_worker,
     )
 
 
-@pytest.fixture(scope="module")
-def real_worker(server: Server, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
-    """`orpheus worker` with the module's FLOWS."""
-    source = server.folder / "flows.py"
-    source.write_text(request.module.FLOWS)
-    with (server.folder / "worker.log").open("wb") as log:
+def start_worker(server: Server) -> subprocess.Popen[bytes]:
+    """Start `orpheus worker` with the module's flows, and wait until it is there."""
+    before = len(_alive(server))
+    with (server.folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orpheus.cli", "worker", "--server", server.url, "--import", str(source)]
-            + ["--no-shipped", "--concurrency", "4"],
+            [
+                *(sys.executable, "-m", "orpheus.cli", "worker", "--server", server.url),
+                *("--no-shipped", "--import", str(server.folder / "flows.py"), "--concurrency", "4"),
+            ],
             stdout=log,
             stderr=log,
             cwd=server.folder,
@@ -382,9 +389,21 @@ def real_worker(server: Server, request: pytest.FixtureRequest) -> Iterator[subp
 
     def there() -> bool:
         assert process.poll() is None, (server.folder / "worker.log").read_text()
-        return any(row["alive"] for row in server.get("/workers")["items"])
+        return len(_alive(server)) > before
 
     until(there, 60)
+    return process
+
+
+def _alive(server: Server) -> list[JSON]:
+    return [row for row in server.get("/workers")["items"] if row["alive"]]
+
+
+@pytest.fixture(scope="module")
+def real_worker(server: Server, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
+    """`orpheus worker` with the module's FLOWS."""
+    (server.folder / "flows.py").write_text(request.module.FLOWS)
+    process = start_worker(server)
     yield process
     process.terminate()
     try:

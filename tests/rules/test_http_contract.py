@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 FILE = {"type": "object", "x-orpheus": "file"}
-JOB_FIELDS = set(
-    "job_id workflow workflow_version tenant state paused priority labels params result error progress_percentage "
-    "current_stage waiting_for tasks artifacts generation correlation_id idempotency_key created_at started_at "
-    "finished_at updated_at estimate".split()
-)
-TASK_FIELDS = set(
-    "name index state generation attempt max_retries queue version progress stage waiting_for result error cached "
-    "run_id worker ready_at started_at finished_at attempts".split()
-)
+JOB_FIELDS = {
+    *("job_id", "workflow", "workflow_version", "tenant", "state", "paused", "priority", "labels", "params", "result"),
+    *("error", "progress_percentage", "current_stage", "waiting_for", "tasks", "artifacts", "generation"),
+    *("correlation_id", "idempotency_key", "created_at", "started_at", "finished_at", "updated_at", "estimate"),
+}
+TASK_FIELDS = {
+    *("name", "index", "state", "generation", "attempt", "max_retries", "queue", "version", "progress", "stage"),
+    *("waiting_for", "result", "error", "cached", "run_id", "worker", "ready_at", "started_at", "finished_at"),
+    "attempts",
+}
 ERROR_FIELDS = {"code", "message", "hint", "retryable", "correlation_id"}
 
 
@@ -46,7 +47,11 @@ def test_every_field_of_a_job_and_a_task(server, worker, kit):
             if job[field] is not None:
                 assert job[field].endswith("Z") and len(job[field].partition(".")[2]) >= 4
                 datetime.fromisoformat(job[field])
-    assert (running["state"], running["current_stage"], running["tasks"]) == ("running", "a", {"running": 1, "total": 1})
+    assert (running["state"], running["current_stage"], running["tasks"]) == (
+        "running",
+        "a",
+        {"running": 1, "total": 1},
+    )
     assert ended["created_at"] <= ended["started_at"] <= ended["finished_at"] <= ended["updated_at"]
     assert (ended["result"], ended["progress_percentage"], ended["error"]) == ({"n": 1}, 100, None)
     task = server.task(new["job_id"], "a")
@@ -121,7 +126,14 @@ def test_lists_filter_and_page(server, worker, kit):
             break
         query["cursor"] = page["next_cursor"]
     assert pages == ids[::-1]
-    for wrong in ({"state": "sleeping"}, {"limit": 0}, {"cursor": "rubbish!"}, {"label": "x"}, {"created_after": "soon"}, {"nope": 1}):
+    for wrong in (
+        {"state": "sleeping"},
+        {"limit": 0},
+        {"cursor": "rubbish!"},
+        {"label": "x"},
+        {"created_after": "soon"},
+        {"nope": 1},
+    ):
         answer = server.http.get("/jobs", params=wrong)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), wrong
         assert next(iter(wrong)) in answer.json()["message"], answer.json()
@@ -169,7 +181,11 @@ def test_every_error_is_the_envelope(server, method, path, body, status, code):
 
 def test_broken_bodies_are_the_envelope_too(server):
     """Bad input: not JSON, another content type, too large; never a 500."""
-    for content, kind, status in ((b"{", "application/json", (400, 422)), (b"x", "text/plain", (415,)), (b"", "application/json", (400, 422))):
+    for content, kind, status in (
+        (b"{", "application/json", (400, 422)),
+        (b"x", "text/plain", (415,)),
+        (b"", "application/json", (400, 422)),
+    ):
         answer = server.http.post("/jobs", content=content, headers={"Content-Type": kind})
         assert answer.status_code in status, (content, answer.text)
         assert set(answer.json()) >= ERROR_FIELDS
@@ -189,7 +205,10 @@ def test_correlation_and_trace_reach_everything(server, worker, kit):
         json={"workflow": kit.graph(kit.node("a", name, retry={"initial_s": 0})), "params": {}},
         headers={"X-Correlation-ID": mine, "traceparent": trace},
     )
-    assert answer.headers["x-correlation-id"] == mine and answer.headers["traceparent"].split("-")[1] == trace.split("-")[1]
+    assert (
+        answer.headers["x-correlation-id"] == mine
+        and answer.headers["traceparent"].split("-")[1] == trace.split("-")[1]
+    )
     job_id = answer.json()["job_id"]
     assert answer.json()["correlation_id"] == mine
     run = hand.take_one()
@@ -227,7 +246,10 @@ def test_logs_of_a_job(server, worker, kit):
     server.ended(job_id, "completed")
     lines = server.get(f"/jobs/{job_id}/logs")["items"]
     assert [line["message"] for line in lines] == ["1.0", "1.1", "1.2", "2.0", "2.1", "2.2"]
-    assert {(line["attempt"], line["task"], line["level"]) for line in lines} == {(1, "a", "warning"), (2, "a", "warning")}
+    assert {(line["attempt"], line["task"], line["level"]) for line in lines} == {
+        (1, "a", "warning"),
+        (2, "a", "warning"),
+    }
     page = server.get(f"/jobs/{job_id}/logs", limit=4)
     rest = server.get(f"/jobs/{job_id}/logs", limit=4, cursor=page["next_cursor"])
     assert page["items"] + rest["items"] == lines
@@ -305,7 +327,12 @@ def test_a_file_param_of_every_form(server, worker, kit):
     name = kit.unique()
     whole = kit.graph(
         kit.node("a", name, args={"f": {"$param": "source"}}),
-        params={"type": "object", "properties": {"source": FILE}, "required": ["source"], "additionalProperties": False},
+        params={
+            "type": "object",
+            "properties": {"source": FILE},
+            "required": ["source"],
+            "additionalProperties": False,
+        },
     )
     server.post("/workflows", whole, status=201)
     refused = server.submit(whole["name"], {"source": {"file_id": "nope"}}, status=422)
