@@ -372,7 +372,7 @@ def kit() -> SimpleNamespace:
     )
 
 
-def start_worker(server: Server) -> subprocess.Popen[bytes]:
+def start_worker(server: Server, *, wait: bool = True) -> subprocess.Popen[bytes]:
     """Start `orpheus worker` with the module's flows, and wait until it is there."""
     before = len(_alive(server))
     with (server.folder / "worker.log").open("ab") as log:
@@ -391,7 +391,8 @@ def start_worker(server: Server) -> subprocess.Popen[bytes]:
         assert process.poll() is None, (server.folder / "worker.log").read_text()
         return len(_alive(server)) > before
 
-    until(there, 60)
+    if wait:
+        until(there, 60)
     return process
 
 

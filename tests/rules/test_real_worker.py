@@ -152,8 +152,8 @@ def test_a_job_that_kills_its_worker_ends_as_failed(server, real_worker, kit):
     job_id = server.submit("crash")["job_id"]
     kit.until(lambda: real_worker.poll() is not None)
     assert real_worker.returncode == -signal.SIGKILL
-    second = kit.start_worker(server)
-    kit.until(lambda: second.poll() is not None)
+    second = kit.start_worker(server, wait=False)  # it may be dead before it can be seen
+    kit.until(lambda: second.poll() is not None, 60)
     ended = server.ended(job_id, "failed")
     assert (ended["error"]["code"], ended["error"]["task"]) == ("worker_lost", "deadly")
     attempts = server.task(job_id, "deadly")["attempts"]
