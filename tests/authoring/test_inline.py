@@ -160,7 +160,7 @@ def test_files(tmp_path: Path) -> None:
     assert outcome.artifacts["counts/words.json"].read_text() == '{\n  "words": 2,\n  "name": "in.txt"\n}\n'
     types = [event.type for event in outcome.events]
     assert types[-1] == "job.completed" and "artifact.published" in types
-    assert orpheus.run(flow, source=File.from_path(source)).name == "words.json"
+    assert orpheus.run(flow, source=File.from_path(source)).name == "counts/words.json"
     with pytest.raises(InvalidParams, match="no file"):
         run_job(flow, {"source": tmp_path / "missing"})
 

@@ -14,8 +14,8 @@ def test_saves_and_reads(tmp_path: Path) -> None:
     """What is saved can be opened; its fingerprint is right."""
     context = LocalContext(folder=tmp_path)
     file = context.save("a/b.txt", b"abc", metadata={"x": 1})
-    assert (file.name, file.size_bytes, file.content_type) == ("b.txt", 3, "text/plain")
-    assert file == File.from_path(context.path(file))
+    assert (file.name, file.size_bytes, file.content_type) == ("a/b.txt", 3, "text/plain")
+    assert file.sha256 == File.from_path(context.path(file)).sha256
     assert context.open(file).read() == b"abc"
     assert context.saved == {"a/b.txt": file}
     assert context.metadata["a/b.txt"] == {"x": 1}

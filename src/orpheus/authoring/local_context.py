@@ -152,7 +152,7 @@ class LocalContext(Context):
         target.write_bytes(content)
         guessed = content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         file = File(
-            name=PurePosixPath(name).name,
+            name=name,
             key=f"{LOCAL}{target}",
             size_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),

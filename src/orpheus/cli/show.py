@@ -52,6 +52,8 @@ def print_result(job: JobInfo, *, state: bool = True) -> None:
         note(f"{job.job_id} {job.state}" + (f" in {took}" if took else ""))
     if job.error is not None:
         where = f"task {job.error.task}: " if job.error.task else ""
+        if job.error.code == "task_failed" and job.error.type:
+            where += f"{job.error.type}: "  # what a KeyError says, for one, is no more than the key
         show_error(job.error.code, where + job.error.message, job.error.hint)
     if job.result is not None and job.result is not msgspec.UNSET:
         say(json.dumps(readable(job.result), indent=2, ensure_ascii=False))

@@ -16,14 +16,13 @@ import shutil
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from orpheus.authoring import codec
-from orpheus.authoring.context import ProcessFailed, WaitForCallback
+from orpheus.authoring.context import WaitForCallback
 from orpheus.authoring.definition import TaskDefinition
 from orpheus.authoring.errors import Cancelled, Permanent, RetryAfter
 from orpheus.authoring.file import File
@@ -365,16 +364,11 @@ def _failure(error: BaseException, task: Task, place: Mapping[str, Any]) -> fact
     """Say of an exception what a worker would."""
     hint = error.hint if isinstance(error, Permanent) else ""
     code = error.code if isinstance(error, Permanent) else "task_failed"
-    shown = (
-        "".join(traceback.format_exception_only(error)).strip()
-        if not isinstance(error, Permanent | ProcessFailed)
-        else str(error)
-    )
     return facts.RunFailed(
         **place,
         error=TaskError(
             code=code,
-            message=shown,
+            message=str(error) or type(error).__name__,
             hint=hint,
             retryable=not isinstance(error, Permanent | Cancelled),
             task=task.node,
