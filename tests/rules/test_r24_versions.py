@@ -19,6 +19,17 @@ def test_another_content_under_the_same_name_and_version_conflicts(server, kit):
     assert server.get(f"/workflows/{whole['name']}", version=1)["graph"]["version"] == 1
 
 
+def test_an_inline_graph_may_not_pass_for_a_published_one(server, kit):
+    """R24: the same content is that version; another under its name is refused, and no job is made."""
+    published = kit.graph(kit.node("a", kit.unique()))
+    server.post("/workflows", published, status=201)
+    assert server.submit(published)["workflow"] == published["name"]
+    other = {**published, "nodes": [{**published["nodes"][0], "priority": 1}]}
+    refused = server.submit(other, status=409)
+    assert refused["code"] == "definition_conflict" and "priority" in refused["message"]
+    assert server.submit({**other, "version": 2})["workflow_version"] == 2
+
+
 def test_a_task_with_another_content_is_refused_at_hello(server, worker, kit):
     """R24: the worker stops; one that offers another version is welcome."""
     name = kit.unique()

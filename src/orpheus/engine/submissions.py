@@ -222,7 +222,12 @@ class Submit(Operation):
             if twin[0] != place:
                 _check_same_body(asked, twin[1], prepared.fingerprint)
                 return twin[0]
-        graph = prepared.graph if prepared.graph is not None else resolve_workflow(work.tx, str(asked.workflow))
+        if prepared.graph is None:
+            graph = resolve_workflow(work.tx, str(asked.workflow))
+        else:
+            graph = prepared.graph
+            assert not isinstance(asked.workflow, str)
+            work.tx.check_definition(asked.workflow, graph)
         params = self._checker.check(graph, asked.params)
         self._check_size(graph, params)
         unsettled, failed = _dependencies(work.tx, asked)

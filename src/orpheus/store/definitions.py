@@ -88,6 +88,22 @@ class Definitions:
         """Return `(name, version)` of published workflows, for hints."""
         return [(row[0], row[1]) for row in self._unit.execute("definition_names", (limit,))]
 
+    def check(self, definition: Mapping[str, Any], graph: Graph) -> str | None:
+        """Return the id of the content that the name and version stand for, None when they are free.
+
+        Raises:
+            DefinitionConflict: they are published with another content (R24). A graph sent inline may not pass for it.
+        """
+        assert graph.definition_id, "a parsed graph has an id"
+        known = self.by_name(graph.name, graph.version)
+        if known is not None and known != graph.definition_id:
+            raise DefinitionConflict(
+                f"workflow {graph.name!r} version {graph.version} is published with another content: "
+                + self._difference(known, definition),
+                hint="give the changed workflow a new version",
+            )
+        return known
+
     def put(self, definition: Mapping[str, Any], graph: Graph, now: float, *, published: bool = True) -> bool:
         """Store a definition, under its name if it is published. The same content again changes nothing.
 
@@ -95,16 +111,9 @@ class Definitions:
             Whether anything was new.
 
         Raises:
-            DefinitionConflict: the name and version already mean another content.
+            DefinitionConflict: as `check`.
         """
-        assert graph.definition_id, "a parsed graph has an id"
-        known = self.by_name(graph.name, graph.version) if published else None
-        if known is not None and known != graph.definition_id:
-            raise DefinitionConflict(
-                f"workflow {graph.name!r} version {graph.version} is published with another content: "
-                + self._difference(known, definition),
-                hint="give the changed workflow a new version",
-            )
+        known = self.check(definition, graph)
         text = rows.to_json(definition)
         self._unit.wrote = True
         added = self._unit.execute(

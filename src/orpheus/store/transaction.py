@@ -268,6 +268,10 @@ class Transaction:
     def definition_names(self, limit: int) -> list[tuple[str, int]]:
         return self.definitions.names(limit)
 
+    def check_definition(self, definition: Mapping[str, Any], graph: Graph) -> None:
+        """Refuse a definition whose name and version are published with another content; see `Definitions.check`."""
+        self.definitions.check(definition, graph)
+
     def put_definition(
         self, definition: Mapping[str, Any], graph: Graph, now: float, *, published: bool = True
     ) -> bool:

@@ -16,6 +16,7 @@ from orpheus.api.route import Media, Routes
 from orpheus.api.routers._find import find_job, visible
 from orpheus.api.submissions import from_multipart, to_submission
 from orpheus.core.errors import (
+    DefinitionConflict,
     IdempotencyConflict,
     InvalidGraph,
     InvalidParams,
@@ -39,6 +40,7 @@ _SUBMIT_ERRORS = (
     InvalidGraph,
     InvalidRequest,
     IdempotencyConflict,
+    DefinitionConflict,
     TooLarge,
     UnsupportedBody,
     Forbidden,
