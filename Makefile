@@ -53,8 +53,11 @@ crash: env ## Kill the real server and a real worker under load, and count
 browser: env ## Test the pages in a real browser
 	$(BIN)/pytest tests/browser $(ARGS)
 
-bench: env ## Measure: throughput, latency, memory
-	$(BIN)/python benchmarks/peer_orpheus.py $(ARGS)
+bench: env ## Measure us, beside peers where ../shared/peers is (ARGS="huey dbos celery raw_sqlite --repeat 3")
+	@if [ -f ../shared/peers/run.py ]; then \
+		$(BIN)/python ../shared/peers/run.py $(or $(ARGS),huey raw_sqlite --repeat 3) --own benchmarks/peer_orpheus.py --own-python $(BIN)/python; \
+	else $(BIN)/python benchmarks/alone.py; fi
+	$(BIN)/python benchmarks/http_submit.py
 
 docs: env ## Run the snippets of the docs and check that nothing is undescribed
 	$(BIN)/pytest tests/docs $(ARGS)
