@@ -202,9 +202,13 @@ def test_a_name_keeps_its_meaning(hand: Any, one_task_graph: GraphOf) -> None:
     other = one_task_graph(queue="gpu")
     with pytest.raises(DefinitionConflict, match="'count'"):
         hand.publish(other)
-    inline = parse_graph(other)
-    hand.tx.put_definition(other, inline, 1.0, published=False)
+    with pytest.raises(DefinitionConflict):  # nor may a graph sent inline pass for the published one (R24a)
+        hand.tx.put_definition(other, parse_graph(other), 1.0, published=False)
+    unnamed = {**other, "name": "inline"}
+    inline = parse_graph(unnamed)
+    hand.tx.put_definition(unnamed, inline, 1.0, published=False)
     assert hand.tx.graph(inline.definition_id).nodes["count"].queue == "gpu"
+    assert hand.tx.definition_by_name("inline") is None
     assert hand.tx.definition_by_name("count") == graph.definition_id
     second = {**other, "version": 2}
     newest = hand.publish(second)
