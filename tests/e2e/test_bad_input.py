@@ -7,7 +7,9 @@ import http.client
 import json
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,17 @@ def ask(up: Any, method: str, path: str, body: Any = None, headers: dict[str, st
         connection.close()
 
 
-def counts(up: Any) -> tuple[int, int, int]:
-    """Jobs, workflows and stored objects."""
+def counts(up: Any) -> tuple[int, int, int, int]:
+    """Jobs, workflows, rows of files, and stored objects."""
     jobs = ask(up, "GET", "/jobs?limit=1000")[1]["items"]
-    objects = Path(up.log.name).parent / "data" / "objects"
+    data = Path(up.log.name).parent / "data"
+    with closing(sqlite3.connect(f"file:{data / 'orpheus.db'}?mode=ro", uri=True)) as database:
+        [files] = database.execute("SELECT count(*) FROM files").fetchone()
     return (
         len(jobs),
         len(ask(up, "GET", "/workflows")[1]["items"]),
-        sum(path.is_file() for path in objects.rglob("*")),
+        files,
+        sum(path.is_file() for path in (data / "objects").rglob("*")),
     )
 
 
@@ -135,6 +140,7 @@ def test_refusals(up: Any, path: str, body: Any, status: int, code: str, culprit
         (part('name="file"; filename="..\\\\boot.ini"'), "invalid_file_name", "boot.ini"),
         (part('name="zzz"'), "invalid_request", "zzz"),
         (part('name="workflow"', b"media"), "invalid_params", "source"),
+        (part('name="params"', b'{"zz": 1}')[:-8] + part('name="file"; filename="a.png"'), "invalid_params", "zz"),
         (part('name="file"; filename="a.png"')[:-10], "invalid_request", "ends"),
         (b"nothing of the kind", "invalid_request", "multipart"),
     ],

@@ -128,11 +128,12 @@ def _refused(field: str, message: str) -> InvalidRequest:
 # -------------------------------------------------------------------------------------------------------------
 
 
-async def from_multipart(call: Call, parts: Parts, uploads: list[str]) -> Submission:
+async def from_multipart(call: Call, parts: Parts, uploads: list[str], records: list[dict[str, Any]]) -> Submission:
     """Read a multipart body: fields first, then files, which are stored as they come.
 
     Args:
         uploads: gets the object keys of what was stored, so that the caller can remove it if the job is not created.
+        records: gets the rows of these files, for the caller to add once it is.
     """
     fields: dict[str, Any] = {}
     files: list[tuple[str, dict[str, Any]]] = []
@@ -162,7 +163,7 @@ async def from_multipart(call: Call, parts: Parts, uploads: list[str]) -> Submis
             continue  # the engine says that the workflow is unknown, which helps more
         if target is None:
             raise _refused(name[:80], f"the workflow has no file param for the part {name[:80]!r}")
-        await call.services.engine.add_file(record)
+        records.append(record)
         param, many = target
         if many:
             params.setdefault(param, []).append(file_value(record))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -91,13 +91,17 @@ async def submit(call: Call) -> Answer:
     if call.body is None:
         parts = multipart.Parts(call.headers[b"content-type"], bodies.chunks(call))
         uploads: list[str] = []
+        records: list[dict[str, Any]] = []
         try:
-            submission = await from_multipart(call, parts, uploads)
+            submission = await from_multipart(call, parts, uploads, records)
             [submitted] = await services.engine.submit([submission])
         except BaseException:
             await _discard(call, uploads)
             raise
-        if not submitted.created:
+        if submitted.created:
+            for record in records:  # not before: what is refused leaves no row either
+                await services.engine.add_file(record)
+        else:
             await _discard(call, uploads)
     else:
         submission = await to_submission(call, call.body)
