@@ -67,6 +67,8 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
     Raises:
         InvalidRequest: fields that cannot stand together.
     """
+    if body.webhook_url is not None:  # accepting it and never calling would be a lie
+        raise _refused("webhook_url", "this version sends no webhooks yet; wait with GET /jobs/{id}?wait_s= or /stream")
     if body.run_at is not None and body.delay_s is not None:
         raise _refused("delay_s", "run_at and delay_s cannot both be given")
     if body.idempotency_key is not None and key is not None and body.idempotency_key != key:

@@ -12,7 +12,7 @@ from orpheus.core.decision import Decision, Draws
 from orpheus.core.draft import Draft
 from orpheus.core.errors import InvalidGraph
 from orpheus.core.gates import dependency_failed, leave_pending
-from orpheus.core.graph import Graph, NodeKind
+from orpheus.core.graph import Graph, Node, NodeKind
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import NODE, Task, TaskState
 
@@ -47,6 +47,17 @@ class NewJob:
     actor: str = "api"
 
 
+def _what_comes_later(node: Node) -> str | None:
+    """Say what about a node this version cannot do; running it without would break a promise of its author."""
+    if node.kind in _LATER:
+        return f"is of kind {str(node.kind)!r}"
+    if node.workflow:
+        return "is a map of child jobs"
+    if node.undo is not None:
+        return "has an undo"
+    return None
+
+
 def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
     """Create a job.
 
@@ -54,10 +65,10 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
         InvalidGraph: it has nodes of a kind this version cannot run.
     """
     for node in graph.nodes.values():
-        if node.kind in _LATER or (node.kind is NodeKind.MAP and node.workflow):
-            kind = "a map of child jobs" if node.kind is NodeKind.MAP else f"of kind {str(node.kind)!r}"
+        later = _what_comes_later(node)
+        if later is not None:
             raise InvalidGraph(
-                f"workflow {graph.name!r}, node {node.name!r} ({node.source}): it is {kind}, which this version cannot run",
+                f"workflow {graph.name!r}, node {node.name!r} ({node.source}): it {later}, which this version cannot run",
                 hint="tasks, maps of tasks and sleeps can be run",
             )
     job = Job(
