@@ -114,6 +114,8 @@ class Cluster:
             except (OSError, ValueError, http.client.HTTPException) as error:
                 if time.monotonic() > deadline:
                     raise AssertionError(f"{method} {path}: {error}\n{self.server.told()}") from None
+            ended = self.server.process.poll()
+            assert ended in (None, -signal.SIGKILL), f"the server ended by itself ({ended}):\n{self.server.told()}"
             time.sleep(0.1)
 
     def all(self, path: str) -> list[dict[str, Any]]:
