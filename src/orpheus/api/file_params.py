@@ -17,6 +17,7 @@ from orpheus.core.errors import InvalidParams
 from orpheus.core.job import Job
 from orpheus.core.plain import NotPlain, check_plain, pointer
 from orpheus.core.schema import FILE_MARK, resolve_pointer
+from orpheus.core.sensitive import HIDDEN, StillHidden, restored
 from orpheus.core.values import PASSED_THROUGH, operator_of
 
 Path = tuple[str | int, ...]
@@ -35,18 +36,36 @@ async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, te
         InvalidParams: a file that does not exist, a way of naming it that is not supported, or a reserved value.
     """
     plain = dict(params)
-    if all(not isinstance(value, dict | list) and not name.startswith("$") for name, value in plain.items()):
+    if all(
+        not isinstance(value, dict | list) and value != HIDDEN and not name.startswith("$")
+        for name, value in plain.items()
+    ):
         return plain  # the hot path: nothing in it can be a file
     _check(plain)
     schema = await call.services.catalog.params_schema(workflow)
-    return await convert(call, plain, schema, tenant)
+    return await convert(call, _unhidden(schema, plain, None), schema, tenant)
 
 
 async def resolve_params_of(call: Call, job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return edited params of an existing job as the engine takes them: by the definition the job keeps."""
+    """Return edited params of an existing job as the engine takes them: by the definition the job keeps.
+
+    Whoever copied them from the shown job has `***` where they are sensitive: there the job's own values stay.
+    """
     plain = dict(params)
     _check(plain)
-    return await convert(call, plain, await call.services.catalog.schema_of(job.definition_id), job.tenant)
+    schema = await call.services.catalog.schema_of(job.definition_id)
+    kept, _result = await call.services.engine.reads.job_payload(job.job_id)
+    return await convert(call, _unhidden(schema, plain, kept), schema, job.tenant)
+
+
+def _unhidden(schema: Any, params: dict[str, Any], kept: Any) -> dict[str, Any]:
+    if not isinstance(schema, Mapping):
+        return params
+    try:
+        whole = restored(schema, params, kept)
+    except StillHidden as fault:
+        raise _refuse(fault.path, str(fault), "send the value itself") from None
+    return params if whole == HIDDEN else dict(whole)
 
 
 def _check(params: dict[str, Any]) -> None:

@@ -25,6 +25,50 @@ def redacted(schema: Any, value: Any) -> Any:
     return _hide(schema, [schema], value)
 
 
+class StillHidden(ValueError):
+    """`***` stands for a sensitive value, and there is none to put in its place. `path` leads to it."""
+
+    def __init__(self, path: tuple[str | int, ...]) -> None:
+        super().__init__(f"{HIDDEN} is shown in place of a sensitive value, and is none")
+        self.path = path
+
+
+def restored(schema: Any, value: Any, kept: Any = None) -> Any:
+    """Return what a client sends back after it was shown `redacted` values, with what was hidden put in again.
+
+    Args:
+        kept: the whole value as it is stored; None where there is none, so that nothing can be put in.
+
+    Raises:
+        StillHidden: exactly `***` stands at a sensitive place, and `kept` has no value there.
+    """
+    return _restore(schema, [schema], value, kept, ())
+
+
+def _restore(root: Any, schemas: Iterable[Any], value: Any, kept: Any, path: tuple[str | int, ...]) -> Any:
+    found = _flat(root, schemas)
+    if _marked(found):
+        if value != HIDDEN:
+            return value
+        if kept is None:
+            raise StillHidden(path)
+        return kept
+    if isinstance(value, Mapping):
+        others = kept if isinstance(kept, Mapping) else {}
+        return {
+            key: _restore(root, _of_field(found, key), inner, others.get(key), (*path, key))
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        # By place: an item that was shown hidden has nothing else to be known by.
+        elements = kept if isinstance(kept, list) else []
+        return [
+            _restore(root, _of_element(found, at), inner, elements[at] if at < len(elements) else None, (*path, at))
+            for at, inner in enumerate(value)
+        ]
+    return value
+
+
 def sensitive_texts(schema: Any, value: Any) -> Iterator[str]:
     """Yield the texts and numbers, as text, within what is sensitive in a value."""
     yield from _tell(schema, [schema], value)
