@@ -249,3 +249,19 @@ def test_raw_rubbish_on_the_wire_does_not_hurt(live, client):
         if answer.startswith(b"HTTP/1.1 4") and b"WebSocket" not in answer:  # a broken handshake never was ours
             assert b'"code":"' in answer, (raw, answer)
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_value_that_is_none_of_the_choices_is_told_the_choices(client):
+    """In the query and in the body alike: every valid value, and the one that was probably meant."""
+    error = check(client.get("/jobs", params={"state": "runing"}), 422)
+    assert error["hint"] == 'Did you mean "running"?'
+    [entry] = error["details"]
+    assert (entry["path"], entry["in"]) == ("/state/0", "query")
+    assert entry["valid"] == ["cancelled", "completed", "failed", "pending", "queued", "running"]
+    assert all(state in error["message"] for state in entry["valid"])
+
+    body = {"workflow": "count", "params": {"text": "a"}, "depends_on": [{"job": "x", "on": "sucess"}]}
+    error = check(client.post("/jobs", json=body), 422)
+    assert error["hint"] == 'Did you mean "success"?'
+    [entry] = error["details"]
+    assert (entry["path"], entry["valid"]) == ("/depends_on/0/on", ["end", "success"])

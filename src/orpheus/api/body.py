@@ -17,10 +17,11 @@ from orpheus.api.calls import Call, ClientGone
 from orpheus.api.errors import MalformedBody, TooLarge, UnsupportedBody
 from orpheus.core.errors import InvalidRequest, OrpheusError
 from orpheus.core.plain import pointer
-from orpheus.core.suggest import did_you_mean
+from orpheus.core.suggest import did_you_mean, quoted
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_ENUM = re.compile(r"Invalid enum value (?:'(.*)'|(-?[0-9]+))", re.DOTALL)
 _AT = re.compile(r" - at `(?:(?:key|tag) in )?\$(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 
@@ -184,8 +185,9 @@ def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") 
     text = str(error)
     steps = _steps_of(text)
     text = _AT.sub("", text)
-    unknown, missing = _UNKNOWN.search(text), _MISSING.search(text)
+    unknown, missing, other = _UNKNOWN.search(text), _MISSING.search(text), _ENUM.search(text)
     hint = ""
+    valid: list[str] = []
     if unknown:
         name = unknown[1]
         hint = did_you_mean(name, _fields_at(shape, steps))
@@ -194,6 +196,11 @@ def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") 
     elif missing:
         text = f"the field {missing[1]!r} is missing"
         steps.append(missing[1])
+    elif other:
+        name = other[1] if other[1] is not None else other[2]
+        valid = _values_at(shape, steps)
+        hint = did_you_mean(name, valid)
+        text = f"{quoted(name)} is none of {', '.join(valid)}" if valid else f"{quoted(name)} is no valid value"
     else:
         text = _in_words(text)
     path = pointer(*steps)
@@ -201,15 +208,33 @@ def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") 
     entry: dict[str, Any] = {"path": path, "message": text, "in": where}
     if hint:
         entry["hint"] = hint
+    if valid:
+        entry["valid"] = valid
     return InvalidRequest(f"{where}{place}: {text}", hint=hint, details=[entry])
 
 
 def _fields_at(shape: Any, steps: list[str | int]) -> list[str]:
     """Return the names of the fields that the struct at `steps` of a type has."""
+    return [name for kind in _kinds_at(shape, steps) for name in _names(kind)]
+
+
+def _values_at(shape: Any, steps: list[str | int]) -> list[str]:
+    """Return the values that a choice at `steps` of a type takes."""
+    found: dict[str, None] = {}
+    for kind in _kinds_at(shape, steps):
+        for flat in _flat(kind):
+            if isinstance(flat, inspect.LiteralType):
+                found.update((str(value), None) for value in flat.values)
+            elif isinstance(flat, inspect.EnumType):
+                found.update((str(member.value), None) for member in flat.cls)
+    return list(found)
+
+
+def _kinds_at(shape: Any, steps: list[str | int]) -> list[inspect.Type]:
     kinds: list[inspect.Type] = [inspect.type_info(shape)]
     for step in steps:
         kinds = [inner for kind in kinds for inner in _inside(kind, step)]
-    return [name for kind in kinds for name in _names(kind)]
+    return kinds
 
 
 def _flat(kind: inspect.Type) -> list[inspect.Type]:
