@@ -16,6 +16,7 @@ import pytest
 from orpheus.authoring.context import Context
 from orpheus.authoring.task import task
 from orpheus.protocol.worker import CancelNotice
+from orpheus.worker.attempts import LIMIT_MARGIN_S
 
 gate = threading.Event()
 
@@ -146,14 +147,17 @@ def test_completion_after_a_cancel_is_told_as_completed(stage: Any, run_async: A
 
 
 def test_start_to_close(stage: Any, run_async: Any) -> None:
-    """The worker ends an attempt at its time limit, and says which limit it was."""
+    """The worker ends an attempt at its time limit, and says which limit it was; but a server that can be heard has
+    said so before, or each time-out would end with a report that comes too late."""
 
     async def body() -> None:
         async with stage(sleeps, waits) as (server, _worker):
+            begun = time.monotonic()
             runs = [await server.give(handler, start_to_close_s=0.3) for handler in ("sleeps", "waits")]
             for run_id in runs:
                 error = (await server.end_of(run_id)).error
                 assert error.code == "timeout_start_to_close" and not error.final
+                assert time.monotonic() - begun >= 0.3 + LIMIT_MARGIN_S
 
     run_async(body)
 

@@ -39,6 +39,10 @@ logger = logging.getLogger("orpheus.worker")
 STOP_GRACE_S = 5.0
 """Between asking and ending where the server did not name a grace (time limits, lost contact)."""
 
+LIMIT_MARGIN_S = 1.0
+"""How much later than the server a worker ends what takes longer than its `start_to_close_s`. The server decides and
+says so; the worker's own limit is for when it cannot be heard, and must not race it to a report that comes too late."""
+
 
 class RunVoice:
     """How a handler in this process is heard (see context.Voice)."""
@@ -204,7 +208,7 @@ class Attempts:
         limit_s = run.assignment.start_to_close_s
         if limit_s is None:
             return None
-        left_s = run.arrived_at + limit_s - time.monotonic()
+        left_s = run.arrived_at + limit_s + LIMIT_MARGIN_S - time.monotonic()
         return asyncio.get_running_loop().call_later(max(0.0, left_s), run.stop, StopReason.TIMEOUT, STOP_GRACE_S)
 
     # Prepare ---------------------------------------------------------------------------------------------------------
