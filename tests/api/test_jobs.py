@@ -190,3 +190,22 @@ def test_following_logs_and_events_ends_with_the_job(client, hand_worker, submit
         text = "".join(answer.iter_text())
     assert "job.completed" in text
     assert text.endswith("event: end\ndata: {}\n\n")
+
+
+def test_workers_are_shown_by_name(client, hand_worker, submit, fresh):
+    """A task, its attempts and `task.started` name the worker as people called it, not its session."""
+    worker = hand_worker({fresh: None}, worker="gpu-box-3")
+    job_id = submit(workflow=fresh)["job_id"]
+    [run] = worker.poll(wait_s=5)["tasks"]
+
+    def shown():
+        [task] = client.get(f"/jobs/{job_id}/tasks", params={"attempts": True}).json()["items"]
+        return [task["worker"], *(attempt["worker"] for attempt in task["attempts"])]
+
+    assert shown() == ["gpu-box-3", "gpu-box-3"]
+    error = {"code": "oops", "message": "no", "final": True}
+    worker.report({"run_id": run["run_id"], "kind": "failed", "error": error})
+    assert set(shown()) == {"gpu-box-3"}
+    events = client.get(f"/jobs/{job_id}/events").json()["items"]
+    [started] = [event for event in events if event["type"] == "task.started"]
+    assert started["data"]["worker"] == "gpu-box-3"

@@ -18,6 +18,7 @@ def test_a_lapsed_lease_costs_one_attempt(cluster, flow):
     cluster.advance(0.2)
     assert cluster.task(job_id, "a").state == "retrying"
     assert "task.rescued" in cluster.events(job_id)
+    assert "the worker fake was not heard of" in cluster.task(job_id, "a").error.message
     cluster.advance(2.0)
     (grant,) = cluster.worker(name="other").poll()
     assert grant.task.attempt == 2 and grant.run_id != lost.run_id

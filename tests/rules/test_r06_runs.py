@@ -52,6 +52,7 @@ def test_a_silent_worker_is_rescued_and_its_late_report_is_stale(server, worker,
     assert server.ended(job["job_id"], "completed")["result"] == "good"
     [first] = [one for one in server.task(job["job_id"], "a")["attempts"] if one["attempt"] == 1]
     assert (first["outcome"], first["error"]["code"], first["run_id"]) == ("lost", "worker_lost", lost["run_id"])
+    assert silent.session not in first["error"]["message"]
 
 
 def test_a_file_that_kills_its_worker_ends_as_failed(server, worker, kit):

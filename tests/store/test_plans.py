@@ -16,6 +16,7 @@ WHOLE_TABLES = {
     "all_definitions", "all_queues", "all_task_specs", "all_workers", "definition_names",  # small tables
     "forget_workers", "job_counts", "task_counts", "count_of_state", "count_of_workflow",  # small tables
     "needed_runs",  # once an hour, in a reader: attempts that left files
+    "worker_names",  # the list that was asked; the workers are found by their key
     "jobs_to_finalise", "jobs_to_publish", "running_tasks",  # start-up; partial indexes of what still moves
     "first_lane",  # one row from an end of an index
     "last_cursor", "first_cursor", "last_job_no", "last_log_no", "next_job_wake", "next_task_wake",  # likewise

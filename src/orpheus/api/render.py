@@ -172,8 +172,14 @@ def task_info(
     result: Any = None,
     waiting_for: Iterable[Waiting] = (),
     attempts: Iterable[Mapping[str, Any]] | None = None,
+    names: Mapping[str, str],
     large_bytes: int,
 ) -> wire.TaskInfo:
+    """Show a task.
+
+    Args:
+        names: workers' names by session; a session without one is shown by its id.
+    """
     node = graph.nodes.get(task.node) if graph is not None else None
     shown, size = without_spills(result, None)
     if size is None and isinstance(shown, dict | list | str):
@@ -198,11 +204,11 @@ def task_info(
         error=error_info(task.error),
         cached=task.cached,
         run_id=task.run_id,
-        worker=task.worker,
+        worker=_name(task.worker, names),
         ready_at=instant(task.ready_at),
         started_at=instant(task.started_at),
         finished_at=instant(task.finished_at),
-        attempts=msgspec.UNSET if attempts is None else [_attempt_info(row) for row in attempts],
+        attempts=msgspec.UNSET if attempts is None else [_attempt_info(row, names) for row in attempts],
         items={
             "total": task.items_total,
             "released": task.items_released,
@@ -215,7 +221,11 @@ def task_info(
     )
 
 
-def _attempt_info(row: Mapping[str, Any]) -> wire.AttemptInfo:
+def _name(session_id: str | None, names: Mapping[str, str]) -> str | None:
+    return None if session_id is None else names.get(session_id, session_id)
+
+
+def _attempt_info(row: Mapping[str, Any], names: Mapping[str, str]) -> wire.AttemptInfo:
     error = row.get("error")
     if isinstance(error, Mapping):
         known = {
@@ -225,7 +235,7 @@ def _attempt_info(row: Mapping[str, Any]) -> wire.AttemptInfo:
     return wire.AttemptInfo(
         attempt=row["attempt"],
         run_id=row["run_id"],
-        worker=row.get("worker"),
+        worker=_name(row.get("worker"), names),
         started_at=instant(row.get("started_at")) or "",
         finished_at=instant(row.get("finished_at")),
         outcome=row.get("outcome"),

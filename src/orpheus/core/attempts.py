@@ -53,7 +53,7 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
     job.current_stage = task.node
     if task.index != NODE and node.stagger_s > 0 and task.attempt == 1:
         _start_stagger(draft, task, node.stagger_s)
-    draft.event("task.started", task, attempt=task.attempt, worker=fact.worker)
+    draft.event("task.started", task, attempt=task.attempt, worker=fact.worker_name or fact.worker)
     draft.decision.assignment = {"args": args}
 
 
@@ -132,10 +132,11 @@ def failed(draft: Draft, fact: RunFailed) -> None:
 def lost(draft: Draft, fact: RunLost) -> None:
     """Take an attempt away from a worker that was not heard of for a lease's length. It counts (R9)."""
     task = draft.run(fact)
-    draft.event("task.rescued", task, attempt=task.attempt, worker=task.worker)
+    worker = fact.worker_name or task.worker
+    draft.event("task.rescued", task, attempt=task.attempt, worker=worker)
     error = TaskError(
         code="worker_lost",
-        message=f"the worker {task.worker} was not heard of for a whole lease during attempt {task.attempt}",
+        message=f"the worker {worker} was not heard of for a whole lease during attempt {task.attempt}",
         hint="it was killed, lost its network, or this file makes it crash; see the attempts and the worker's own log",
         retryable=True,
         task=task.node,

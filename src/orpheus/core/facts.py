@@ -80,6 +80,9 @@ class TaskWoken(TaskFact):
 class TaskClaimed(TaskFact):
     run_id: str
     worker: str
+    """The session, which is what the run belongs to."""
+    worker_name: str = ""
+    """What people call the worker; empty where it has no other name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,9 @@ class RunFailed(RunFact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLost(RunFact):
     """The lease lapsed: costs the attempt (R9)."""
+
+    worker_name: str = ""
+    """What people call the worker; empty where that is not known any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ records it, and raises an `OrpheusError` that changed nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -196,6 +196,9 @@ class Reads(Protocol):
     async def waiting_for_task(self, job: Job, task: Task) -> list[Waiting]: ...
     async def queues(self) -> list[Mapping[str, Any]]: ...
     async def workers(self) -> list[Mapping[str, Any]]: ...
+    async def worker_names(self, session_ids: Collection[str]) -> Mapping[str, str]:
+        """Return what the workers of these sessions are called; those forgotten long ago are left out."""
+
     async def file(self, file_id: str) -> Mapping[str, Any] | None: ...
     async def stats(self) -> Mapping[str, Any]:
         """Return counts and timings for /metrics; cheap whatever the backlog."""

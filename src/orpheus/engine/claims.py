@@ -155,7 +155,12 @@ class Claim(Operation):
         """Begin one attempt; None when the task is not to be had (cancelled, paused, rewound since), or cannot begin."""
         run_id = self._claims.new_run_id(work.now)
         fact = TaskClaimed(
-            node=pick.node, index=pick.index, run_id=run_id, worker=self._session.session_id, actor="worker"
+            node=pick.node,
+            index=pick.index,
+            run_id=run_id,
+            worker=self._session.session_id,
+            worker_name=self._session.hello.worker,
+            actor="worker",
         )
         try:
             view = work.tx.view(pick.job_id)

@@ -74,7 +74,8 @@ class Expire(Operation):
         if limit is Limit.FENCE:
             work.tell(task.job_id, RunFenced(node=task.node, index=task.index, run_id=run.run_id))
         elif limit is Limit.LEASE:
-            work.tell(task.job_id, RunLost(node=task.node, index=task.index, run_id=run.run_id))
+            name = work.tx.records.worker_name(run.session_id) or ""
+            work.tell(task.job_id, RunLost(node=task.node, index=task.index, run_id=run.run_id, worker_name=name))
             work.after_commit(self._count)
         else:
             fact = RunTimedOut(node=task.node, index=task.index, run_id=run.run_id, code=str(limit))

@@ -137,6 +137,7 @@ class AttemptInfo(msgspec.Struct, kw_only=True):
     attempt: int
     run_id: str
     worker: str | None
+    """Its name; its session, once the name is forgotten."""
     started_at: str
     finished_at: str | None
     outcome: str | None
@@ -162,6 +163,7 @@ class TaskInfo(msgspec.Struct, kw_only=True):
     cached: bool
     run_id: str | None
     worker: str | None
+    """Its name; its session, once the name is forgotten."""
     ready_at: str | None
     started_at: str | None
     finished_at: str | None

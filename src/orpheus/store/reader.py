@@ -12,7 +12,7 @@ import binascii
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -355,6 +355,13 @@ class Reader:
         return await self._run(
             lambda connection: [worker_record(row) for row in connection.execute(query("all_workers"))]
         )
+
+    async def worker_names(self, session_ids: Collection[str]) -> dict[str, str]:
+        """Return what the workers of these sessions are called; those forgotten long ago are left out."""
+        if not session_ids:
+            return {}
+        asked = json.dumps(list(session_ids))
+        return await self._run(lambda connection: dict(connection.execute(query("worker_names"), (asked,)).fetchall()))
 
     async def file(self, file_id: str) -> Mapping[str, Any] | None:
         def read(connection: sqlite3.Connection) -> Mapping[str, Any] | None:

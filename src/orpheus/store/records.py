@@ -77,6 +77,11 @@ class Records:
         self._unit.wrote = True
         self._unit.execute("forget_workers", (ended_before,))
 
+    def worker_name(self, session_id: str) -> str | None:
+        """Return what the worker of a session is called; None when it was forgotten long ago."""
+        row = self._unit.execute("worker_names", (rows.to_json([session_id]),)).fetchone()
+        return None if row is None else str(row[1])
+
     def workers(self) -> list[dict[str, Any]]:
         return [worker_record(row) for row in self._unit.execute("all_workers")]
 

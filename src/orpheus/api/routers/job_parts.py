@@ -56,6 +56,9 @@ async def list_tasks(call: Call) -> Answer:
     tasks, cursor = await reads.tasks(
         job.job_id, node=query.node, states=tuple(query.state), limit=query.limit, cursor=query.cursor
     )
+    attempts = {task.key: await reads.attempts(task) for task in tasks} if query.attempts else {}
+    sessions = {task.worker for task in tasks} | {row["worker"] for each in attempts.values() for row in each}
+    names = await reads.worker_names({session for session in sessions if session is not None})
     items = [
         render.task_info(
             task,
@@ -64,7 +67,8 @@ async def list_tasks(call: Call) -> Answer:
             if task.state == TaskState.COMPLETED
             else None,
             waiting_for=() if task.state in SETTLED else await reads.waiting_for_task(job, task),
-            attempts=await reads.attempts(task) if query.attempts else None,
+            attempts=attempts.get(task.key),
+            names=names,
             large_bytes=call.services.options.large_result_bytes,
         )
         for task in tasks

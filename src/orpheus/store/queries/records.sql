@@ -37,6 +37,9 @@ DELETE FROM workers WHERE ended_at IS NOT NULL AND ended_at < ?;
 -- name: all_workers
 SELECT session_id, worker, hello, started_at, last_seen_at, ended_at FROM workers ORDER BY started_at;
 
+-- name: worker_names
+SELECT session_id, worker FROM workers WHERE session_id IN (SELECT value FROM json_each(?));
+
 -- name: meta
 SELECT value FROM meta WHERE key = ?;
 
