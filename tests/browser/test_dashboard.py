@@ -118,6 +118,25 @@ def test_a_restarted_connection_catches_up(page, hand, server):
     page.wait_for_selector(".job-head .pill.completed")
 
 
+def test_a_phone_finds_back_from_a_job_to_the_list(page):
+    """At 390 px a job hides the list: a link leads back, and the count tells what was skipped apart."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    upload(page)
+    assert not page.locator("#list").is_visible()
+    page.get_by_role("link", name="All jobs").click()
+    page.locator("#list").wait_for(state="visible")
+    told = page.evaluate(
+        """async () => {
+          const { tally } = await import("./static/format.js");
+          return [
+            tally({ completed: 4, skipped: 4, total: 8 }), tally({ completed: 2, skipped: 1, running: 1, total: 8 }),
+            tally({ blocked: 2, total: 2 }),
+          ];
+        }"""
+    )
+    assert told == ["4 done, 4 skipped", "2 done, 1 skipped of 8", "0 done of 2"]
+
+
 def test_the_documentation_is_served_locally(browser, server):
     """Swagger UI from this server only: no request goes anywhere else."""
     context = browser.new_context()

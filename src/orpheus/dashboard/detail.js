@@ -2,7 +2,7 @@
 
 import { ask, post, url } from "./api.js";
 import { bar, fill, h, notice } from "./dom.js";
-import { between, clock, short } from "./format.js";
+import { between, clock, short, tally } from "./format.js";
 import { throttled, watch } from "./live.js";
 import { gallery } from "./gallery.js";
 
@@ -80,6 +80,7 @@ function head(job) {
   const act = (name, path, body, kind = "quiet") =>
     h("button", { class: `button ${kind}`, type: "button", onclick: () => order(path, body) }, name);
   return h("header", { class: "job-head" },
+    h("a", { class: "back", href: "#/" }, "‹ All jobs"),
     h("div", { class: "title" },
       h("h1", {}, job.workflow, h("small", {}, `v${job.workflow_version}`)),
       h("span", { class: `pill ${job.state}` }, h("span", { class: "dot" }), job.state),
@@ -92,7 +93,7 @@ function head(job) {
       fact("id", h("code", { title: job.job_id }, job.job_id)),
       fact("tenant", job.tenant),
       fact("took", between(job.started_at, job.finished_at) || "–"),
-      fact("tasks", `${job.tasks.completed ?? 0} of ${job.tasks.total ?? 0}`),
+      fact("tasks", tally(job.tasks)),
       job.generation > 1 && fact("generation", job.generation),
       Object.entries(job.labels).map(([name, value]) => fact(name, value))),
     h("div", { class: "progress" },

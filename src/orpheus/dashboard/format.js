@@ -34,6 +34,16 @@ export function clock(at) {
   return new Date(at).toLocaleTimeString([], { hour12: false }) + "." + String(new Date(at).getMilliseconds()).padStart(3, "0");
 }
 
+// "4 done, 4 skipped" when all have settled, "2 done, 1 skipped of 8" before.
+export function tally(tasks) {
+  const ended = [["completed", "done"], ["skipped", "skipped"], ["failed", "failed"], ["cancelled", "cancelled"]];
+  const total = tasks.total ?? 0;
+  const settled = ended.reduce((sum, [state]) => sum + (tasks[state] ?? 0), 0);
+  const parts = ended.filter(([state]) => tasks[state]).map(([state, word]) => `${tasks[state]} ${word}`);
+  const told = parts.join(", ") || "0 done";
+  return settled === total ? told : `${told} of ${total}`;
+}
+
 export function short(id) {
   return id.slice(-8);
 }
