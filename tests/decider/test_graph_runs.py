@@ -209,5 +209,5 @@ def test_sleep_begins_the_job_and_ends_by_the_clock(bench):
 )
 def test_what_this_version_cannot_do_is_refused_at_submission(bench, node):
     """Running it without would break a promise of its author; nothing is created."""
-    with pytest.raises(InvalidGraph, match="node 'a'.*this version cannot run"):
+    with pytest.raises(InvalidGraph, match=r"node 'a'.*this version cannot run"):
         bench([{"name": "a", **node}])
