@@ -84,3 +84,35 @@ def test_the_mark_is_an_ordinary_text_elsewhere(client: httpx.Client, signed: st
     """Three stars in a param that is not sensitive are three stars."""
     answer = client.post("/jobs", json={"workflow": signed, "params": {"text": "***", "key": "k"}})
     assert (answer.status_code, answer.json()["params"]["text"]) == (201, "***"), answer.text
+
+
+def test_an_approval_may_keep_the_file_and_edit_the_rest(client: httpx.Client) -> None:
+    """A file copied from the shown job stays; any other `$file` is refused, as it could be another tenant's."""
+    name = f"f{uuid.uuid4().hex[:12]}"
+    definition = {
+        "format": 1,
+        "name": name,
+        "version": 1,
+        "params": {
+            "type": "object",
+            "properties": {"source": {"type": "object", "x-orpheus": "file"}, "text": {"type": "string"}},
+            "required": ["source", "text"],
+            "additionalProperties": False,
+        },
+        "nodes": [
+            {"name": "look", "kind": "task", "task": name, "version": 1, "args": {"source": {"$param": "source"}}}
+        ],
+        "output": None,
+    }
+    assert client.post("/workflows", json=definition).status_code == 201
+    file_id = client.post("/files", content=b"abc", params={"name": "a.txt"}).json()["file_id"]
+    params = {"source": {"file_id": file_id}, "text": "a"}
+    job = client.post("/jobs", json={"workflow": name, "params": params, "requires_approval": True}).json()
+    where = f"/jobs/{job['job_id']}"
+    shown = client.get(where).json()["params"]
+    foreign = {**shown, "source": {"$file": {**shown["source"]["$file"], "key": "dev/other/.files/x/content"}}}
+    refused = client.post(f"{where}/approve", json={"params": foreign})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_params")
+    answer = client.post(f"{where}/approve", json={"params": {**shown, "text": "b"}})
+    assert answer.status_code == 200, answer.text
+    assert client.get(where).json()["params"] == {**shown, "text": "b"}

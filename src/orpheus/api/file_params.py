@@ -49,13 +49,18 @@ async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, te
 async def resolve_params_of(call: Call, job: Job, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return edited params of an existing job as the engine takes them: by the definition the job keeps.
 
-    Whoever copied them from the shown job has `***` where they are sensitive: there the job's own values stay.
+    Whoever copied them from the shown job has `***` where they are sensitive: there the job's own values stay. A param that
+    is just what the job has stays as it is, so that its files need not be named anew.
     """
-    plain = dict(params)
-    _check(plain)
     schema = await call.services.catalog.schema_of(job.definition_id)
     kept, _result = await call.services.engine.reads.job_payload(job.job_id)
-    return await convert(call, _unhidden(schema, plain, kept), schema, job.tenant)
+    same = {
+        name for name, value in params.items() if isinstance(kept, Mapping) and name in kept and kept[name] == value
+    }
+    edited = {name: value for name, value in params.items() if name not in same}
+    _check(edited)
+    converted = await convert(call, _unhidden(schema, edited, kept), schema, job.tenant)
+    return {name: kept[name] if name in same else converted[name] for name in params}
 
 
 def _unhidden(schema: Any, params: dict[str, Any], kept: Any) -> dict[str, Any]:
