@@ -10,16 +10,18 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from orpheus.api.app import OrpheusApp
 from orpheus.api.http1 import Http1
 
 log = logging.getLogger("orpheus.api")
 
-GRACE_S = 10.0
-"""Longest wait for requests under way."""
+GRACE_S = 10
+"""Longest wait for requests under way; streams and long polls are told at once."""
 
 
 class _Server(uvicorn.Server):
@@ -53,6 +55,32 @@ class _Server(uvicorn.Server):
         return f"http://{shown}:{port}{self._orpheus.services.options.root_path}"
 
 
+def configured(app: OrpheusApp | FastAPI, **where: Any) -> uvicorn.Config:
+    """Return how uvicorn serves the app: the same for the command line's server and for those who embed one.
+
+    Args:
+        where: what differs: `host`, `port`, `loop`, `access_log`; nothing where the socket is bound already.
+    """
+    settings: dict[str, Any] = {
+        "http": Http1,
+        "ws": "websockets-sansio",
+        "ws_max_size": 64 * 1024,
+        "ws_per_message_deflate": False,  # events are small, and a compressor per socket costs 300 kB
+        "ws_ping_interval": 20.0,
+        "ws_ping_timeout": 20.0,
+        "lifespan": "on",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "date_header": False,
+        "proxy_headers": False,
+        "backlog": 2048,
+        "timeout_keep_alive": 75,
+        "timeout_graceful_shutdown": GRACE_S,
+    }
+    return uvicorn.Config(app, **(settings | where))
+
+
 async def serve(
     app: OrpheusApp,
     *,
@@ -72,26 +100,7 @@ async def serve(
     Raises:
         RuntimeError: it could not start; the reason is in the log.
     """
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        loop="uvloop" if _has_uvloop() else "asyncio",
-        http=Http1,
-        ws="websockets-sansio",
-        ws_max_size=64 * 1024,
-        ws_per_message_deflate=False,  # events are small, and a compressor per socket costs 300 kB
-        ws_ping_interval=20.0,
-        ws_ping_timeout=20.0,
-        lifespan="on",
-        access_log=access_log,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        backlog=2048,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(GRACE_S),
-    )
+    config = configured(app, host=host, port=port, access_log=access_log, loop="uvloop" if _has_uvloop() else "asyncio")
     server = _Server(config, app, on_ready)
     watcher = asyncio.create_task(_stop_when(stop, server)) if stop is not None else None
     try:

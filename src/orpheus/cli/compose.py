@@ -17,8 +17,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from orpheus.api.app import create_app
-from orpheus.api.http1 import Http1
 from orpheus.api.options import ApiOptions
+from orpheus.api.server import configured
 from orpheus.artifacts import FolderStore, Publisher
 from orpheus.cli.sockets import own_names
 from orpheus.engine.embedded import EmbeddedEngine
@@ -30,8 +30,6 @@ log = logging.getLogger("orpheus.server")
 
 DATABASE = "orpheus.db"
 OBJECTS = "objects"
-STOP_S = 10
-"""How long open requests may take to end when the server stops; streams and long polls are told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +79,7 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
 async def serve(served: Served, bound: socket.socket, url: str, *, supervised: bool) -> None:
     """Answer requests on the socket until SIGINT or SIGTERM, then end in order: no new requests, streams told, engine
     stopped, what was queued committed."""
-    config = uvicorn.Config(
-        served.app,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        http=Http1,
-        ws="websockets-sansio",
-        ws_max_size=1 << 20,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=STOP_S,
-        timeout_keep_alive=75,
-        backlog=2048,
-    )
-    server = _Server(config, lambda: _listening(served, url))
+    server = _Server(configured(served.app), lambda: _listening(served, url))
     if supervised:
         _end_with_supervisor(server)
     await served.engine.start()  # before uvicorn, so that a file it refuses is told as an error of its own
