@@ -29,13 +29,6 @@ Place = Annotated[
 ]
 
 
-class PageQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What every list takes."""
-
-    limit: Limit = 50
-    cursor: Cursor | None = None
-
-
 class NoQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Nothing: whatever is asked is a mistake worth telling."""
 

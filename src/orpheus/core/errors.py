@@ -112,10 +112,3 @@ class StaleRun(OrpheusError):
 
     code = "stale_run"
     status = 409
-
-
-class ArtifactConflict(OrpheusError):
-    """Two accepted artifacts of one name in a job (R10)."""
-
-    code = "artifact_conflict"
-    status = 409

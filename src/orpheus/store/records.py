@@ -65,9 +65,6 @@ class Records:
         self._unit.wrote = True
         self._unit.execute("put_worker", (session_id, worker, rows.to_json(hello), now, now))
 
-    def worker_seen(self, session_id: str, now: float) -> None:
-        self._unit.insert("worker_seen", (now, session_id))
-
     def end_worker(self, session_id: str, now: float) -> None:
         self._unit.wrote = True
         self._unit.execute("end_worker", (now, now, session_id))

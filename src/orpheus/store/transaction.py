@@ -293,10 +293,6 @@ class Transaction:
     def ready_window(self, source: Source, after_seq: int, limit: int) -> list[ReadyRow]:
         return self.ready.window(source, after_seq, limit)
 
-    def hold_job(self, job_id: str, held: bool) -> int:
-        """Hold or give back a job's ready tasks. `apply` does so itself when `paused` changes."""
-        return self.ready.hold(self._entry(job_id), held)
-
     def job_of_run(self, run_id: str) -> tuple[str, str, int] | None:
         return self.ready.of_run(run_id)
 

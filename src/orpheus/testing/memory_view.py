@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from orpheus.core.decision import Decision, Event
-from orpheus.core.errors import DefinitionConflict, TaskError, UnknownJob
+from orpheus.core.errors import TaskError
 from orpheus.core.facts import ArtifactRef
 from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job
@@ -175,46 +175,6 @@ class MemoryView:
         """Return the tasks whose `wake_at` has come, in node and index order."""
         rows = [row for row in self._current.values() if row.wake_at is not None and row.wake_at <= now]
         return [copy_task(row) for row in sorted(rows, key=lambda row: (self._order[row.node], row.index))]
-
-
-class MemoryStore:
-    """Several jobs in memory, with their definitions."""
-
-    def __init__(self) -> None:
-        self._views: dict[str, MemoryView] = {}
-        self._graphs: dict[str, Graph] = {}
-        self._names: dict[tuple[str, int], str] = {}
-
-    def put_definition(self, graph: Graph) -> None:
-        """Keep a definition.
-
-        Raises:
-            DefinitionConflict: the name and version stand for another content (R24).
-        """
-        known = self._names.setdefault((graph.name, graph.version), graph.definition_id)
-        if known != graph.definition_id:
-            raise DefinitionConflict(f"workflow {graph.name}@{graph.version} exists with another content")
-        self._graphs[graph.definition_id] = graph
-
-    def apply(self, decision: Decision) -> list[Task]:
-        """Write a decision, of a new or known job; return the tasks it made ready."""
-        job = decision.job
-        if decision.is_new:
-            view = MemoryView(self._graphs[job.definition_id], decision)
-            self._views[job.job_id] = view
-            return list(view.tasks((TaskState.READY,)))
-        return self.view(job.job_id).apply(decision)
-
-    def view(self, job_id: str) -> MemoryView:
-        """Return a job.
-
-        Raises:
-            UnknownJob: there is none of this id.
-        """
-        try:
-            return self._views[job_id]
-        except KeyError:
-            raise UnknownJob(f"there is no job {job_id}") from None
 
 
 def copy_task(task: Task) -> Task:

@@ -25,9 +25,6 @@ INSERT INTO workers (session_id, worker, hello, started_at, last_seen_at, ended_
 ON CONFLICT (session_id) DO UPDATE SET worker = excluded.worker, hello = excluded.hello, last_seen_at = excluded.last_seen_at,
   ended_at = NULL;
 
--- name: worker_seen
-UPDATE workers SET last_seen_at = ? WHERE session_id = ?;
-
 -- name: end_worker
 UPDATE workers SET ended_at = ?, last_seen_at = ? WHERE session_id = ? AND ended_at IS NULL;
 
