@@ -137,6 +137,15 @@ def test_a_phone_finds_back_from_a_job_to_the_list(page):
     assert told == ["4 done, 4 skipped", "2 done, 1 skipped of 8", "0 done of 2"]
 
 
+def test_a_file_given_before_the_workflows_are_known_goes_to_media(page, server):
+    """The first thing a hurried visitor does must work: the list of workflows may still be on its way."""
+    page.route("**/workflows", lambda route: None)
+    page.goto(f"{server}/#/")
+    page.reload()
+    upload(page)
+    assert page.locator(".job-head h1").inner_text().startswith("media")
+
+
 def test_the_documentation_is_served_locally(browser, server):
     """Swagger UI from this server only: no request goes anywhere else."""
     context = browser.new_context()
