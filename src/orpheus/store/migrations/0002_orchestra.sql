@@ -1,0 +1,1 @@
+-- What people, time and other jobs do to a job: each section belongs to one idea.
