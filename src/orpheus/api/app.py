@@ -149,7 +149,7 @@ def create_app(
 def _openapi_endpoint(app: OrpheusApp) -> Endpoint:
     routes = Routes("system")
 
-    @routes.get("/openapi.json", hidden=True, answers={200: Media("application/json")})
+    @routes.get("/openapi.json", role="open", hidden=True, answers={200: Media("application/json")})
     async def document(call: Call) -> Answer:
         """Show the OpenAPI document."""
         del call

@@ -2,7 +2,7 @@
 
     routes = Routes("jobs")
 
-    @routes.post("/jobs", body=SubmitJob, answers={201: JobInfo}, errors=(InvalidParams, UnknownWorkflow))
+    @routes.post("/jobs", role="submit", body=SubmitJob, answers={201: JobInfo}, errors=(InvalidParams, UnknownWorkflow))
     async def submit(call: Call) -> Answer: ...
 
 Handlers are mounted as plain ASGI applications: FastAPI's own request handling costs more than the whole engine call on
@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -31,6 +31,9 @@ class Sendable(Protocol):
 
 
 Handler = Callable[[Call], Awaitable[Sendable]]
+Access: TypeAlias = Literal["open", "token", "read", "submit", "operate", "admin", "worker"]
+"""What a key must be able to do. `open`: nothing is asked, keys or not; for what tells nothing of anybody's work. `token`:
+the request carries another proof, which the handler checks (a callback's token, a key to be exchanged)."""
 Problem: TypeAlias = type[OrpheusError]
 
 
@@ -54,6 +57,10 @@ class Endpoint:
     summary: str
     description: str
     query: QueryDecoder
+    role: Access = "admin"
+    """Left out it is the highest, so that what is forgotten is shut rather than open."""
+    shared: bool = False
+    """It shows or changes what all tenants share: a key of one tenant is not enough."""
     body: msgspec.json.Decoder[Any] | None = None
     body_optional: bool = False
     body_schema: str | None = None
@@ -138,6 +145,8 @@ class Routes:
         method: str,
         path: str,
         *,
+        role: Access = "admin",
+        shared: bool = False,
         query: type[msgspec.Struct] = NoQuery,
         body: Any = None,
         **options: Any,
@@ -155,6 +164,8 @@ class Routes:
                     summary=" ".join(summary.split()),
                     description="\n".join(line.strip() for line in rest.splitlines()).strip(),
                     query=QueryDecoder(query),
+                    role=role,
+                    shared=shared,
                     body=None if body is None else msgspec.json.Decoder(body),
                     **options,
                 )

@@ -41,7 +41,7 @@ class UnknownFile(OrpheusError):
     status = 404
 
 
-@routes.get("/jobs/{job_id}/artifacts", answers={200: ArtifactPage}, errors=(UnknownJob,))
+@routes.get("/jobs/{job_id}/artifacts", role="read", answers={200: ArtifactPage}, errors=(UnknownJob,))
 async def list_artifacts(call: Call) -> Answer:
     """List a job's artifacts: files of accepted attempts."""
     job = await find_job(call)
@@ -56,6 +56,7 @@ class DownloadQuery(NoQuery, kw_only=True, forbid_unknown_fields=True):
 
 @routes.get(
     "/jobs/{job_id}/artifacts/{name:path}",
+    role="read",
     query=DownloadQuery,
     answers={200: _BYTES, 206: _BYTES, 304: None},
     errors=(UnknownJob, UnknownArtifact, RangeNotSatisfiable, MissingObject, InvalidRequest),
@@ -93,6 +94,7 @@ class UploadQuery(NoQuery, kw_only=True, forbid_unknown_fields=True):
 
 @routes.post(
     "/files",
+    role="submit",
     query=UploadQuery,
     raw_body=(
         Media(
@@ -174,7 +176,7 @@ async def _file(call: Call) -> dict[str, object]:
     return dict(row)
 
 
-@routes.get("/files/{file_id}", answers={200: FileInfo}, errors=(UnknownFile,))
+@routes.get("/files/{file_id}", role="read", answers={200: FileInfo}, errors=(UnknownFile,))
 async def show_file(call: Call) -> Answer:
     """Show an uploaded file's name, size, hash and type."""
     return json_answer(render.file_info(await _file(call)))
@@ -182,6 +184,7 @@ async def show_file(call: Call) -> Answer:
 
 @routes.get(
     "/files/{file_id}/content",
+    role="read",
     query=DownloadQuery,
     answers={200: _BYTES, 206: _BYTES, 304: None},
     errors=(UnknownFile, RangeNotSatisfiable, MissingObject, InvalidRequest),

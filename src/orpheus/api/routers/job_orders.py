@@ -40,6 +40,7 @@ async def _tell(call: Call, fact: Fact, *, accepted_while_open: bool = False) ->
 
 @routes.post(
     "/jobs/{job_id}/cancel",
+    role="operate",
     body=CancelBody,
     body_optional=True,
     answers={200: JobInfo, 202: JobInfo},
@@ -54,7 +55,9 @@ async def cancel(call: Call) -> Answer:
     return await _tell(call, CancelRequested(reason=body.reason, actor=call.identity.actor), accepted_while_open=True)
 
 
-@routes.delete("/jobs/{job_id}", answers={200: JobInfo, 202: JobInfo}, errors=(UnknownJob, InvalidTransition))
+@routes.delete(
+    "/jobs/{job_id}", role="operate", answers={200: JobInfo, 202: JobInfo}, errors=(UnknownJob, InvalidTransition)
+)
 async def delete(call: Call) -> Answer:
     """Cancel a job, as `POST /jobs/{job_id}/cancel` without a reason."""
     return await _tell(call, CancelRequested(actor=call.identity.actor), accepted_while_open=True)
@@ -62,6 +65,7 @@ async def delete(call: Call) -> Answer:
 
 @routes.post(
     "/jobs/{job_id}/approve",
+    role="operate",
     body=ApproveBody,
     body_optional=True,
     answers={200: JobInfo},
@@ -76,20 +80,20 @@ async def approve(call: Call) -> Answer:
     return await _tell(call, JobApproved(params=params, comment=body.comment, actor=call.identity.actor))
 
 
-@routes.post("/jobs/{job_id}/reject", body=RejectBody, answers={200: JobInfo}, errors=_ERRORS)
+@routes.post("/jobs/{job_id}/reject", role="operate", body=RejectBody, answers={200: JobInfo}, errors=_ERRORS)
 async def reject(call: Call) -> Answer:
     """Reject a job that waits for approval: it ends `cancelled`."""
     body: RejectBody = call.body
     return await _tell(call, JobRejected(reason=body.reason, actor=call.identity.actor))
 
 
-@routes.post("/jobs/{job_id}/pause", answers={200: JobInfo}, errors=(UnknownJob, InvalidTransition))
+@routes.post("/jobs/{job_id}/pause", role="operate", answers={200: JobInfo}, errors=(UnknownJob, InvalidTransition))
 async def pause(call: Call) -> Answer:
     """Pause a job: nothing of it is claimed any more; running attempts finish (R26)."""
     return await _tell(call, PauseRequested(actor=call.identity.actor))
 
 
-@routes.post("/jobs/{job_id}/resume", answers={200: JobInfo}, errors=(UnknownJob, InvalidTransition))
+@routes.post("/jobs/{job_id}/resume", role="operate", answers={200: JobInfo}, errors=(UnknownJob, InvalidTransition))
 async def resume(call: Call) -> Answer:
     """Resume a paused job."""
     return await _tell(call, ResumeRequested(actor=call.identity.actor))
@@ -97,6 +101,7 @@ async def resume(call: Call) -> Answer:
 
 @routes.post(
     "/jobs/{job_id}/retry",
+    role="operate",
     body=RetryBody,
     body_optional=True,
     answers={200: JobInfo},

@@ -45,7 +45,9 @@ class TasksQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
-@routes.get("/jobs/{job_id}/tasks", query=TasksQuery, answers={200: TaskPage}, errors=(UnknownJob, InvalidRequest))
+@routes.get(
+    "/jobs/{job_id}/tasks", role="read", query=TasksQuery, answers={200: TaskPage}, errors=(UnknownJob, InvalidRequest)
+)
 async def list_tasks(call: Call) -> Answer:
     """List a job's tasks of the current generation, in the graph's order; a map's items follow it."""
     query: TasksQuery = call.query
@@ -90,6 +92,7 @@ class LogsQuery(FollowQuery, kw_only=True, forbid_unknown_fields=True):
 
 @routes.get(
     "/jobs/{job_id}/events",
+    role="read",
     query=FollowQuery,
     answers={200: (EventPage, *_FOLLOWED)},
     errors=(UnknownJob, InvalidRequest),
@@ -115,6 +118,7 @@ async def list_events(call: Call) -> Sendable:
 
 @routes.get(
     "/jobs/{job_id}/logs",
+    role="read",
     query=LogsQuery,
     answers={200: (LogPage, *_FOLLOWED)},
     errors=(UnknownJob, InvalidRequest),
@@ -189,7 +193,10 @@ async def _wake(stream: AsyncIterator[Any], woken: asyncio.Event, job_id: str) -
 
 
 @routes.get(
-    "/jobs/{job_id}/graph", answers={200: Media("application/json", schema={"type": "object"})}, errors=(UnknownJob,)
+    "/jobs/{job_id}/graph",
+    role="read",
+    answers={200: Media("application/json", schema={"type": "object"})},
+    errors=(UnknownJob,),
 )
 async def show_graph(call: Call) -> Answer:
     """Show the definition the job keeps to its end, as it was published."""
@@ -197,7 +204,7 @@ async def show_graph(call: Call) -> Answer:
     return json_answer(await call.services.engine.reads.definition(job.definition_id) or {})
 
 
-@routes.get("/jobs/{job_id}/manifest", answers={200: Manifest}, errors=(UnknownJob,))
+@routes.get("/jobs/{job_id}/manifest", role="read", answers={200: Manifest}, errors=(UnknownJob,))
 async def show_manifest(call: Call) -> Answer:
     """Show what the job left behind so far: exact at any time, a projection of rows."""
     job = await find_job(call)
@@ -209,6 +216,7 @@ async def show_manifest(call: Call) -> Answer:
 
 @routes.get(
     "/jobs/{job_id}/result",
+    role="read",
     answers={200: Media("application/json", "The result, however large.", {})},
     errors=(UnknownJob, MissingObject),
 )

@@ -74,6 +74,7 @@ _KEY_HEADER = {"Idempotency-Key": ("The same key and body again give the same jo
 
 @routes.post(
     "/jobs",
+    role="submit",
     body=SubmitJob,
     raw_body=(_MULTIPART,),
     answers={201: JobInfo, 200: JobInfo},
@@ -128,7 +129,9 @@ async def _new_job(call: Call, submission: Submission, submitted: Submitted) -> 
     )
 
 
-@routes.post("/jobs/batch", body=SubmitBatch, answers={201: JobList, 200: JobList}, errors=_SUBMIT_ERRORS)
+@routes.post(
+    "/jobs/batch", role="submit", body=SubmitBatch, answers={201: JobList, 200: JobList}, errors=_SUBMIT_ERRORS
+)
 async def submit_batch(call: Call) -> Answer:
     """Create many jobs, all or none.
 
@@ -184,7 +187,7 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
-@routes.get("/jobs", query=JobsQuery, answers={200: JobPage}, errors=(InvalidRequest,))
+@routes.get("/jobs", role="read", query=JobsQuery, answers={200: JobPage}, errors=(InvalidRequest,))
 async def list_jobs(call: Call) -> Answer:
     """List jobs, newest first."""
     query: JobsQuery = call.query
@@ -219,6 +222,7 @@ class JobQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 @routes.get(
     "/jobs/{job_id}",
+    role="read",
     query=JobQuery,
     answers={200: JobInfo, 304: None},
     errors=(UnknownJob, InvalidRequest),

@@ -80,19 +80,19 @@ def _static(call: Call, name: str, *, csp: bytes = _CSP) -> Answer:
 _HTML = {200: Media("text/html", schema={"type": "string"})}
 
 
-@routes.get("/", query=AnyQuery, answers=_HTML, hidden=True)
+@routes.get("/", role="open", query=AnyQuery, answers=_HTML, hidden=True)
 async def index(call: Call) -> Answer:
     """Show the dashboard."""
     return _static(call, "index.html")
 
 
-@routes.get("/static/{name}", query=NoQuery, answers=_HTML, hidden=True)
+@routes.get("/static/{name}", role="open", query=NoQuery, answers=_HTML, hidden=True)
 async def static(call: Call) -> Answer:
     """Serve a file of the dashboard."""
     return _static(call, call.path["name"])
 
 
-@routes.get("/docs", query=AnyQuery, answers=_HTML, hidden=True)
+@routes.get("/docs", role="open", query=AnyQuery, answers=_HTML, hidden=True)
 async def docs(call: Call) -> Answer:
     """Show the API's documentation."""
     return _static(call, "docs.html" if swagger_folder() is not None else "docs-plain.html", csp=_DOCS_CSP)
@@ -106,7 +106,7 @@ def _swagger(name: str) -> bytes | None:
     return (folder / name).read_bytes()
 
 
-@routes.get("/docs/assets/{name}", query=NoQuery, answers=_HTML, hidden=True)
+@routes.get("/docs/assets/{name}", role="open", query=NoQuery, answers=_HTML, hidden=True)
 async def docs_asset(call: Call) -> Answer:
     """Serve a part of Swagger UI."""
     name = call.path["name"]
@@ -117,7 +117,7 @@ async def docs_asset(call: Call) -> Answer:
     return Answer(data, content_type=_TYPES[Path(name).suffix], headers=headers)
 
 
-@routes.get("/favicon.ico", query=AnyQuery, answers=_HTML, hidden=True)
+@routes.get("/favicon.ico", role="open", query=AnyQuery, answers=_HTML, hidden=True)
 async def favicon(call: Call) -> Answer:
     """Show the icon."""
     return _static(call, "icon.svg")

@@ -28,7 +28,7 @@ def _queue(row: Mapping[str, Any]) -> QueueInfo:
     )
 
 
-@routes.get("/queues", answers={200: QueuePage})
+@routes.get("/queues", role="read", answers={200: QueuePage})
 async def list_queues(call: Call) -> Answer:
     """List the queues that have tasks or settings."""
     return json_answer(QueuePage(items=[_queue(row) for row in await call.services.engine.reads.queues()]))
@@ -36,6 +36,8 @@ async def list_queues(call: Call) -> Answer:
 
 @routes.patch(
     "/queues/{name}",
+    role="operate",
+    shared=True,
     body=PatchQueue,
     answers={200: QueueInfo},
     errors=(MalformedBody, InvalidRequest, UnsupportedBody),
@@ -48,7 +50,7 @@ async def change_queue(call: Call) -> Answer:
     return json_answer(_queue(await call.services.engine.update_queue(name, changes, actor=call.identity.actor)))
 
 
-@routes.get("/workers", answers={200: WorkerPage})
+@routes.get("/workers", role="read", answers={200: WorkerPage})
 async def list_workers(call: Call) -> Answer:
     """List the worker processes, those that said goodbye lately too."""
     return json_answer(WorkerPage(items=[_worker(row) for row in await call.services.engine.reads.workers()]))

@@ -30,6 +30,7 @@ class StreamQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 @routes.get(
     "/stream",
+    role="read",
     query=StreamQuery,
     answers={
         200: Media("text/event-stream", "`id` is the cursor, `event` the type, `data` the event.", {"type": "string"})

@@ -29,13 +29,13 @@ class Readiness(msgspec.Struct, kw_only=True):
     workers_expected: int
 
 
-@routes.get("/healthz", answers={200: Health})
+@routes.get("/healthz", role="open", answers={200: Health})
 async def health(call: Call) -> Answer:
     """Tell that the process answers."""
     return json_answer(Health(status="ok", version=call.services.options.version))
 
 
-@routes.get("/readyz", answers={200: Readiness, 503: Readiness})
+@routes.get("/readyz", role="open", answers={200: Readiness, 503: Readiness})
 async def ready(call: Call) -> Answer:
     """Tell whether work can be taken: the store is open, and the supervised workers have published."""
     services = call.services
@@ -49,14 +49,19 @@ async def ready(call: Call) -> Answer:
     return json_answer(body, status=200 if is_ready else 503)
 
 
-@routes.get("/stats", answers={200: Stats})
+@routes.get("/stats", role="read", answers={200: Stats})
 async def stats(call: Call) -> Answer:
     """Count jobs and tasks by state."""
     counted = await call.services.engine.reads.stats()
     return json_answer(Stats(jobs=dict(counted.get("jobs") or {}), tasks=dict(counted.get("tasks") or {})))
 
 
-@routes.get("/metrics", answers={200: Media("text/plain", "Prometheus text format.", {"type": "string"})})
+@routes.get(
+    "/metrics",
+    role="read",
+    shared=True,
+    answers={200: Media("text/plain", "Prometheus text format.", {"type": "string"})},
+)
 async def metrics(call: Call) -> Answer:
     """Show metrics for Prometheus."""
     services = call.services

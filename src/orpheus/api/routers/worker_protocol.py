@@ -52,6 +52,7 @@ class Nothing(msgspec.Struct):
 
 @routes.post(
     "/worker/hello",
+    role="worker",
     body=wire.Hello,
     answers={200: wire.Welcome},
     errors=(*_ERRORS, ProtocolUnsupported, DefinitionConflict, InvalidGraph),
@@ -114,7 +115,7 @@ def _check_hello(said: wire.Hello) -> None:
             ) from None
 
 
-@routes.post("/worker/poll", body=wire.Poll, answers={200: wire.PollReply}, errors=_ERRORS, timed=False)
+@routes.post("/worker/poll", role="worker", body=wire.Poll, answers={200: wire.PollReply}, errors=_ERRORS, timed=False)
 async def poll(call: Call) -> Answer:
     """Ask for tasks; waits while there is nothing to say (R8)."""
     asked: wire.Poll = call.body
@@ -196,7 +197,7 @@ def _assignment(grant: Grant, env: str) -> wire.Assignment:
     )
 
 
-@routes.post("/worker/report", body=wire.Report, answers={200: wire.ReportReply}, errors=_ERRORS)
+@routes.post("/worker/report", role="worker", body=wire.Report, answers={200: wire.ReportReply}, errors=_ERRORS)
 async def report(call: Call) -> Answer:
     """Tell what became of runs, item by item; never waits for more than the commit (R8)."""
     said: wire.Report = call.body
@@ -295,7 +296,9 @@ async def _missing_artifact(call: Call, item: wire.ReportItem) -> TaskError | No
     return None
 
 
-@routes.post("/worker/heartbeat", body=wire.Heartbeat, answers={200: wire.HeartbeatReply}, errors=_ERRORS)
+@routes.post(
+    "/worker/heartbeat", role="worker", body=wire.Heartbeat, answers={200: wire.HeartbeatReply}, errors=_ERRORS
+)
 async def heartbeat(call: Call) -> Answer:
     """Renew the leases of what is held; hear what to stop."""
     said: wire.Heartbeat = call.body
@@ -303,7 +306,7 @@ async def heartbeat(call: Call) -> Answer:
     return json_answer(wire.HeartbeatReply(cancel=_cancels(cancel), unknown=list(unknown)))
 
 
-@routes.post("/worker/bye", body=wire.Bye, answers={200: Nothing}, errors=_ERRORS)
+@routes.post("/worker/bye", role="worker", body=wire.Bye, answers={200: Nothing}, errors=_ERRORS)
 async def bye(call: Call) -> Answer:
     """End a session: the drain is over."""
     said: wire.Bye = call.body
@@ -336,6 +339,7 @@ class StoredObject(msgspec.Struct, kw_only=True):
 
 @routes.put(
     "/worker/runs/{run_id}/files/{name:path}",
+    role="worker",
     raw_body=(Media("application/octet-stream", "The file. Any content type is taken."),),
     body_optional=True,
     answers={200: StoredObject},
@@ -356,6 +360,7 @@ async def upload(call: Call) -> Answer:
 
 @routes.get(
     "/worker/objects/{key:path}",
+    role="worker",
     answers={
         200: Media("application/octet-stream", "The object."),
         206: Media("application/octet-stream", "A part of it."),

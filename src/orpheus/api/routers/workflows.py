@@ -27,7 +27,7 @@ from orpheus.protocol.jobs import WorkflowInfo, WorkflowPage
 routes = Routes("workflows", "Named, versioned graphs of tasks.")
 
 
-@routes.get("/workflows", answers={200: WorkflowPage})
+@routes.get("/workflows", role="read", answers={200: WorkflowPage})
 async def list_workflows(call: Call) -> Answer:
     """List the published workflows, each with its newest version."""
     reads = call.services.engine.reads
@@ -60,6 +60,7 @@ async def _info(call: Call, rows: list[Mapping[str, Any]], *, whole: bool = Fals
 
 @routes.get(
     "/workflows/schema",
+    role="read",
     answers={200: Media("application/json", "A JSON Schema.", {"type": "object"})},
 )
 async def show_schema(call: Call) -> Answer:
@@ -75,6 +76,7 @@ class VersionQuery(NoQuery, kw_only=True, forbid_unknown_fields=True):
 
 @routes.get(
     "/workflows/{name}",
+    role="read",
     query=VersionQuery,
     answers={200: WorkflowInfo},
     errors=(UnknownWorkflow, InvalidRequest),
@@ -100,6 +102,8 @@ async def show_workflow(call: Call) -> Answer:
 
 @routes.post(
     "/workflows",
+    role="operate",
+    shared=True,
     body=dict[str, Any],
     body_schema="Workflow",
     answers={201: WorkflowInfo},
