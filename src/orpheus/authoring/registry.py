@@ -18,7 +18,7 @@ from orpheus.authoring.workflow import Workflow
 from orpheus.core.errors import DefinitionConflict
 from orpheus.core.suggest import did_you_mean
 
-__all__ = ["Registry", "TaskDefinition", "WorkflowDefinition", "load", "load_module"]
+__all__ = ["Registry", "TaskDefinition", "WorkflowDefinition", "collect", "load", "load_module"]
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ def load(modules: Iterable[str]) -> Registry:
             registry.add(_named(module, name, where))
             continue
         count = 0
-        for found in _definitions(module):
+        for found in collect(module):
             registry.add(found)
             count += 1
         if not count and len(registry.tasks) + len(registry.workflows) == before:
@@ -194,14 +194,14 @@ def _named(module: ModuleType, name: str, where: str) -> Any:
     found = getattr(module, name, None)
     if isinstance(found, Task | Workflow):
         return found
-    for one in _definitions(module):
+    for one in collect(module):
         if isinstance(one, Workflow) and one.name == name:
             return one
     known = [known for known, value in vars(module).items() if isinstance(value, Task | Workflow)]
     raise DefinitionError(f"{where} has no task or workflow {name!r}", hint=did_you_mean(name, known))
 
 
-def _definitions(module: ModuleType) -> Iterator[Any]:
+def collect(module: ModuleType) -> Iterator[Any]:
     """Yield the tasks and workflows among a module's names, and those of the submodules its package has imported."""
     seen = {id(module)}
     todo = [module]

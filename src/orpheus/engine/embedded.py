@@ -126,6 +126,12 @@ class EmbeddedEngine:
 
     async def start(self) -> None:
         """Open the file, make the memory from the rows, and begin to work. Nothing is served before."""
+        self._open()
+        self._loop_task = asyncio.create_task(self._run(), name="orpheus-engine")
+        self._spawn(self._checkpoints())
+        self._spawn(self._sweeps())
+
+    def _open(self) -> None:
         assert self._machine is None, "an engine is started once"
         epoch = f"{self._rng.getrandbits(64):016x}"
         store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
@@ -134,9 +140,6 @@ class EmbeddedEngine:
         self._store, self._machine = store, machine
         self._reads = EmbeddedReads(self.path, machine)
         self.subscribers = Subscribers(machine.stream, self._reads, self.options)
-        self._loop_task = asyncio.create_task(self._run(), name="orpheus-engine")
-        self._spawn(self._checkpoints())
-        self._spawn(self._sweeps())
 
     async def stop(self) -> None:
         """Answer what waits, commit what is queued, close the file. Safe to call twice, and before `start`."""
