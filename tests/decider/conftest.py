@@ -30,10 +30,14 @@ def graph_json(
     properties = dict(params or {})
     schema = {"type": "object", "properties": properties, "additionalProperties": False}
     full = [
-        {"kind": "task", **({"task": "work", "version": 1} if n.get("kind", "task") in ("task", "map") else {}), **n}
+        {"kind": "task", **({"task": "work", "version": 1} if _is_of_tasks(n) else {}), **n}
         for n in nodes
     ]
     return {"format": 1, "name": "bench", "version": 1, "params": schema, "nodes": full, "output": output}
+
+
+def _is_of_tasks(node: dict[str, Any]) -> bool:
+    return node.get("kind", "task") in ("task", "map") and "workflow" not in node
 
 
 class Bench:

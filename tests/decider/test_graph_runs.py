@@ -203,7 +203,6 @@ def test_sleep_begins_the_job_and_ends_by_the_clock(bench):
     [
         {"kind": "approval", "prompt": "ok?"},
         {"kind": "wait_for", "signal": "go"},
-        {"kind": "child", "workflow": "other"},
         {"undo": "unwork"},
     ],
 )

@@ -36,6 +36,7 @@ class Filter:
     q: str | None = None
     created_after: float | None = None
     created_before: float | None = None
+    parent: str | None = None
 
 
 JOBS = st.lists(

@@ -106,7 +106,16 @@ def job_info(
         requires_approval=job.requires_approval,
         cancel_requested_at=instant(job.cancel_requested_at),
         estimate=job.extra.get("estimate"),
+        parent=parent_info(job),
     )
+
+
+def parent_info(job: Job) -> wire.ParentInfo | None:
+    parent = job.extra.get("parent")
+    if parent is None:
+        return None
+    index = parent["index"]
+    return wire.ParentInfo(job=parent["job"], task=parent["task"], index=None if index == NODE else index)
 
 
 def shown_result(job: Job, result: Any, *, large_bytes: int) -> Any:
@@ -208,6 +217,7 @@ def task_info(
         ready_at=instant(task.ready_at),
         started_at=instant(task.started_at),
         finished_at=instant(task.finished_at),
+        child_job=task.extra.get("child_job"),
         attempts=msgspec.UNSET if attempts is None else [_attempt_info(row, names) for row in attempts],
         items={
             "total": task.items_total,

@@ -28,6 +28,9 @@ def list_jobs(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
     label: Annotated[list[str] | None, typer.Option("-l", "--label", metavar="NAME=VALUE")] = None,
     q: Annotated[str | None, typer.Option("-q", help="Text in id, workflow, labels or params.")] = None,
+    parent: Annotated[
+        str | None, typer.Option(metavar="JOB", help='Only child jobs of this one; "none": only jobs without a parent.')
+    ] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many at most.")] = 20,
     server: ServerFlag = None,
     json: JsonFlag = False,
@@ -36,7 +39,13 @@ def list_jobs(
     with connect(server) as client:
         found = list(
             client.list(
-                state=state or None, workflow=workflow, tenant=tenant, label=parse_labels(label), q=q, limit=limit
+                state=state or None,
+                workflow=workflow,
+                tenant=tenant,
+                label=parse_labels(label),
+                q=q,
+                parent=parent,
+                limit=limit,
             )
         )
     if json:

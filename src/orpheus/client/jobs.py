@@ -228,6 +228,7 @@ def filters(
     label: Mapping[str, str] | None,
     q: str | None,
     created: tuple[str | None, str | None],
+    parent: str | None = None,
 ) -> dict[str, Any]:
     """Return the query of `GET /jobs`; `created` is the span (after, before)."""
     return {
@@ -238,4 +239,5 @@ def filters(
         "q": q,
         "created_after": created[0],
         "created_before": created[1],
+        "parent": parent,
     }

@@ -160,11 +160,22 @@ class Client:
         q: str | None = None,
         created_after: str | None = None,
         created_before: str | None = None,
+        parent: str | None = None,
         limit: int | None = None,
     ) -> Iterator[JobInfo]:
-        """Iterate over jobs, the newest first, fetching pages as needed."""
+        """Iterate over jobs, the newest first, fetching pages as needed.
+
+        Args:
+            parent: a job, for its child jobs; `"none"` for those that no job has opened.
+        """
         query = jobs.filters(
-            state=state, workflow=workflow, tenant=tenant, label=label, q=q, created=(created_after, created_before)
+            state=state,
+            workflow=workflow,
+            tenant=tenant,
+            label=label,
+            q=q,
+            created=(created_after, created_before),
+            parent=parent,
         )
         return self._pages(Pager(JobInfo, "/jobs", query, self._patience, limit=limit))
 

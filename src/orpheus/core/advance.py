@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from orpheus.core.children import MOST_AT_ONCE, open_child
 from orpheus.core.closing import begin_closing, complete_job
 from orpheus.core.conditions import holds
 from orpheus.core.draft import Draft, JobScope, fails_job
@@ -150,7 +151,7 @@ def _open_map(draft: Draft, task: Task, node: Node) -> None:
             generation=task.generation,
             state=TaskState.BLOCKED,
             tenant=task.tenant,
-            queue=node.queue,
+            queue=node.queue if node.task else "",
             handler=node.handler,
             priority=task.priority,
         )
@@ -179,6 +180,7 @@ def _takes_items(draft: Draft, container: Task) -> bool:
 
 
 def _release(draft: Draft, container: Task, node: Node) -> None:
+    opened = 0
     while container.items_released < container.items_total and _takes_items(draft, container):
         if node.max_concurrency is not None:
             active = container.items_released - container.items_settled
@@ -186,8 +188,17 @@ def _release(draft: Draft, container: Task, node: Node) -> None:
                 break
         if container.stagger_until is not None and draft.now < container.stagger_until:
             break
+        if opened >= MOST_AT_ONCE:
+            container.wake_at = draft.now
+            return
         item = _next_blocked(draft, container)
         container.items_released += 1
+        if node.workflow:
+            opened += 1
+            _open_child(draft, item, node)
+            if node.stagger_s > 0 and item.state is TaskState.WAITING:
+                container.stagger_until = draft.now + node.stagger_s
+            continue
         if node.stagger_s > 0:
             container.stagger_until = NEVER
         to_ready(draft, item)
@@ -237,6 +248,14 @@ def _wake_of(duration: Any, now: float) -> float:
     return now + seconds
 
 
+def _open_child(draft: Draft, task: Task, node: Node) -> None:
+    begin_job(draft)
+    try:
+        open_child(draft, task, node)
+    except (BindingError, Skipped) as error:
+        fail_task(draft, task, _binding_failed(task, BindingError(str(error))))
+
+
 def _open_later(draft: Draft, task: Task, node: Node) -> None:
     fail_task(
         draft,
@@ -251,7 +270,7 @@ _OPENERS: dict[NodeKind, Callable[[Draft, Task, Node], None]] = {
     NodeKind.SLEEP: _open_sleep,
     NodeKind.APPROVAL: _open_later,
     NodeKind.WAIT_FOR: _open_later,
-    NodeKind.CHILD: _open_later,
+    NodeKind.CHILD: _open_child,
 }
 
 

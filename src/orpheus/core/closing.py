@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orpheus.core.children import stop_child, tell_parent
 from orpheus.core.decision import CancelRun, Finalise, ForgetRun, TellDependents
 from orpheus.core.draft import Draft, JobScope
 from orpheus.core.errors import TaskError
@@ -52,7 +53,8 @@ def _is_container(draft: Draft, task: Task) -> bool:
 
 
 def cancel_task(draft: Draft, task: Task, error: TaskError | None = None) -> None:
-    """End a task because its job ends."""
+    """End a task because its job ends; its child job ends with it."""
+    stop_child(draft, task, f"its parent job {task.job_id} ends")
     if error is not None:
         task.error = error
     draft.move(task, TaskState.CANCELLED)
@@ -101,9 +103,10 @@ def _output(draft: Draft, value: Any) -> Any:
 
 
 def end_if_still(draft: Draft) -> None:
-    """End a closing job once no attempt runs: by way of the manifest where there are files, else at once."""
+    """End a closing job once no attempt runs and no child is open: by way of the manifest where there are files, else at
+    once."""
     job = draft.job
-    if job.closing is None or job.runs_active > 0:
+    if job.closing is None or job.runs_active > 0 or job.extra.get("children_open"):
         return
     job.wake_at = None
     if job.has_files:
@@ -130,3 +133,4 @@ def end_job(draft: Draft, *, finished_at: float | None = None) -> None:
     told = {"error": {"code": error.code, "message": error.message}} if error else {}
     draft.event(f"job.{outcome}", None, **told)
     draft.command(TellDependents(str(outcome)))
+    tell_parent(draft)

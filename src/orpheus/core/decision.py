@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from orpheus.core.errors import TaskError
 from orpheus.core.facts import ArtifactRef, Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
@@ -43,9 +44,6 @@ class View(Protocol):
 
     def has_artifact(self, name: str) -> bool: ...
 
-    def child_states(self) -> Sequence[tuple[str, str, int]]:
-        """Return `(job_id, node, index)` of child jobs that have not ended."""
-
 
 class Draws(Protocol):
     """Randomness, handed in."""
@@ -70,7 +68,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something for others to do. `TellDependents` and `TellJob` are carried out in the same
+    """Something for others to do. `TellDependents`, `TellJob`, `StartChild` and `TellParent` are carried out in the same
     commit; the rest follow it."""
 
 
@@ -104,6 +102,35 @@ class TellJob(Command):
 
     job_id: str
     fact: Fact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartChild(Command):
+    """Create a child job, in the same transaction; when its params do not fit, bring `ChildEnded` with state `refused`."""
+
+    job_id: str = field(kw_only=False)
+    """The child's."""
+    node: str
+    index: int
+    generation: int
+    definition_id: str
+    params: dict[str, Any]
+    """As resolved; not yet checked against the child's schema."""
+    priority: int
+    timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellParent(Command):
+    """The job has ended as `state`: its parent gets `ChildEnded` with its result, in the same transaction."""
+
+    job_id: str = field(kw_only=False)
+    """The parent's."""
+    node: str
+    index: int
+    generation: int
+    state: str
+    error: TaskError | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,18 @@ class TaskFact(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChildEnded(TaskFact):
+    """A child job has ended for the first time, or could not be created (`state` is then `refused`)."""
+
+    generation: int
+    child_job: str
+    state: str
+    result: Any = None
+    """Of a completed child; may hold `$spill` and `$file` markers."""
+    error: TaskError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskWoken(TaskFact):
     """The task's `wake_at` has come: a backoff, a stagger, a sleep, or a limit on waiting is over."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orpheus.core.children import tell_children
 from orpheus.core.closing import begin_closing
 from orpheus.core.draft import Draft
 from orpheus.core.errors import InvalidTransition, TaskError
@@ -105,21 +106,23 @@ def cancel_requested(draft: Draft, fact: CancelRequested) -> None:
     begin_closing(draft, JobState.CANCELLED, TaskError(code="cancelled", message=fact.reason or "cancelled on request"))
 
 
-def pause_requested(draft: Draft, _fact: PauseRequested) -> None:
-    """Let no further task be claimed (R26)."""
+def pause_requested(draft: Draft, fact: PauseRequested) -> None:
+    """Let no further task be claimed, of its children neither (R26)."""
     job = draft.job
     if job.state in TERMINAL or job.closing is not None:
         raise InvalidTransition(f"job {job.job_id} is {job.closing or job.state}; it cannot be paused")
     if not job.paused:
         job.paused = True
         draft.event("job.paused")
+        tell_children(draft, fact)
 
 
-def resume_requested(draft: Draft, _fact: ResumeRequested) -> None:
-    """Let tasks be claimed again (R26)."""
+def resume_requested(draft: Draft, fact: ResumeRequested) -> None:
+    """Let tasks be claimed again, those of its children too (R26)."""
     job = draft.job
     if job.state in TERMINAL:
         raise InvalidTransition(f"job {job.job_id} is {job.state}; it cannot be resumed")
     if job.paused:
         job.paused = False
         draft.event("job.resumed")
+        tell_children(draft, fact)

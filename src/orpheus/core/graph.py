@@ -146,5 +146,10 @@ class Graph:
         return sum(node.weight for node in self.nodes.values()) or 1.0
 
     @cached_property
+    def children(self) -> tuple[Node, ...]:
+        """The nodes that run workflows as jobs of their own."""
+        return tuple(node for node in self.nodes.values() if node.workflow)
+
+    @cached_property
     def roots(self) -> tuple[str, ...]:
         return tuple(name for name, before in self.predecessors.items() if not before)

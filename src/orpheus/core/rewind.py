@@ -6,6 +6,7 @@ in a map even item by item.
 
 from __future__ import annotations
 
+from orpheus.core.children import stop_child
 from orpheus.core.closing import end_run
 from orpheus.core.draft import Draft
 from orpheus.core.errors import InvalidTransition, UnknownTask
@@ -97,6 +98,7 @@ def _stop_what_is_affected(draft: Draft, affected: list[str]) -> None:
         for task in draft.tasks([state for state in TaskState if state not in SETTLED], name):
             if task.state is TaskState.RUNNING and task.run_id is not None:
                 end_run(draft, task)
+            stop_child(draft, task, f"its parent job {task.job_id} was rewound")
             draft.move(task, TaskState.CANCELLED)
             draft.event("task.cancelled", task, reason="rewound")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from orpheus.core.advance import advance
 from orpheus.core.closing import begin_closing
-from orpheus.core.decision import Decision, Draws
+from orpheus.core.decision import Decision, Draws, StartChild
 from orpheus.core.draft import Draft
 from orpheus.core.errors import InvalidGraph
 from orpheus.core.gates import dependency_failed, leave_pending
@@ -17,7 +17,7 @@ from orpheus.core.job import Job, JobState
 from orpheus.core.task import NODE, Task, TaskState
 
 DECIDER_VERSION = 1
-_LATER = (NodeKind.APPROVAL, NodeKind.WAIT_FOR, NodeKind.CHILD)
+_LATER = (NodeKind.APPROVAL, NodeKind.WAIT_FOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +44,48 @@ class NewJob:
     traceparent: str | None = None
     has_files: bool = False
     """A param holds a file: the job has a manifest object from its creation on."""
+    paused: bool = False
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    """The definitions that child jobs run, theirs too, by `children.definition_key` (R11, R24)."""
+    parent: Mapping[str, Any] | None = None
+    """Of a child: `job`, `task`, `index` and `generation` of what opened it."""
     actor: str = "api"
+
+
+def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, has_files: bool) -> NewJob:
+    """Return the job that a command asks for.
+
+    Tenant, correlation id and trace are the parent's, and it is paused if the parent is. Labels, webhook and key are not
+    handed down: what filters by label (a list, a bulk order) means the jobs that somebody submitted.
+
+    Args:
+        params: those of the command, checked and with their defaults.
+    """
+    return NewJob(
+        job_id=command.job_id,
+        tenant=parent.tenant,
+        correlation_id=parent.correlation_id,
+        traceparent=parent.traceparent,
+        params=params,
+        priority=command.priority,
+        timeout_s=command.timeout_s,
+        has_files=has_files,
+        paused=parent.paused,
+        definitions=parent.extra.get("definitions", {}),
+        parent={
+            "job": parent.job_id,
+            "task": command.node,
+            "index": command.index,
+            "generation": command.generation,
+        },
+        actor="engine",
+    )
 
 
 def _what_comes_later(node: Node) -> str | None:
     """Say what about a node this version cannot do; running it without would break a promise of its author."""
     if node.kind in _LATER:
         return f"is of kind {str(node.kind)!r}"
-    if node.workflow:
-        return "is a map of child jobs"
     if node.undo is not None:
         return "has an undo"
     return None
@@ -88,6 +121,7 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
         fingerprint=request.fingerprint,
         webhook_url=request.webhook_url,
         has_files=request.has_files,
+        paused=request.paused,
         requires_approval=request.requires_approval,
         unmet_jobs=len(request.dependencies),
         run_at=request.run_at,
@@ -96,6 +130,10 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
         weight_total=graph.weight_total,
         decider_version=DECIDER_VERSION,
     )
+    if request.definitions:
+        job.extra["definitions"] = dict(request.definitions)
+    if request.parent is not None:
+        job.extra["parent"] = dict(request.parent)
     draft = Draft(None, job, graph, now=now, draws=draws, actor=request.actor)
     draft.decision.params = dict(request.params)
     draft.decision.dependencies = list(request.dependencies)
@@ -114,7 +152,10 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
                 unmet=len(graph.predecessors[node.name]),
             )
         )
-    draft.event("job.created", None, workflow=graph.name, version=graph.version, tenant=job.tenant)
+    told = {} if request.parent is None else {"parent": request.parent["job"]}
+    draft.event("job.created", None, workflow=graph.name, version=graph.version, tenant=job.tenant, **told)
+    if job.paused:
+        draft.event("job.paused")
     if request.failed_dependency is not None:
         begin_closing(draft, JobState.CANCELLED, dependency_failed(request.failed_dependency))
     else:

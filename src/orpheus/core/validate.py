@@ -198,6 +198,12 @@ class _Parse:
         self._schema(read.get("type_schema"), place, "type_schema")
         node = Node(**read)
         self._check_task(node, place)
+        if node.workflow == self._top.workflow and node.workflow_version in (None, self._json.get("version", 1)):
+            raise place.error(
+                f"the workflow would run itself: {node.workflow} → {node.workflow}",
+                hint="Child jobs form no circle; map over a list instead.",
+                at=("workflow",),
+            )
         return node, place
 
     def _check_task(self, node: Node, place: Place) -> None:
@@ -264,6 +270,13 @@ def _check_kind(read: dict[str, Any], kind: NodeKind, place: Place) -> None:
     if kind is NodeKind.MAP:
         if bool(read.get("task")) == bool(read.get("workflow")):
             raise place.error("a map runs one task or one workflow", hint="Set task, or workflow.")
+        for option in options.OF_A_TASK if read.get("workflow") else options.OF_A_CHILD:
+            if option in read:
+                raise place.error(
+                    f"{option} is not an option of a map of {'child jobs' if read.get('workflow') else 'tasks'}",
+                    hint="The tasks of the child have their own." if read.get("workflow") else "It is for child jobs.",
+                    at=(option,),
+                )
         items = read.get("items") or {}
         if len(items) != 1:
             raise place.error(
@@ -316,7 +329,7 @@ def _read_node(node: Node, place: Place, known: Known) -> Reading:
     for argument, value in node.items.items():
         reading.value(value, "items", argument, secrets=False)
         reading.mapped(value, "items", argument)
-    secrets = node.kind in (NodeKind.TASK, NodeKind.MAP)
+    secrets = node.kind in (NodeKind.TASK, NodeKind.MAP) and not node.workflow
     for argument, value in node.args.items():
         reading.value(value, "args", argument, secrets=secrets, item=True)
     if node.when is not None:

@@ -162,22 +162,23 @@ _RATE: dict[str, Reader] = {"limit": number(0.0, 1e9, above=True), "period_s": n
 _ANY = tuple(NodeKind)
 _RUN = (NodeKind.TASK, NodeKind.MAP)
 _CALL = (*_RUN, NodeKind.CHILD)
+_OPENS = (NodeKind.MAP, NodeKind.CHILD)
 
 OPTIONS: dict[str, tuple[Reader, tuple[NodeKind, ...]]] = {
     "name": (name, _ANY),
     "kind": (one_of(*NodeKind), _ANY),
     "task": (name, _RUN),
     "version": (whole(1), _RUN),
-    "workflow": (name, (NodeKind.MAP, NodeKind.CHILD)),
-    "workflow_version": (optional(whole(1)), (NodeKind.MAP, NodeKind.CHILD)),
+    "workflow": (name, _OPENS),
+    "workflow_version": (optional(whole(1)), _OPENS),
     "args": (mapping, (*_CALL, NodeKind.APPROVAL)),
     "items": (mapping, (NodeKind.MAP,)),
     "when": (anything, _ANY),
     "after": (names, _ANY),
     "queue": (name, _RUN),
     "priority": (optional(whole(1, 5)), _CALL),
-    "retry": (retry, _CALL),
-    "timeouts": (timeouts, _CALL),
+    "retry": (retry, _RUN),
+    "timeouts": (timeouts, _RUN),
     "resources": (resources, _RUN),
     "concurrency_key": (anything, _RUN),
     "concurrency_limit": (whole(1), _RUN),
@@ -195,13 +196,28 @@ OPTIONS: dict[str, tuple[Reader, tuple[NodeKind, ...]]] = {
     "prompt": (text, (NodeKind.APPROVAL,)),
     "editable": (flag, (NodeKind.APPROVAL,)),
     "on_reject": (one_of(*OnFailure), (NodeKind.APPROVAL,)),
-    "timeout_s": (limit_s, (NodeKind.APPROVAL, NodeKind.WAIT_FOR, NodeKind.CHILD)),
+    "timeout_s": (limit_s, (NodeKind.APPROVAL, NodeKind.WAIT_FOR, *_OPENS)),
     "duration": (anything, (NodeKind.SLEEP,)),
     "signal": (name, (NodeKind.WAIT_FOR,)),
     "type_schema": (anything, _ANY),
     "extra": (mapping, _ANY),
     "source": (text, _ANY),
 }
+
+OF_A_TASK = (
+    "version",
+    "queue",
+    "retry",
+    "timeouts",
+    "resources",
+    "concurrency_key",
+    "concurrency_limit",
+    "rate_limit",
+    "cache",
+    "cache_extra",
+)
+"""Options of a map that say how its task is run; with a workflow for a body, the tasks of the children have their own."""
+OF_A_CHILD = ("workflow_version", "timeout_s")
 
 TIMEOUT_NAMES = tuple(_TIMEOUTS)
 RETRY_NAMES = tuple(_RETRY)

@@ -127,6 +127,8 @@ class JobFilter:
     """Substring of id, workflow, labels or params' text."""
     created_after: float | None = None
     created_before: float | None = None
+    parent: str | None = None
+    """A job: its child jobs. `none`: those that no job has opened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from orpheus.engine.base import (
     Submitted,
     WorkerHello,
 )
+from orpheus.engine.children import check_circle
 from orpheus.engine.clock import Clock, SystemClock
 from orpheus.engine.machine import Batch, Machine
 from orpheus.engine.options import EngineOptions
@@ -48,7 +49,7 @@ from orpheus.engine.queues import queue_changes
 from orpheus.engine.reads import EmbeddedReads
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.engine.subscribers import Subscribers
-from orpheus.engine.work import Operation
+from orpheus.engine.work import Operation, Work
 from orpheus.engine.workers import HelloAnswer
 from orpheus.store import Store
 
@@ -324,9 +325,12 @@ class EmbeddedEngine:
 
     async def publish(self, definition: Mapping[str, Any], *, actor: str) -> Graph:
         graph = parse_graph(dict(definition))
-        await self._ask(
-            partial(self.machine.call, "publish", lambda work: work.tx.put_definition(definition, graph, work.now))
-        )
+
+        def put(work: Work) -> None:
+            check_circle(work.tx, graph)
+            work.tx.put_definition(definition, graph, work.now)
+
+        await self._ask(partial(self.machine.call, "publish", put))
         return graph
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from orpheus.core.children import waits_for_child
 from orpheus.core.dispatch import Capacity, Dispatcher, Needs, Offer
 from orpheus.core.graph import Graph
 from orpheus.core.job import TERMINAL, Job, JobState
@@ -60,6 +61,9 @@ def why_job(job: Job, *, dependencies: Sequence[tuple[str, str, str]], now: floa
         if job.runs_active:
             detail = f"{job.runs_active} runs have been told to stop before the job is {job.closing}"
             reasons.append(Waiting("stopping", detail, job.cancel_requested_at))
+        elif open_children := job.extra.get("children_open"):
+            detail = f"{open_children} child jobs have to end before the job is {job.closing}"
+            reasons.append(Waiting("child", detail, job.updated_at))
         else:
             detail = f"its files are published before it is {job.closing}" + (f": {publishing}" if publishing else "")
             reasons.append(Waiting("publishing", detail, job.updated_at))
@@ -108,6 +112,8 @@ def why_task(
     if task.state is TaskState.RETRYING:
         until = f"attempt {task.attempt + 1} is due at {instant(task.wake_at)}" if task.wake_at is not None else ""
         return [Waiting("backoff", until, task.started_at)]
+    if waits_for_child(task):
+        return [Waiting("child", f"child job {task.extra['child_job']}", task.started_at)]
     if task.state is TaskState.WAITING:
         until = f"until {instant(task.wake_at)}" if task.wake_at is not None else ""
         return [Waiting("time", until, task.started_at)]

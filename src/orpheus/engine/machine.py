@@ -185,6 +185,7 @@ class Machine:
             now=self.clock.now(),
             mono=self.clock.monotonic(),
             draws=self._draws,
+            checker=self.checker,
             on_change=self._changed,
             on_fault=_log_refused,
         )

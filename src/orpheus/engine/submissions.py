@@ -34,6 +34,7 @@ from orpheus.core.job import TERMINAL, JobState
 from orpheus.core.suggest import did_you_mean, quoted
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import Submission, Submitted
+from orpheus.engine.children import definitions_of
 from orpheus.engine.params import ParamsChecker, holds_file
 from orpheus.engine.work import Operation, Work
 
@@ -249,6 +250,7 @@ class Submit(Operation):
             webhook_url=asked.webhook_url,
             traceparent=asked.traceparent,
             has_files=holds_file(params),
+            definitions=definitions_of(work.tx, graph),
             actor=asked.actor,
         )
         return _New(submit(new, graph, work.now, work.draws), graph, prepared)

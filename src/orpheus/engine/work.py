@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,18 @@ from orpheus.core.decision import (
     Finalise,
     ForgetRun,
     PublishArtifacts,
+    StartChild,
     TellDependents,
     TellJob,
+    TellParent,
 )
 from orpheus.core.dispatch import Source
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import DependencySettled, Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
+from orpheus.engine import children
+from orpheus.engine.params import ParamsChecker
 
 if TYPE_CHECKING:
     from orpheus.store.transaction import Applied, Transaction
@@ -70,12 +75,14 @@ class Work:
     """Seconds since the epoch: one instant for the whole transaction."""
     mono: float
     draws: SeededDraws
+    checker: ParamsChecker
+    """Of the params that child jobs are given."""
     on_change: Callable[[Change], None]
     """Called after the commit for every applied decision, in order."""
     on_fault: Callable[[str, OrpheusError], None]
     """Told about facts that followed from others and were refused."""
     effects: list[Effect] = field(default_factory=list)
-    _follow: deque[tuple[str, Fact]] = field(default_factory=deque)
+    _follow: deque[Callable[[], None]] = field(default_factory=deque)
 
     def after_commit(self, effect: Effect) -> None:
         self.effects.append(effect)
@@ -115,22 +122,39 @@ class Work:
 
     def _queue(self, job: Job, command: Command) -> None:
         if isinstance(command, TellJob):
-            self._follow.append((command.job_id, command.fact))
+            self._then(command.job_id, command.fact)
+        elif isinstance(command, StartChild):
+            self._follow.append(partial(self._start_child, job, command))
+        elif isinstance(command, TellParent):
+            self._then(command.job_id, children.ended(self.tx, job, command))
         elif isinstance(command, TellDependents):
             for dependent, on in self.tx.dependents(job.job_id):
                 ok = on == "end" or command.state == JobState.COMPLETED
-                self._follow.append((dependent, DependencySettled(job_id=job.job_id, ok=ok)))
+                self._then(dependent, DependencySettled(job_id=job.job_id, ok=ok))
         else:
             assert isinstance(command, CancelRun | ForgetRun | PublishArtifacts | Finalise), f"unknown {command!r}"
 
+    def _then(self, job_id: str, fact: Fact) -> None:
+        self._follow.append(partial(self._bring, job_id, fact))
+
     def _follow_up(self) -> None:
         while self._follow:
-            job_id, fact = self._follow.popleft()
-            try:
-                self._decide(job_id, fact)
-            except OrpheusError as error:
-                # The other job has moved on meanwhile (ended, pruned): the fact is of no use to it any more.
-                self.on_fault(job_id, error)
+            self._follow.popleft()()
+
+    def _bring(self, job_id: str, fact: Fact) -> None:
+        try:
+            self._decide(job_id, fact)
+        except OrpheusError as error:
+            # The other job has moved on meanwhile (ended, pruned): the fact is of no use to it any more.
+            self.on_fault(job_id, error)
+
+    def _start_child(self, parent: Job, command: StartChild) -> None:
+        try:
+            decision, graph = children.begin_child(self.tx, self.checker, parent, command, self.now, self.draws)
+        except OrpheusError as error:
+            self._then(parent.job_id, children.refused(command, error))
+        else:
+            self._apply(decision, graph)
 
 
 class Undo(Exception):

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from orpheus.core.errors import DefinitionConflict, InvalidRequest, OrpheusError
+from orpheus.core.errors import DefinitionConflict, InvalidGraph, InvalidRequest, OrpheusError
 from orpheus.core.graph import Graph
 from orpheus.core.task import NODE
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import CancelOrder, LiveMessage, RunReport, WorkerHello
+from orpheus.engine.children import check_circle
 from orpheus.engine.leases import Limit, Run
 from orpheus.engine.reports import EndRun, WriteLogs, WriteProgress, check_artifacts, check_kind, stale
 from orpheus.engine.rescues import Expire, Return
@@ -310,10 +311,11 @@ class Hello(Operation):
             for spec in hello.task_specs:
                 work.tx.put_task_spec(spec, work.now)
             for definition, graph in self._graphs:
+                check_circle(work.tx, graph)
                 work.tx.put_definition(definition, graph, work.now)
-        except DefinitionConflict as conflict:
+        except (DefinitionConflict, InvalidGraph) as refusal:
             raise Undo(
-                conflict
+                refusal
             ) from None  # what came before it is written already, and a refused hello changes nothing
         work.tx.record_worker(hello.session_id, hello.worker, _kept(hello), work.now)
         answer = HelloAnswer()

@@ -99,6 +99,15 @@ class ArtifactInfo(msgspec.Struct, kw_only=True):
     """Where it is served: `/jobs/{job_id}/artifacts/{name}`."""
 
 
+class ParentInfo(msgspec.Struct, kw_only=True):
+    """What opened a child job."""
+
+    job: str
+    task: str
+    index: int | None
+    """The item's, when a map opened it."""
+
+
 class JobInfo(msgspec.Struct, kw_only=True):
     """A job. Lists leave out `params`, `result` and `artifacts`: they can be large."""
 
@@ -131,6 +140,8 @@ class JobInfo(msgspec.Struct, kw_only=True):
     requires_approval: bool
     cancel_requested_at: str | None
     estimate: Any
+    parent: ParentInfo | None = None
+    """Set for a child job."""
 
 
 class AttemptInfo(msgspec.Struct, kw_only=True):
@@ -167,6 +178,8 @@ class TaskInfo(msgspec.Struct, kw_only=True):
     ready_at: str | None
     started_at: str | None
     finished_at: str | None
+    child_job: str | None = None
+    """The job that the node, or this item of a map, has opened."""
     attempts: list[AttemptInfo] | msgspec.UnsetType = msgspec.UNSET
     items: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Maps: total, settled, failed, skipped."""

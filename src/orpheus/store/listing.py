@@ -27,6 +27,9 @@ SCAN = 10_000
 MAX_SCANNED = 200_000
 """Rows looked at for one page: some 0.2 s of a reader's thread."""
 
+NO_PARENT = "none"
+"""Filters by the absence of a parent."""
+
 Position = tuple[float, int]
 """`(created_at, job_no)`: a place in every list. Lists run from higher to lower."""
 START: Position = (1e300, 1 << 62)
@@ -49,6 +52,8 @@ class JobQuery(Protocol):
     def created_after(self) -> float | None: ...
     @property
     def created_before(self) -> float | None: ...
+    @property
+    def parent(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,15 @@ def list_jobs(
 
 def _plan(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
     """Choose the index to walk, and the conditions left to check on each row."""
+    if filters.parent == NO_PARENT:
+        walks, rest = _plan_of(connection, filters)
+        return walks, [*rest, _ORPHANS]
+    if filters.parent is not None:
+        return [_children_of(filters.parent)], [*_states(filters), *_named(filters), *_labels(filters), *_text(filters)]
+    return _plan_of(connection, filters)
+
+
+def _plan_of(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
     if filters.labels:
         (key, value), *others = dict.fromkeys(filters.labels)
         walk = Walk(
@@ -160,6 +174,20 @@ def _named(filters: JobQuery, *, without: str = "") -> list[Condition]:
     return [
         Condition(f"+jobs.{column} = ?", (value,)) for column, value in named if value is not None and column != without
     ]
+
+
+def _children_of(parent: str) -> Walk:
+    """Walk the children of one job; they are numbered in the order of their creation, and so are their instants."""
+    fixed = Condition("children.parent_no = (SELECT job_no FROM jobs AS p WHERE p.job_id = ?)", (parent,))
+    source = "children CROSS JOIN jobs ON jobs.job_no = children.job_no"
+    return Walk(source, ("jobs.created_at", "jobs.job_no"), fixed)
+
+
+_ORPHANS = Condition("NOT EXISTS (SELECT 1 FROM children WHERE children.job_no = jobs.job_no)", ())
+
+
+def _labels(filters: JobQuery) -> list[Condition]:
+    return [_label(*label) for label in dict.fromkeys(filters.labels)]
 
 
 def _label(key: str, value: str) -> Condition:

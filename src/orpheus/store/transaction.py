@@ -93,6 +93,14 @@ class Transaction:
     def params(self, job_id: str) -> Any:
         return self._payloads.params(self._entry(job_id))
 
+    def job_result(self, job_id: str) -> Any:
+        """Return the job's result; None when it has none."""
+        entry = self._entry(job_id)
+        if entry.new_result is not None:
+            return rows.from_json(entry.new_result) if isinstance(entry.new_result, str) else None
+        row = self._unit.execute("job_result", (entry.job_no,)).fetchone()
+        return None if row is None or row[0] is None else rows.from_json(row[0])
+
     def task(self, job_id: str, node: str, index: int = -1) -> Task | None:
         """Return a copy of the task's current row."""
         job = self._unit.job(job_id)
@@ -177,6 +185,9 @@ class Transaction:
                 self._unit.insert("insert_dependency", (self._entry(on_job_id).job_no, entry.job_no, on))
             if decision.sets_job_result:
                 entry.new_result = rows.to_json(decision.job_result)
+            if "parent" in job.extra:
+                parent = job.extra["parent"]
+                self._unit.insert("insert_child", (entry.job_no, self._entry(parent["job"]).job_no))
             return entry, None, None
         entry = self._entry(job.job_id)
         was, paused = entry.job.state, entry.job.paused

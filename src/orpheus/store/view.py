@@ -69,10 +69,6 @@ class StoreView:
             return False
         return self._unit.ask("has_artifact", (self._job.job_no, name), of="insert_artifact").fetchone() is not None
 
-    def child_states(self) -> Sequence[tuple[str, str, int]]:
-        """No job has children yet; they come with child nodes."""
-        return ()
-
     def _settled(self, node: str, index: int) -> TaskEntry:
         entry = self._unit.task(self._job, node, index)
         assert entry is not None, f"job {self._job.job.job_id} has no task {node}[{index}]"

@@ -100,9 +100,6 @@ class MemoryView:
         row = self._rows[held[0]]
         return not row.superseded
 
-    def child_states(self) -> Sequence[tuple[str, str, int]]:
-        return []
-
     # What a store does
 
     def apply(self, decision: Decision) -> list[Task]:

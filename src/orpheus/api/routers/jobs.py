@@ -183,6 +183,8 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Text in the id, the workflow, the labels or the params."""
     created_after: Instant | None = None
     created_before: Instant | None = None
+    parent: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    """A job: its child jobs. `none`: those that no job has opened."""
     limit: Limit = 50
     cursor: Cursor | None = None
 
@@ -199,6 +201,7 @@ async def list_jobs(call: Call) -> Answer:
         q=query.q or None,
         created_after=instant(query.created_after, "created_after"),
         created_before=instant(query.created_before, "created_before"),
+        parent=query.parent,
     )
     jobs, cursor = await call.services.engine.reads.jobs(filters, limit=query.limit, cursor=query.cursor)
     items = [render.job_info(job, waiting_for=render.waiting_by_row(job)) for job in jobs]
