@@ -29,10 +29,7 @@ def graph_json(
 ) -> dict[str, Any]:
     properties = dict(params or {})
     schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    full = [
-        {"kind": "task", **({"task": "work", "version": 1} if _is_of_tasks(n) else {}), **n}
-        for n in nodes
-    ]
+    full = [{"kind": "task", **({"task": "work", "version": 1} if _is_of_tasks(n) else {}), **n} for n in nodes]
     return {"format": 1, "name": "bench", "version": 1, "params": schema, "nodes": full, "output": output}
 
 

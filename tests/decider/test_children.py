@@ -62,9 +62,7 @@ def test_the_same_decision_gives_the_same_child(bench):
 
 
 def test_the_result_comes_back_as_the_nodes_value(bench):
-    b = parent(
-        bench, CHILD, {"name": "a", "args": {"x": {"$get": [{"$ref": "c"}, "page"]}}}, output={"$ref": "c"}
-    )
+    b = parent(bench, CHILD, {"name": "a", "args": {"x": {"$get": [{"$ref": "c"}, "page"]}}}, output={"$ref": "c"})
     end(b, started(b)[0], result={"page": "p1"})
     assert b.state("c") == "completed"
     b.claim("a")
@@ -143,7 +141,9 @@ def test_a_rewound_node_gets_a_new_child(bench):
 
 def test_a_job_waits_for_the_end_of_children_it_has_left(bench):
     """A rewound child is still ending when the rest is done."""
-    b = parent(bench, {"name": "a"}, {**CHILD, "after": ["a"], "when": {"$eq": [{"$get": [{"$ref": "a"}, "go"]}, True]}})
+    b = parent(
+        bench, {"name": "a"}, {**CHILD, "after": ["a"], "when": {"$eq": [{"$get": [{"$ref": "a"}, "go"]}, True]}}
+    )
     b.complete("a", {"go": True})
     [old] = started(b)
     b.tell(f.RetryRequested(from_task="a"))
@@ -170,7 +170,9 @@ def test_a_pause_reaches_the_children(bench):
 
 def test_a_map_of_children_keeps_order_cap_and_failures(bench):
     """R13: results in the order of items, at most two at a time, a typed failure at its index."""
-    b = parent(bench, {**MAP, "max_concurrency": 2, "on_failure": "continue"}, output={"$ref": "m"}, values={"ns": [1, 2, 3]})
+    b = parent(
+        bench, {**MAP, "max_concurrency": 2, "on_failure": "continue"}, output={"$ref": "m"}, values={"ns": [1, 2, 3]}
+    )
     first, second = started(b)
     assert b.states("m") == ["waiting", "waiting", "blocked"]
     assert [child.params for child in (first, second)] == [{"n": 1}, {"n": 2}]
@@ -263,4 +265,6 @@ def test_what_a_child_node_cannot_have_is_refused(bench, node, hint):
 
 
 def test_another_version_of_itself_is_no_circle(bench):
-    assert bench([{"name": "a", "kind": "child", "workflow": "bench", "workflow_version": 2}], definitions={"bench@2": "h"})
+    assert bench(
+        [{"name": "a", "kind": "child", "workflow": "bench", "workflow_version": 2}], definitions={"bench@2": "h"}
+    )

@@ -6,7 +6,9 @@ import pytest
 
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import CancelRequested, PauseRequested, ResumeRequested, RetryRequested
+from orpheus.core.validate import parse_graph
 from orpheus.engine.base import JobFilter
+from orpheus.engine.children import check_circle
 from orpheus.store.listing import list_jobs
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
@@ -110,9 +112,6 @@ def test_the_definition_is_fixed_at_submission(cluster, flow, outer):
 
 def test_circles_and_unknown_workflows_are_refused(cluster, flow, outer):
     """At publication as far as the others are known, and at submission; nothing is created."""
-    from orpheus.core.validate import parse_graph  # noqa: PLC0415
-    from orpheus.engine.children import check_circle  # noqa: PLC0415
-
     with pytest.raises(OrpheusError) as caught:
         cluster.submit(outer(child_node("nowhere")), params={"n": 1})
     assert caught.value.code == "unknown_workflow" and "'nowhere'" in caught.value.message

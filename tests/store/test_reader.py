@@ -191,6 +191,7 @@ class Any_:  # noqa: N801
     q = None
     created_after = None
     created_before = None
+    parent = None
 
 
 ANY = Any_()

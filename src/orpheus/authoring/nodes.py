@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, 
 
 from orpheus.authoring import codec, tracing
 from orpheus.authoring.errors import DefinitionError
-from orpheus.authoring.options import NODE_OPTIONS, NodeOptions, check_names, to_node
+from orpheus.authoring.options import CHILD_OPTIONS, ChildOptions, check_names, to_node
 from orpheus.authoring.refs import Ref, to_condition, to_graph
 from orpheus.authoring.source import author_line
 from orpheus.authoring.task import list_schema
@@ -145,6 +145,12 @@ class Child:
     def __call__(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Add a child job; its params are checked against the workflow's."""
         tracer = _checked("child", workflow)
+        for option in ("max_concurrency", "stagger_s"):
+            if option in self._options:
+                raise DefinitionError(
+                    f"child({workflow.name}) ({author_line()}): {option} is for maps",
+                    hint="Call child.using(…).map(workflow, items), or leave it out.",
+                )
         bound = workflow.signature.bind(args, kwargs)
         node = {
             "kind": "child",
@@ -174,9 +180,9 @@ class Child:
         }
         return cast("list[R]", self._add(tracer, workflow, node, list_schema(workflow.signature.result_schema)))
 
-    def using(self, **options: Unpack[NodeOptions]) -> Child:
+    def using(self, **options: Unpack[ChildOptions]) -> Child:
         """Return `child` with options for the node."""
-        check_names(options, NODE_OPTIONS, "child")
+        check_names(options, CHILD_OPTIONS, "child")
         return Child({**self._options, **options})
 
     def _add(self, tracer: tracing.Tracer, workflow: Workflow[Any, Any], node: dict[str, Any], schema: Any) -> Ref:

@@ -90,9 +90,31 @@ class NodeOptions(TaskOptions, total=False):
     """Maps: least seconds between the starts of two items."""
 
 
+class ChildOptions(TypedDict, total=False):
+    """Options of a node that opens child jobs, for `child.using(...)`. How tasks run is for the child's own tasks to say."""
+
+    name: str
+    when: object
+    after: object
+    priority: int | None
+    """Of the child job; that of the parent when left out."""
+    timeout_s: float | None
+    """Time limit of the child job (R5)."""
+    on_failure: FailurePolicy
+    undo: Any
+    """The task that compensates the child's work (R19)."""
+    weight: float
+    price: float
+    max_concurrency: int | None
+    """Maps: child jobs open at any time."""
+    stagger_s: float
+    """Maps: least seconds between the beginnings of two child jobs."""
+
+
 TIMEOUTS = ("schedule_to_start_s", "start_to_close_s", "schedule_to_close_s", "heartbeat_s")
 TASK_OPTIONS = tuple(TaskOptions.__annotations__)
 NODE_OPTIONS = (*NodeOptions.__annotations__,)
+CHILD_OPTIONS = (*ChildOptions.__annotations__,)
 
 
 def check_names(options: Mapping[str, Any], known: Sequence[str], where: str) -> None:

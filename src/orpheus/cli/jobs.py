@@ -11,6 +11,7 @@ from orpheus.cli.output import JsonFlag, note, print_json, say, table
 from orpheus.cli.params import parse_labels
 from orpheus.cli.progress import follow_progress
 from orpheus.cli.show import age, outcome, print_event, print_job, print_log, print_result
+from orpheus.cli.tree import tree
 from orpheus.client import Client
 from orpheus.protocol.jobs import JobInfo
 
@@ -68,9 +69,16 @@ def show(job_id: JobArgument, follow: FollowFlag = False, server: ServerFlag = N
     """Show a job; with --follow its progress until it has ended, and then the exit status tells how."""
     with connect(server) as client:
         job = follow_progress(client, job_id, quiet=json) if follow else client.get(job_id)
+        children = [] if json else list(client.list(parent=job_id, limit=20))
     _print(job, json=json)
+    if children:
+        rows = [(one.job_id, one.workflow, one.state, f"{one.progress_percentage:.0f} %") for one in children]
+        table(("child job", "workflow", "state", "progress"), rows)
     if follow:
         raise typer.Exit(outcome(job))
+
+
+app.command()(tree)
 
 
 @app.command()

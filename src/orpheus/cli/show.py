@@ -36,6 +36,7 @@ def print_job(job: JobInfo) -> None:
         ("tasks", ", ".join(f"{count} {state}" for state, count in job.tasks.items() if count)),
         ("labels", ", ".join(f"{name}={value}" for name, value in job.labels.items())),
         ("waiting for", waiting(job.waiting_for)),
+        ("parent", None if job.parent is None else f"{job.parent.job}, task {job.parent.task}"),
         ("generation", job.generation if job.generation > 1 else None),
         ("correlation", job.correlation_id),
     ]

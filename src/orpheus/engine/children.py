@@ -21,10 +21,11 @@ from orpheus.core.job import Job, JobState
 from orpheus.core.schema import with_defaults
 from orpheus.core.submission import child_job
 from orpheus.core.values import operator_of
-from orpheus.engine.params import ParamsChecker, holds_file
+from orpheus.engine.params import holds_file
 
 if TYPE_CHECKING:
-    from orpheus.core.decision import Decision, Draws
+    from orpheus.core.decision import Decision
+    from orpheus.engine.work import Work
     from orpheus.store.transaction import Transaction
 
 MOST_LEVELS = 32
@@ -106,21 +107,19 @@ def _path(graphs: tuple[Graph, ...]) -> str:
     return " → ".join(f"{graph.name}@{graph.version}" for graph in graphs)
 
 
-def begin_child(
-    tx: Transaction, checker: ParamsChecker, parent: Job, command: StartChild, now: float, draws: Draws
-) -> tuple[Decision, Graph]:
+def begin_child(work: Work, parent: Job, command: StartChild) -> tuple[Decision, Graph]:
     """Decide a child's first state.
 
     Raises:
         OrpheusError: its params do not fit; there will be no such job.
     """
-    graph = tx.graph(command.definition_id)
+    graph = work.tx.graph(command.definition_id)
     if _holds_spill(command.params):
         # What lies in the object store cannot be looked at here: the child's tasks decode it by their annotations.
         params: Mapping[str, Any] = with_defaults(graph.params_schema, command.params)
     else:
-        params = checker.check(graph, command.params)
-    return submit(child_job(parent, command, params, has_files=holds_file(params)), graph, now, draws), graph
+        params = work.checker.check(graph, command.params)
+    return submit(child_job(parent, command, params, has_files=holds_file(params)), graph, work.now, work.draws), graph
 
 
 def refused(command: StartChild, error: OrpheusError) -> ChildEnded:

@@ -150,7 +150,7 @@ class Work:
 
     def _start_child(self, parent: Job, command: StartChild) -> None:
         try:
-            decision, graph = children.begin_child(self.tx, self.checker, parent, command, self.now, self.draws)
+            decision, graph = children.begin_child(self, parent, command)
         except OrpheusError as error:
             self._then(parent.job_id, children.refused(command, error))
         else:

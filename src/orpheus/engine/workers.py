@@ -314,9 +314,7 @@ class Hello(Operation):
                 check_circle(work.tx, graph)
                 work.tx.put_definition(definition, graph, work.now)
         except (DefinitionConflict, InvalidGraph) as refusal:
-            raise Undo(
-                refusal
-            ) from None  # what came before it is written already, and a refused hello changes nothing
+            raise Undo(refusal) from None  # what came before it is written already, and a refused hello changes nothing
         work.tx.record_worker(hello.session_id, hello.worker, _kept(hello), work.now)
         answer = HelloAnswer()
         work.after_commit(lambda: answer.set(self._workers.registered(hello)))
