@@ -53,14 +53,16 @@ def test_a_seed_replays_exactly() -> None:
 
 def test_bad_weather_really_comes() -> None:
     """The seeds above meet what they are for: crashes, rescues, grants taken back, retries, rewinds, conflicts."""
-    starts, refused = 0, set()
+    starts, refused, fired = 0, set(), 0
     kinds: set[str] = set()
     for seed in (3, 12, 33, 38, 72, 119):
         outcome = simulate(seed, ticks=200)
         starts += outcome.starts
+        fired += outcome.fired
         kinds |= outcome.events.keys()
         refused |= outcome.refused.keys()
     assert starts > 12
+    assert fired > 5, "schedules fire meanwhile"
     assert kinds >= {
         "task.rescued",
         "task.retrying",

@@ -103,6 +103,8 @@ def job_info(
         finished_at=instant(job.finished_at),
         updated_at=_instant(job.updated_at or job.created_at),
         run_at=instant(job.run_at),
+        schedule=job.extra.get("schedule"),
+        scheduled_for=instant(job.extra.get("scheduled_for")),
         requires_approval=job.requires_approval,
         cancel_requested_at=instant(job.cancel_requested_at),
         estimate=job.extra.get("estimate"),

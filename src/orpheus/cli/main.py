@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("orpheus.cli.run", "Send one file or job through a workflow and fetch the results."),
     "submit": ("orpheus.cli.submit", "Submit a job to a server and return."),
     "jobs": ("orpheus.cli.jobs", "List, show, follow, cancel and retry jobs."),
+    "schedules": ("orpheus.cli.schedules", "Jobs by the clock: create, show, pause, run, delete."),
     "workflows": ("orpheus.cli.workflows", "List and show published workflows."),
     "server": ("orpheus.cli.server", "Start a server alone."),
     "worker": ("orpheus.cli.worker", "Start a worker alone."),

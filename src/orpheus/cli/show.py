@@ -30,6 +30,8 @@ def print_job(job: JobInfo) -> None:
         ("tenant", job.tenant),
         ("priority", job.priority),
         ("created", job.created_at),
+        ("schedule", f"{job.schedule}, for {job.scheduled_for}" if job.schedule else None),
+        ("begins", job.run_at if job.state == "pending" else None),
         ("started", job.started_at),
         ("finished", job.finished_at),
         ("took", duration(job)),

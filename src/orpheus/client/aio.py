@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar, Unpack
 
-from orpheus.client import completions, downloads, jobs, params, system
+from orpheus.client import completions, downloads, jobs, params, schedules, system
 from orpheus.client._drive_async import AsyncDriver
 from orpheus.client.address import DEFAULT_TIMEOUT_S, Address
 from orpheus.client.effects import Operation
@@ -18,6 +18,7 @@ from orpheus.client.jobs import JobOptions, NewJob
 from orpheus.client.paging import Pager
 from orpheus.client.requests import job_path
 from orpheus.client.retrying import Patience
+from orpheus.client.schedules import ScheduleOptions
 from orpheus.protocol.jobs import (
     ArtifactInfo,
     EventInfo,
@@ -31,6 +32,7 @@ from orpheus.protocol.jobs import (
     WorkerInfo,
     WorkflowInfo,
 )
+from orpheus.protocol.schedules import FiringInfo, ScheduleInfo
 
 T = TypeVar("T")
 
@@ -205,6 +207,54 @@ class AsyncClient:
     async def download(self, job_id: str, name: str, to: Path | str) -> Path:
         """Fetch an artifact to the file `to`, or under its own name into the folder `to`; return where it is."""
         return await self._run(downloads.download(job_id, name, Path(to), self._patience))
+
+    # Schedules
+
+    async def create_schedule(
+        self, name: str, job: SubmitJob | NewJob | Mapping[str, Any], **options: Unpack[ScheduleOptions]
+    ) -> ScheduleInfo:
+        """Make a schedule: `job` (workflow, params, options of `submit`) is submitted whenever it fires (R27)."""
+        return await self._run(schedules.create(name, job, options, self._patience))
+
+    def schedules(self, *, tenant: str | None = None, limit: int | None = None) -> AsyncIterator[ScheduleInfo]:
+        """Iterate over the schedules by name."""
+        return self._pages(Pager(ScheduleInfo, "/schedules", {"tenant": tenant}, self._patience, limit=limit))
+
+    async def schedule(self, name: str, *, tenant: str | None = None, upcoming: int | None = None) -> ScheduleInfo:
+        """Return a schedule, its next runs (`upcoming` of them) and what became of the latest."""
+        return await self._run(schedules.fetch(name, tenant, upcoming, self._patience))
+
+    def firings(self, name: str, *, tenant: str | None = None, limit: int | None = None) -> AsyncIterator[FiringInfo]:
+        """Iterate over what became of a schedule's runs, the newest first."""
+        path = schedules.schedule_path(name, "firings")
+        return self._pages(Pager(FiringInfo, path, {"tenant": tenant}, self._patience, limit=limit))
+
+    async def change_schedule(
+        self,
+        name: str,
+        job: SubmitJob | NewJob | Mapping[str, Any] | None = None,
+        *,
+        tenant: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> ScheduleInfo:
+        """Change what is given; the rest stays. New times count from now on."""
+        return await self._run(schedules.change(name, job, options, tenant, self._patience))
+
+    async def pause_schedule(self, name: str, *, tenant: str | None = None) -> ScheduleInfo:
+        """Let a schedule make no more jobs."""
+        return await self._run(schedules.set_paused(name, True, tenant, self._patience))
+
+    async def resume_schedule(self, name: str, *, tenant: str | None = None) -> ScheduleInfo:
+        """Let it go on from now."""
+        return await self._run(schedules.set_paused(name, False, tenant, self._patience))
+
+    async def run_schedule(self, name: str, *, tenant: str | None = None) -> FiringInfo:
+        """Fire a schedule now, paused or not; the answer names the job, or why there is none."""
+        return await self._run(schedules.run_now(name, tenant, self._patience))
+
+    async def delete_schedule(self, name: str, *, tenant: str | None = None) -> None:
+        """Delete a schedule; the jobs it made stay."""
+        await self._run(schedules.delete(name, tenant, self._patience))
 
     # Everything else
 

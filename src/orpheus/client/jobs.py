@@ -78,7 +78,7 @@ def build(job: SubmitJob | NewJob | Mapping[str, Any], key: str, patience: Patie
     given["depends_on"] = [_dependency(one) for one in given.get("depends_on") or ()]
     given["labels"] = dict(given.get("labels") or {})
     if isinstance(given.get("run_at"), datetime):
-        given["run_at"] = _rfc3339(given["run_at"])
+        given["run_at"] = rfc3339(given["run_at"], "run_at")
     try:
         return SubmitJob(**given)
     except TypeError as error:
@@ -94,9 +94,14 @@ def _dependency(one: str | DependsOn | Mapping[str, str]) -> str | DependsOn:
         raise InvalidInput(f"depends_on: {error}") from None
 
 
-def _rfc3339(when: datetime) -> str:
+def rfc3339(when: datetime, name: str) -> str:
+    """Write an instant.
+
+    Raises:
+        InvalidInput: it has no time zone.
+    """
     if when.tzinfo is None:
-        raise InvalidInput("run_at has no time zone: say datetime.now(timezone.utc), or .astimezone() for local time")
+        raise InvalidInput(f"{name} has no time zone: say datetime.now(timezone.utc), or .astimezone() for local time")
     return when.astimezone(UTC).isoformat()
 
 

@@ -86,6 +86,18 @@ class UnknownTask(OrpheusError):
     status = 404
 
 
+class UnknownSchedule(OrpheusError):
+    code = "unknown_schedule"
+    status = 404
+
+
+class ScheduleConflict(OrpheusError):
+    """The tenant has a schedule of this name already, with another content."""
+
+    code = "schedule_conflict"
+    status = 409
+
+
 class InvalidTransition(OrpheusError):
     """The state machine does not allow it."""
 

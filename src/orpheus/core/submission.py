@@ -50,6 +50,8 @@ class NewJob:
     parent: Mapping[str, Any] | None = None
     """Of a child: `job`, `task`, `index` and `generation` of what opened it."""
     actor: str = "api"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What stands in the job's `extra` from its creation on."""
 
 
 def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, has_files: bool) -> NewJob:
@@ -129,6 +131,7 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
         nodes_open=len(graph.nodes),
         weight_total=graph.weight_total,
         decider_version=DECIDER_VERSION,
+        extra=dict(request.extra),
     )
     if request.definitions:
         job.extra["definitions"] = dict(request.definitions)

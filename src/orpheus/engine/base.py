@@ -16,6 +16,7 @@ from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.facts import ArtifactRef, Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
+from orpheus.core.schedule import Firing, Schedule
 from orpheus.core.task import Task
 
 
@@ -42,6 +43,9 @@ class Submission:
     correlation_id: str = ""
     traceparent: str | None = None
     actor: str = "api"
+    schedule: str | None = None
+    """The schedule that made it (R27), and the slot it stands for."""
+    scheduled_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +205,39 @@ class Reads(Protocol):
     async def worker_names(self, session_ids: Collection[str]) -> Mapping[str, str]:
         """Return what the workers of these sessions are called; those forgotten long ago are left out."""
 
+    async def schedule(self, tenant: str, name: str) -> Schedule | None: ...
+    async def schedules(self, *, tenant: str | None, after: tuple[str, str], limit: int) -> list[Schedule]:
+        """Return a page in the order of (tenant, name), from behind `after` on."""
+
+    async def firings(self, schedule_id: str, *, before: int | None, limit: int) -> list[tuple[int, Firing]]:
+        """Return what became of a schedule's slots, the newest first, each with its number in the list."""
+
+    def next_runs(self, schedule: Schedule, count: int) -> list[float]:
+        """Return the schedule's next slots; none while it is paused."""
+
     async def file(self, file_id: str) -> Mapping[str, Any] | None: ...
     async def stats(self) -> Mapping[str, Any]:
         """Return counts and timings for /metrics; cheap whatever the backlog."""
+
+
+class ScheduleOrders(Protocol):
+    """What people do to schedules (R27)."""
+
+    async def create(self, name: str, job: Submission, spec: Mapping[str, Any], *, actor: str) -> tuple[Schedule, bool]:
+        """Make a schedule of this job's tenant. `spec` holds the fields of a `Schedule` that say when. The same again is
+        the same one (False); another content under the name is `schedule_conflict`."""
+
+    async def change(
+        self, tenant: str, name: str, changes: Mapping[str, Any], *, job: Submission | None = None, actor: str
+    ) -> Schedule:
+        """Change some fields, and the job when one is given. New times count from now on; so does a schedule that was
+        paused and goes on."""
+
+    async def delete(self, tenant: str, name: str) -> None:
+        """Delete a schedule; the jobs it made stay."""
+
+    async def run_now(self, tenant: str, name: str, *, actor: str) -> Firing:
+        """Fire a schedule now, paused or not, under its overlap rule; its slots stay as they are."""
 
 
 class Engine(Protocol):
@@ -211,6 +245,8 @@ class Engine(Protocol):
 
     @property
     def reads(self) -> Reads: ...
+    @property
+    def schedules(self) -> ScheduleOrders: ...
 
     async def start(self) -> None: ...
     async def stop(self) -> None:

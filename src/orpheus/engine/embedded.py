@@ -47,6 +47,7 @@ from orpheus.engine.options import EngineOptions
 from orpheus.engine.publishing import Delivery, NoPublisher, Publisher
 from orpheus.engine.queues import queue_changes
 from orpheus.engine.reads import EmbeddedReads
+from orpheus.engine.schedule_orders import EmbeddedSchedules
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.engine.subscribers import Subscribers
 from orpheus.engine.work import Operation, Work
@@ -293,6 +294,10 @@ class EmbeddedEngine:
     def reads(self) -> EmbeddedReads:
         assert self._reads is not None, "the engine was not started"
         return self._reads
+
+    @property
+    def schedules(self) -> EmbeddedSchedules:
+        return EmbeddedSchedules(self.machine, self._ask)
 
     def _check_running(self) -> None:
         if self._stopping or self._machine is None:

@@ -39,6 +39,7 @@ from orpheus.engine.orders import Call, Tell
 from orpheus.engine.params import ParamsChecker
 from orpheus.engine.progress import ProgressBook
 from orpheus.engine.publishing import Outbox
+from orpheus.engine.schedules import Scheduling
 from orpheus.engine.sessions import Session, Sessions
 from orpheus.engine.stats import Meter
 from orpheus.engine.stream import Stream
@@ -113,6 +114,13 @@ class Machine:
         self.logs = LogBooks(max_bytes=self.options.log_max_bytes, max_lines=self.options.log_max_lines)
         self.feed = Feed(dispatcher or Dispatcher(window=self.options.window))
         self.timers = Timers(limit=self.options.due_limit, queue=self.queue)
+        self.scheduling = Scheduling(
+            queue=self.queue,
+            checker=self.checker,
+            rng=rng,
+            params_max_bytes=self.options.params_max_bytes,
+            limit=self.options.due_limit,
+        )
         self.outbox = Outbox(queue=self.queue, retry_max_s=self.options.publish_retry_max_s)
         self.stream = Stream(epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events)
         self.claims = Claims(
@@ -253,6 +261,7 @@ class Machine:
         mono = self.clock.monotonic()
         self.workers.tick(mono)
         self.timers.tick(self.clock.now())
+        self.scheduling.tick(self.clock.now())
         self.outbox.tick(mono)
         rate_free_at = self.feed.dispatcher.next_wake()
         if rate_free_at is not None and rate_free_at <= mono:
@@ -264,6 +273,7 @@ class Machine:
         wall clock that was set by its timers."""
         mono = self.clock.monotonic()
         timer = self.timers.next_due()
+        slot = self.scheduling.next_due()
         instants = [
             self.runs.next_due(),
             self.sessions.next_due(),
@@ -271,6 +281,7 @@ class Machine:
             self.outbox.next_due(),
             self.feed.dispatcher.next_wake(),
             None if timer is None else mono + timer - self.clock.now(),
+            None if slot is None else mono + slot - self.clock.now(),
             self.workers.next_look(),
         ]
         earliest = min((instant for instant in instants if instant is not None), default=mono + self.options.tick_s)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.dispatch import NO_NEEDS
+from orpheus.core.errors import OrpheusError
 from orpheus.core.job import TERMINAL, Job, JobState
+from orpheus.core.schedule import Schedule, upcoming
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 from orpheus.engine.base import Waiting
+from orpheus.engine.cron import slots_of
 from orpheus.engine.explain import capacities, distinct, why_job, why_task
 from orpheus.store.reader import Reader
 
@@ -106,6 +109,13 @@ class EmbeddedReads(Reader):
                 }
             )
         return found
+
+    def next_runs(self, schedule: Schedule, count: int) -> list[float]:
+        """Return when a schedule fires next; none while it is paused or when its time zone is not known here."""
+        try:
+            return upcoming(schedule, slots_of(schedule), count)
+        except OrpheusError:
+            return []
 
     async def stats(self) -> Mapping[str, Any]:
         """Return counts by state, the queues, and the engine's own timings; cheap whatever the backlog."""

@@ -185,15 +185,8 @@ class Submit(Operation):
         self._params_max_bytes = params_max_bytes
 
     def run(self, work: Work) -> list[Submitted]:
-        decided: list[_New | Submitted | int] = []
-        keys: dict[tuple[str, str], tuple[int, str | None]] = {}
-        for place, prepared in enumerate(self._prepared):
-            try:
-                decided.append(self._decide(work, prepared, place, keys))
-            except OrpheusError as error:
-                raise _at(error, place, len(self._prepared)) from None
         answers: list[Submitted] = []
-        for entry in decided:
+        for entry in self.decide(work):
             if isinstance(entry, Submitted):
                 answers.append(entry)
             elif isinstance(entry, int):
@@ -205,6 +198,21 @@ class Submit(Operation):
                 work.create(entry.decision, entry.graph)
                 answers.append(Submitted(entry.decision.job, created=True))
         return answers
+
+    def decide(self, work: Work) -> list[_New | Submitted | int]:
+        """Decide on every job without writing anything; also a trial of whether they could be created.
+
+        Raises:
+            OrpheusError: one cannot.
+        """
+        decided: list[_New | Submitted | int] = []
+        keys: dict[tuple[str, str], tuple[int, str | None]] = {}
+        for place, prepared in enumerate(self._prepared):
+            try:
+                decided.append(self._decide(work, prepared, place, keys))
+            except OrpheusError as error:
+                raise _at(error, place, len(self._prepared)) from None
+        return decided
 
     def _decide(
         self, work: Work, prepared: Prepared, place: int, keys: dict[tuple[str, str], tuple[int, str | None]]
@@ -252,6 +260,7 @@ class Submit(Operation):
             has_files=holds_file(params),
             definitions=definitions_of(work.tx, graph),
             actor=asked.actor,
+            extra=_extra(asked),
         )
         return _New(submit(new, graph, work.now, work.draws), graph, prepared)
 
@@ -273,6 +282,12 @@ def _check_same_body(asked: Submission, before: str | None, now: str | None) -> 
             hint="Use a new key for a new request; the same key answers only the same body.",
             details=[{"path": "/idempotency_key", "message": "used for another request"}],
         )
+
+
+def _extra(asked: Submission) -> dict[str, Any]:
+    if asked.schedule is None:
+        return {}
+    return {"schedule": asked.schedule, "scheduled_for": asked.scheduled_for}
 
 
 def _begin_at(asked: Submission, now: float) -> float | None:

@@ -137,6 +137,9 @@ class JobInfo(msgspec.Struct, kw_only=True):
     finished_at: str | None
     updated_at: str
     run_at: str | None
+    schedule: str | None = None
+    """The schedule that made it (R27), and the time of the run it stands for."""
+    scheduled_for: str | None = None
     requires_approval: bool
     cancel_requested_at: str | None
     estimate: Any

@@ -30,6 +30,7 @@ from orpheus.store.payloads import map_result, outcomes_of
 from orpheus.store.queries import query
 from orpheus.store.records import artifact_record, file_record, queue_record, worker_record
 from orpheus.store.rows import TASK_COLUMNS, Row
+from orpheus.store.schedule_reads import ScheduleReads
 
 THREADS = 3
 T = TypeVar("T")
@@ -38,7 +39,7 @@ StreamEvent = tuple[int, str, str, str, Event]
 """`(cursor, job_id, tenant, correlation_id, event)`."""
 
 
-class Reader:
+class Reader(ScheduleReads):
     """The reads of one store. Safe to close twice; unknown things are None."""
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:

@@ -29,6 +29,7 @@ from orpheus.store.payloads import Payloads
 from orpheus.store.ready import Ready, ReadyRow
 from orpheus.store.records import Records, artifact_record
 from orpheus.store.rows import ABSENT
+from orpheus.store.schedules import Schedules
 from orpheus.store.unit import Unit
 from orpheus.store.view import StoreView
 
@@ -68,6 +69,7 @@ class Transaction:
         self.definitions = Definitions(unit, graphs)
         self.ready = Ready(unit)
         self.records = Records(unit)
+        self.schedules = Schedules(unit)
 
     # One job
 

@@ -8,3 +8,37 @@ CREATE TABLE children (
   parent_no INTEGER NOT NULL REFERENCES jobs (job_no) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX children_of_parent ON children (parent_no, job_no);
+
+-- Time: schedules (R27) --------------------------------------------------------------------------------------------
+
+CREATE TABLE schedules (
+  schedule_no INTEGER PRIMARY KEY,
+  schedule_id TEXT NOT NULL UNIQUE,
+  tenant      TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  spec        TEXT NOT NULL,          -- when and what, as JSON
+  paused      INTEGER NOT NULL CHECK (paused IN (0, 1)),
+  seen_until  REAL NOT NULL,
+  next_run_at REAL,                   -- moved in the transaction that creates the job
+  created_at  REAL NOT NULL,
+  created_by  TEXT NOT NULL,
+  updated_at  REAL NOT NULL,
+  updated_by  TEXT NOT NULL,
+  UNIQUE (tenant, name)
+) STRICT;
+CREATE INDEX schedules_due ON schedules (next_run_at) WHERE next_run_at IS NOT NULL;
+
+-- What became of each slot; the newest are kept, and those whose job is open.
+CREATE TABLE firings (
+  firing_no     INTEGER PRIMARY KEY,
+  schedule_no   INTEGER NOT NULL REFERENCES schedules (schedule_no) ON DELETE CASCADE,
+  scheduled_for REAL NOT NULL,
+  at            REAL NOT NULL,
+  "trigger"     TEXT NOT NULL CHECK ("trigger" IN ('time', 'manual')),
+  outcome       TEXT NOT NULL CHECK (outcome IN ('submitted', 'skipped', 'failed')),
+  job_id        TEXT,
+  reason        TEXT NOT NULL,
+  actor         TEXT NOT NULL
+) STRICT;
+CREATE INDEX firings_of_schedule ON firings (schedule_no, firing_no);
+CREATE UNIQUE INDEX firings_once ON firings (schedule_no, scheduled_for) WHERE "trigger" = 'time';

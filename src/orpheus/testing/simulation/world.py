@@ -17,6 +17,7 @@ from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import HANDLERS, QUEUES, random_workflow
 from orpheus.testing.simulation.inspector import Inspector
 from orpheus.testing.simulation.invariants import Broken, check_settled
+from orpheus.testing.simulation.schedules import SimSchedules
 from orpheus.testing.simulation.server import Down, SimServer
 from orpheus.testing.simulation.workers import CALM, Observed, SimWorker, Temper
 
@@ -49,6 +50,8 @@ class Outcome:
     states: Counter[str]
     events: Counter[str]
     refused: dict[str, int] = field(default_factory=dict)
+    fired: int = 0
+    """Looks at which a schedule had fired."""
 
 
 def weather_of(rng: Random) -> Weather:
@@ -111,6 +114,12 @@ class World:
             jumped=self.weather.jump > 0,
         )
         self.clients = Clients(self.server, self.clock, self.rng, self.inspector, workflows)
+        self.schedules = SimSchedules(
+            self.server,
+            Random(seed ^ 0x5CED),  # noqa: S311 (a generator of its own: other draws stay as they were)
+            workflows,
+            jumps=self.weather.jump > 0,
+        )
         self.workers = [self._worker(number) for number in range(self.rng.choice((1, 2, 4)))]
         self.log: list[str] = []
 
@@ -148,6 +157,7 @@ class World:
             raise Broken(f"seed {self.seed}, commit {self.inspector.commits}: {error}\n{told}") from error
         finally:
             self.inspector.close()
+            self.schedules.close()
             self.server.crash()
 
     def _step(self, weather: Weather) -> None:
@@ -165,6 +175,8 @@ class World:
             self.observed.awake_since = self.clock.monotonic()
             self.log.append(f"{self.clock.monotonic():.2f} the server started")
         self.clients.step(weather.submit, weather.order)
+        if weather.submit:  # not in peace
+            self.schedules.step()
         for worker in self.workers:
             worker.step()
         self._serve(weather.crash)
@@ -183,6 +195,7 @@ class World:
             worked = self.server.step(crash=how)
             if self.server.commits > before:
                 self.inspector.look()
+                self.schedules.check()
                 self.inspector.check_published(self.server.published)
             if worked and how is not None and not self._is_up():
                 self.log.append(f"{self.clock.monotonic():.2f} the server ended {how} a COMMIT")
@@ -211,6 +224,7 @@ class World:
             if step % 50 == 0:
                 if self.server.up:
                     self.clients.calm()
+                    self.schedules.calm()
                 if not self.clients.open and self._all_ended():
                     break
             quiet = quiet + 1 if self.inspector.cursor == cursor else 0
@@ -251,6 +265,7 @@ class World:
             states=Counter(str(job.state) for job in jobs),
             events=self.inspector.kinds,
             refused=dict(sorted(self.clients.refused.items())),
+            fired=self.schedules.fired,
         )
 
 
