@@ -14,7 +14,7 @@ import pytest
 # jobs that come up never end. `DELETE /jobs/{id}` cancels: the job stays to be looked at, so use_after_free is not asked.
 CONFIG = """
 [[operations]]
-include-path-regex = "^/(jobs|jobs/batch|jobs/.job_id./(tasks|approve)|workflows|schedules|schedules/.name.)$"
+include-path-regex = "^/(jobs|jobs/batch|jobs/bulk|jobs/.job_id./(tasks|approve)|workflows|schedules|schedules/.name.)$"
 [operations.checks.positive_data_acceptance]
 enabled = false
 

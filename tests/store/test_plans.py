@@ -15,6 +15,8 @@ WHOLE_TABLES = {
     # name of the query: why it may read a whole table or index
     "all_definitions", "all_queues", "all_task_specs", "all_workers", "definition_names",  # small tables
     "forget_workers", "job_counts", "task_counts", "count_of_state", "count_of_workflow",  # small tables
+    "all_tenants", "job_counts_by_tenant",  # small tables
+    "all_rate_starts", "prune_rate_starts",  # what rates still count: at the start, and once a minute
     "needed_runs",  # once an hour, in a reader: attempts that left files
     "worker_names",  # the list that was asked; the workers are found by their key
     "jobs_to_finalise", "jobs_to_publish", "running_tasks",  # start-up; partial indexes of what still moves

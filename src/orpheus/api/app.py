@@ -23,6 +23,7 @@ from orpheus.api.options import ApiOptions
 from orpheus.api.route import Endpoint, Media, Mounted, Routes
 from orpheus.api.routers import (
     artifacts,
+    bulk,
     job_orders,
     job_parts,
     jobs,
@@ -31,6 +32,7 @@ from orpheus.api.routers import (
     schedules,
     streams,
     system,
+    tenants,
     worker_protocol,
     workflows,
 )
@@ -40,12 +42,14 @@ from orpheus.engine.base import Engine
 
 NOUNS: tuple[Routes, ...] = (
     jobs.routes,
+    bulk.routes,
     job_orders.routes,
     job_parts.routes,
     artifacts.routes,
     workflows.routes,
     queues.routes,
     schedules.routes,
+    tenants.routes,
     worker_protocol.routes,
     streams.routes,
     system.routes,

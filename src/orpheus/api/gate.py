@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import re
 import secrets
@@ -35,7 +36,7 @@ from orpheus.api.errors import (
 from orpheus.api.options import LOCAL_HOSTS
 from orpheus.api.route import Endpoint
 from orpheus.api.services import Services
-from orpheus.core.errors import OrpheusError
+from orpheus.core.errors import OrpheusError, QuotaExceeded
 from orpheus.core.suggest import did_you_mean
 
 log = logging.getLogger("orpheus.api")
@@ -168,6 +169,8 @@ class Gate:
                 headers.append((b"allow", error.allow.encode()))
             elif isinstance(error, RangeNotSatisfiable):
                 headers.append((b"content-range", b"bytes */%d" % error.size_bytes))
+            elif isinstance(error, QuotaExceeded):
+                headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after_s)))
             elif status == 503:
                 headers.append((b"retry-after", b"1"))
             if status >= 500:

@@ -222,6 +222,23 @@ def resume(job_id: JobArgument, server: ServerFlag = None, json: JsonFlag = Fals
         _print_order(client.resume(job_id), "resumed", json=json)
 
 
+@app.command("set")
+def change(
+    job_id: JobArgument,
+    *,
+    label: Annotated[list[str] | None, typer.Option("-l", "--label", metavar="NAME=VALUE")] = None,
+    unlabel: Annotated[list[str] | None, typer.Option(help="Take this label away.", metavar="NAME")] = None,
+    priority: Annotated[int | None, typer.Option(min=1, max=5, help="1 is the highest.")] = None,
+    server: ServerFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Change a job's labels, or the priority of what still waits."""
+    labels: dict[str, str | None] = {**(parse_labels(label) or {}), **dict.fromkeys(unlabel or ())}
+    with connect(server) as client:
+        job = client.update(job_id, labels=labels, priority=priority)
+    _print_order(job, f"priority {job.priority}, labels {job.labels}", json=json)
+
+
 def _print(job: JobInfo, *, json: bool) -> None:
     if json:
         print_json(job)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar, Unpack
 
-from orpheus.client import completions, downloads, jobs, params, schedules, system
+from orpheus.client import completions, downloads, jobs, limits, params, schedules, system
 from orpheus.client._drive_async import AsyncDriver
 from orpheus.client.address import DEFAULT_TIMEOUT_S, Address
 from orpheus.client.effects import Operation
@@ -26,12 +26,12 @@ from orpheus.protocol.jobs import (
     JobInfo,
     LogInfo,
     Manifest,
-    QueueInfo,
     SubmitJob,
     TaskInfo,
     WorkerInfo,
     WorkflowInfo,
 )
+from orpheus.protocol.limits import BulkAnswer, QueueInfo, TenantInfo
 from orpheus.protocol.schedules import FiringInfo, ScheduleInfo
 
 T = TypeVar("T")
@@ -194,6 +194,47 @@ class AsyncClient:
         """Undo `pause`."""
         return await self._run(jobs.order(jobs.simple_request(job_id, "resume"), self._patience))
 
+    async def update(
+        self, job_id: str, *, labels: Mapping[str, str | None] | None = None, priority: int | None = None
+    ) -> JobInfo:
+        """Change a job's labels (None takes one away, others stay) and the priority of what still waits."""
+        return await self._run(limits.update(job_id, labels, priority, self._patience))
+
+    async def bulk(
+        self,
+        action: str,
+        *,
+        state: str | Sequence[str] | None = None,
+        workflow: str | None = None,
+        tenant: str | None = None,
+        label: Mapping[str, str] | None = None,
+        q: str | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+        limit: int | None = None,
+    ) -> BulkAnswer:
+        """Cancel, retry, approve, reject, pause or resume every job that the words of `list` meet; at least one is needed.
+
+        Args:
+            reason: of a cancel or rejection, comment of an approval.
+            dry_run: change nothing, and say what would come of it.
+            limit: most jobs looked at, the newest first; None is all of them.
+        """
+        filters = limits.bulk_filter(
+            state=state,
+            workflow=workflow,
+            tenant=tenant,
+            label=label,
+            q=q,
+            created_after=created_after,
+            created_before=created_before,
+        )
+        return await self._run(
+            limits.bulk(action, filters, dry_run=dry_run, limit=limit, reason=reason, patience=self._patience)
+        )
+
     # Results
 
     async def artifacts(self, job_id: str) -> Sequence[ArtifactInfo]:
@@ -273,6 +314,40 @@ class AsyncClient:
     def queues(self) -> AsyncIterator[QueueInfo]:
         """Iterate over the queues: depth, limits, paused."""
         return self._pages(Pager(QueueInfo, "/queues", {}, self._patience, whole=True))
+
+    async def set_queue(
+        self, name: str, *, paused: Any = limits.KEEP, concurrency: Any = limits.KEEP, rate_limit: Any = limits.KEEP
+    ) -> QueueInfo:
+        """Pause or resume a queue, change its limits; what is not said stays, None takes a limit away.
+
+        Args:
+            concurrency: most tasks that run at a time.
+            rate_limit: `(limit, period_s)`: at most so many starts in any so many seconds.
+        """
+        changes = {"paused": paused, "concurrency": concurrency, "rate_limit": limits.rate_limit(rate_limit)}
+        return await self._run(limits.set_queue(name, changes, self._patience))
+
+    def tenants(self) -> AsyncIterator[TenantInfo]:
+        """Iterate over the tenants: weight, quotas, jobs."""
+        return self._pages(Pager(TenantInfo, "/tenants", {}, self._patience, whole=True))
+
+    async def set_tenant(
+        self,
+        name: str,
+        *,
+        weight: Any = limits.KEEP,
+        max_running: Any = limits.KEEP,
+        max_open_jobs: Any = limits.KEEP,
+        max_priority: Any = limits.KEEP,
+    ) -> TenantInfo:
+        """Change a tenant's weight or quotas; what is not said stays, None takes one away."""
+        changes = {
+            "weight": weight,
+            "max_running": max_running,
+            "max_open_jobs": max_open_jobs,
+            "max_priority": max_priority,
+        }
+        return await self._run(limits.set_tenant(name, changes, self._patience))
 
     def workers(self) -> AsyncIterator[WorkerInfo]:
         """Iterate over the workers that are connected."""

@@ -7,9 +7,9 @@ The life of a job, as facts: `submit` makes it; `DependencySettled`, `JobApprove
 node is open the job closes and ends, by way of `Finalised` where there are files. `CancelRequested` may come at any time.
 
 Where to look: which task may begin → `advance.py`; what becomes of an attempt → `attempts.py`; how a job ends →
-`closing.py`; what holds it back → `gates.py`; what runs again → `rewind.py`; child jobs → `children.py`,
-`child_ends.py`; time → `waking.py`; its first rows →
-`submission.py`. The tables of legal transitions are in `job.py` and `task.py`, and nothing here moves a row past them.
+`closing.py`; what holds it back → `gates.py`; what may be changed → `amend.py`; what runs again → `rewind.py`; child jobs →
+`children.py`, `child_ends.py`; time → `waking.py`; its first rows → `submission.py`. The tables of legal transitions are in
+`job.py` and `task.py`, and nothing here moves a row past them.
 
 The order of commands and events is part of the decider's compatibility: change it and you change `DECIDER_VERSION`.
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from orpheus.core import attempts, child_ends, gates, rewind, waking
+from orpheus.core import amend, attempts, child_ends, gates, rewind, waking
 from orpheus.core import facts as f
 from orpheus.core.advance import advance
 from orpheus.core.closing import end_job
@@ -76,6 +76,7 @@ _HANDLERS: dict[type[f.Fact], Callable[[Draft, Any], None]] = {
     f.CancelRequested: gates.cancel_requested,
     f.PauseRequested: gates.pause_requested,
     f.ResumeRequested: gates.resume_requested,
+    f.JobUpdated: amend.updated,
     f.RetryRequested: rewind.retry_requested,
     f.ChildEnded: child_ends.child_ended,
     f.TaskClaimed: attempts.claimed,

@@ -3,13 +3,13 @@
 `Dispatcher` knows a bounded window of the ready tasks of each source (queue, priority, tenant, handler, key); the rest
 are rows, fetched when a window runs low, so a million queued tasks are not a million objects (promise 5). It picks by
 priority, then weighted fairness between tenants, then first in first out (`dispatch_fair.py`), and takes the limits of
-queue, key, rate and resources together or not at all (`dispatch_limits.py`). It reads no clock and no database:
+queue, tenant, key, rate and resources together or not at all (`dispatch_gates.py`). It reads no clock and no database:
 
     committed rows became ready ─► add(ref)                    a run ended ─► released(key); a row was cancelled ─► remove
     refill_wanted() ─► the engine queries ─► refilled(…)       a worker polls ─► pick(offer, now) ─► [ReadyRef]
 
-A picked ref holds its limits until `released` (the run is over) or `give_back` (the claim came to nothing, the row is
-still ready). Nothing here is durable: after a start, `announce` the sources and `restore` the running tasks.
+A picked ref holds its limits until `released` (the run is over), `unbegun` (it never was one) or `give_back` (the same, and
+the row is still ready). Nothing here is durable: after a start, `announce` the sources and `restore` the running tasks.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
 from orpheus.core.dispatch_fair import Lane, Level, Pool
-from orpheus.core.dispatch_limits import Blocked, Gate, KeyGate, QueueGate, Rate, RateGate, task_name
+from orpheus.core.dispatch_gates import Gates
+from orpheus.core.dispatch_limits import Gate, Rate
 from orpheus.core.dispatch_types import NO_NEEDS, Capacity, Key, Needs, Offer, ReadyRef, Reason, Refill, Source
-from orpheus.core.dispatch_why import seconds, why_no_worker
+from orpheus.core.dispatch_why import why_no_worker
 
 __all__ = ["NO_NEEDS", "Capacity", "Dispatcher", "Key", "Needs", "Offer", "ReadyRef", "Reason", "Refill", "Source"]
 
@@ -63,9 +64,7 @@ class Dispatcher:
         self._windows: dict[Source, _Window] = {}
         self._where: dict[Key, _Window] = {}
         self._held: dict[Key, ReadyRef] = {}
-        self._queues: dict[str, QueueGate] = {}
-        self._keys: dict[str, KeyGate] = {}
-        self._rates: dict[str, RateGate] = {}
+        self.gates = Gates()
         self._due: list[tuple[float, int, Gate]] = []
         """When a rate lets the next one through."""
         self._pools: dict[tuple[tuple[str, ...], tuple[str, ...]], Pool] = {}
@@ -288,7 +287,7 @@ class Dispatcher:
         while (found := level.best(free)) is not None:
             shelf, seq, lane = found
             first: ReadyRef = lane.refs[0][2]
-            blocked = self._blocked(first.source, first.needs, now)
+            blocked = self.gates.blocked(first.source, first.needs, now)
             if blocked is not None:
                 gate, name, at = blocked
                 shelf.park(lane, seq, gate, (gate, name))
@@ -302,7 +301,8 @@ class Dispatcher:
             del window.refs[ref.key]
             del self._where[ref.key]
             level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0))
-            self._take(ref, now)
+            self._held[ref.key] = ref
+            self.gates.take(ref, now)
             self._look_for_thirst(window)
             return ref
         return None
@@ -333,12 +333,10 @@ class Dispatcher:
         self, queue: str, *, paused: bool = False, concurrency: int | None = None, rate: Rate | None = None
     ) -> None:
         """Set a queue's pause and limits; None is no limit. A lower limit stops no run."""
-        gate = self._queue(queue)
-        gate.paused, gate.concurrency, gate.rate = paused, concurrency, rate
-        gate.tell()
+        self.gates.set_queue(queue, paused=paused, concurrency=concurrency, rate=rate)
 
-    def set_tenant_weight(self, tenant: str, weight: float) -> None:
-        """Give a tenant a share other than 1: 2 is twice as many tasks as a tenant of weight 1.
+    def set_tenant(self, tenant: str, *, weight: float = 1.0, max_running: int | None = None) -> None:
+        """Give a tenant a share other than 1 (2 is twice as many tasks as a tenant of weight 1), and a limit of runs.
 
         Raises:
             ValueError: the weight is not above 0.
@@ -346,88 +344,36 @@ class Dispatcher:
         if not weight > 0:
             raise ValueError(f"weight of tenant {tenant!r} must be above 0, not {weight}")
         self._weights[tenant] = weight
+        if weight == 1.0:
+            del self._weights[tenant]
+        self.gates.set_tenant(tenant, max_running, self.running_of(tenant) if max_running is not None else 0)
 
     def released(self, key: Key) -> None:
-        """The run is over, or its claim failed and the row is not ready any more. Safe to repeat."""
+        """The run is over. Safe to repeat."""
         ref = self._held.pop(key, None)
-        if ref is None:
-            return
-        queue = self._queue(ref.source.queue)
-        queue.running -= 1
-        queue.tell()
-        if ref.source.concurrency_key is not None:
-            gate = self._keys[ref.source.concurrency_key]
-            gate.running -= 1
-            gate.tell()
-            if gate.running == 0 and not gate.lines:
-                del self._keys[ref.source.concurrency_key]
+        if ref is not None:
+            self.gates.release(ref)
+
+    def unbegun(self, key: Key) -> None:
+        """The run was never begun by anybody: its claim was refused, or its grant never arrived. Rates get their start
+        back; the tenant's turn is spent."""
+        ref = self._held.pop(key, None)
+        if ref is not None:
+            self.gates.refund(ref)
+            self.gates.release(ref)
 
     def give_back(self, ref: ReadyRef) -> None:
-        """The pick came to nothing and the row is still ready with the same `ready_seq`: as if it had not been picked.
+        """The pick came to nothing and the row is still ready with the same `ready_seq`: as if it had not been picked."""
+        if self._held.get(ref.key) is ref:
+            self.unbegun(ref.key)
+            self.add(ref)
 
-        Rates get their start back; the tenant's turn is spent.
-        """
-        if self._held.get(ref.key) is not ref:
-            return
-        queue = self._queue(ref.source.queue)
-        if queue.rate is not None:
-            queue.starts.refund()
-        if ref.needs.rate is not None:
-            gate = self._rate(ref.source.handler)
-            gate.starts.refund()
-            gate.tell()
-        self.add(ref)
-
-    def restore(self, ref: ReadyRef, started_at: float) -> None:
-        """A running task found at start-up: count its limits without asking. Call in the order of `started_at`."""
+    def restore(self, ref: ReadyRef, started_at: float | None) -> None:
+        """A running task found at start-up: count its limits without asking. Call in the order of `started_at`; with None
+        its start is not counted against rates (`gates.recall` does)."""
         if ref.key not in self._held:
-            self._take(ref, started_at)
-
-    def _blocked(self, source: Source, needs: Needs, now: float) -> Blocked | None:
-        """Return the first gate that is closed to this task, what its line is named by, and when to look again."""
-        queue = self._queues.get(source.queue)
-        if queue is not None and queue.blocked(now):
-            waits_for_rate = not queue.paused and not queue.full
-            return queue, None, queue.free_at() if waits_for_rate else None
-        if source.concurrency_key is not None:
-            key = self._keys.get(source.concurrency_key)
-            if key is not None and key.running >= needs.concurrency_limit:
-                return key, needs.concurrency_limit, None
-        if needs.rate is not None:
-            rate = self._rate(source.handler)
-            free_at = rate.starts.free_at(needs.rate)
-            if free_at > now:
-                return rate, needs.rate, free_at
-        return None
-
-    def _take(self, ref: ReadyRef, now: float) -> None:
-        self._held[ref.key] = ref
-        queue = self._queue(ref.source.queue)
-        queue.running += 1
-        if queue.rate is not None:
-            queue.starts.take(now)
-        if ref.source.concurrency_key is not None:
-            key = self._keys.get(ref.source.concurrency_key)
-            if key is None:
-                key = self._keys[ref.source.concurrency_key] = KeyGate(ref.source.concurrency_key)
-            key.running += 1
-        if ref.needs.rate is not None:
-            rate = self._rate(ref.source.handler)
-            rate.starts.free_at(ref.needs.rate)  # has the log keep as many starts as this rate looks back on
-            rate.starts.take(now)
-
-    def _queue(self, name: str) -> QueueGate:
-        gate = self._queues.get(name)
-        if gate is None:
-            gate = self._queues[name] = QueueGate(name)
-        return gate
-
-    def _rate(self, handler: str) -> RateGate:
-        name = task_name(handler)
-        gate = self._rates.get(name)
-        if gate is None:
-            gate = self._rates[name] = RateGate(name)
-        return gate
+            self._held[ref.key] = ref
+            self.gates.take(ref, started_at)
 
     def next_wake(self) -> float | None:
         """Return when a rate lets a parked task through; a poll that found nothing should be tried again then."""
@@ -439,30 +385,15 @@ class Dispatcher:
 
     def running(self, queue: str) -> int:
         """Return how many runs hold a slot of the queue."""
-        gate = self._queues.get(queue)
-        return gate.running if gate is not None else 0
+        return self.gates.running(queue)
+
+    def running_of(self, tenant: str) -> int:
+        """Return how many runs a tenant has. Looks at all that run."""
+        return sum(ref.source.tenant == tenant for ref in self._held.values())
 
     # Why not
 
     def why(self, source: Source, needs: Needs, workers: Sequence[Capacity], now: float) -> list[Reason]:
         """List every reason why a ready task of this source and these needs waits; one at least (promise 6)."""
-        reasons: list[Reason] = []
-        queue = self._queues.get(source.queue)
-        if queue is not None:
-            if queue.paused:
-                reasons.append(Reason("pause", f"queue {source.queue!r} is paused"))
-            if queue.full:
-                reasons.append(Reason("slot", f"queue {source.queue!r} runs {queue.running} of {queue.concurrency}"))
-            if queue.free_at() > now:
-                reasons.append(Reason("rate", f"queue {source.queue!r}, {seconds(queue.free_at() - now)} to go"))
-        if source.concurrency_key is not None:
-            key = self._keys.get(source.concurrency_key)
-            if key is not None and key.running >= needs.concurrency_limit:
-                reasons.append(
-                    Reason("key", f"{source.concurrency_key!r} runs {key.running} of {needs.concurrency_limit}")
-                )
-        if needs.rate is not None:
-            free_at = self._rate(source.handler).starts.free_at(needs.rate)
-            if free_at > now:
-                reasons.append(Reason("rate", f"{task_name(source.handler)}, {seconds(free_at - now)} to go"))
+        reasons = self.gates.why(source, needs, now)
         return reasons + why_no_worker(source, needs, workers, alone=not reasons)

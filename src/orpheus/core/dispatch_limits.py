@@ -43,15 +43,23 @@ class RateLog:
             return -math.inf
         return self._starts[-limit] + period_s
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, rate: Rate) -> None:
+        self._kept = max(self._kept, _slice(rate)[0])
         self._starts.append(now)
         while len(self._starts) > self._kept:
             self._starts.popleft()
 
-    def refund(self) -> None:
-        """Forget the latest start: it did not happen."""
-        if self._starts:
-            self._starts.pop()
+    def recall(self, at: float) -> None:
+        """Note a start of before; whatever rate is asked for later, it counts."""
+        self._starts.append(at)
+        self._kept = max(self._kept, len(self._starts))
+
+    def refund(self, at: float) -> None:
+        """Forget the start made at this instant: it did not happen. The others stay where they are."""
+        for place in range(len(self._starts) - 1, -1, -1):  # most often one of the latest
+            if self._starts[place] == at:
+                del self._starts[place]
+                return
 
 
 def _slice(rate: Rate) -> tuple[int, float]:
@@ -108,6 +116,22 @@ class QueueGate(Gate):
         return self.paused or self.full or self.free_at() > now
 
 
+class TenantGate(Gate):
+    """A tenant: at most so many runs at a time, over all queues."""
+
+    __slots__ = ("max_running", "name", "running")
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.max_running = 0
+        self.running = 0
+
+    @property
+    def full(self) -> bool:
+        return self.running >= self.max_running
+
+
 class KeyGate(Gate):
     """A concurrency key: runs that share it. The limit is each task's own, the count is common."""
 
@@ -128,6 +152,11 @@ class RateGate(Gate):
         super().__init__()
         self.name = name
         self.starts = RateLog()
+
+
+def lasting_s(rate: Rate) -> float:
+    """Return how long a start counts against a rate."""
+    return _slice(rate)[1]
 
 
 def task_name(handler: str) -> str:

@@ -119,6 +119,18 @@ class DefinitionConflict(OrpheusError):
     status = 409
 
 
+class QuotaExceeded(OrpheusError):
+    """The tenant has as much as it may have; the same request may succeed when some of it has ended."""
+
+    code = "quota_exceeded"
+    status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
 class StaleRun(OrpheusError):
     """The report names an attempt that is no longer current (R6)."""
 

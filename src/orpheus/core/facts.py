@@ -5,6 +5,7 @@ Whoever brings a fact about a run names it by `run_id`, the fence (R6); the engi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,15 @@ class PauseRequested(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeRequested(Fact):
     pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobUpdated(Fact):
+    """Somebody changes what may be changed about a job after its creation."""
+
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    """To be set; None takes a label away. Others stay."""
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ in a map even item by item.
 
 from __future__ import annotations
 
+from orpheus.core.amend import priority_of
 from orpheus.core.children import stop_child
 from orpheus.core.closing import end_run
 from orpheus.core.draft import Draft
@@ -140,7 +141,7 @@ def _new_row(draft: Draft, old: Task, node: Node, unmet: int) -> Task:
         tenant=old.tenant,
         queue=old.queue,
         handler=old.handler,
-        priority=draft.job.priority if node.priority is None else node.priority,
+        priority=priority_of(draft.job, node),
         unmet=unmet,
         extra={"no_cache": True} if node.cache else {},
     )

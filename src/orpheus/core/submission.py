@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orpheus.core.advance import advance
+from orpheus.core.amend import highest_of, priority_of
 from orpheus.core.closing import begin_closing
 from orpheus.core.decision import Decision, Draws, StartChild
 from orpheus.core.draft import Draft
@@ -29,6 +30,8 @@ class NewJob:
     correlation_id: str
     params: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 3
+    max_priority: int = 1
+    """No task gets a higher one (1 is the highest), whatever the job or its nodes ask for."""
     run_at: float | None = None
     """The instant before which nothing begins; a delay has been added to `now` already."""
     dependencies: tuple[tuple[str, str], ...] = ()
@@ -70,6 +73,7 @@ def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, ha
         traceparent=parent.traceparent,
         params=params,
         priority=command.priority,
+        max_priority=highest_of(parent),
         timeout_s=command.timeout_s,
         has_files=has_files,
         paused=parent.paused,
@@ -116,7 +120,7 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
         created_at=now,
         updated_at=now,
         correlation_id=request.correlation_id,
-        priority=request.priority,
+        priority=max(request.priority, request.max_priority),
         labels=dict(request.labels),
         traceparent=request.traceparent,
         idempotency_key=request.idempotency_key,
@@ -137,6 +141,8 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
         job.extra["definitions"] = dict(request.definitions)
     if request.parent is not None:
         job.extra["parent"] = dict(request.parent)
+    if request.max_priority > 1:
+        job.extra["max_priority"] = request.max_priority
     draft = Draft(None, job, graph, now=now, draws=draws, actor=request.actor)
     draft.decision.params = dict(request.params)
     draft.decision.dependencies = list(request.dependencies)
@@ -151,7 +157,7 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
                 tenant=job.tenant,
                 queue="" if node.kind is NodeKind.MAP or not node.task else node.queue,
                 handler="" if node.kind is NodeKind.MAP else node.handler,
-                priority=job.priority if node.priority is None else node.priority,
+                priority=priority_of(job, node),
                 unmet=len(graph.predecessors[node.name]),
             )
         )

@@ -135,6 +135,36 @@ class JobFilter:
     """A job: its child jobs. `none`: those that no job has opened."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkOrder:
+    """One order to many jobs."""
+
+    action: str
+    """cancel, retry, approve, reject, pause or resume."""
+    filters: JobFilter
+    reason: str = ""
+    """For cancel and reject; for approve it is the comment."""
+    dry_run: bool = False
+    limit: int = 1000
+    """Most jobs looked at; the rest with the next cursor."""
+    cursor: str | None = None
+    actor: str = "api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkResult:
+    """What came of it. `outcomes` counts `done`, `unchanged` (it was so already), `skipped` (the action is not for such a
+    job), and refusals by their code; of a dry run what would come."""
+
+    matched: int
+    outcomes: Mapping[str, int]
+    sample: tuple[str, ...]
+    """The first jobs it is done to."""
+    errors: tuple[tuple[str, str, str], ...]
+    """`(job_id, code, message)` of the first refusals."""
+    next_cursor: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedEvent:
     """An event on a stream: with its job's identity and the opaque cursor (R2)."""
@@ -201,6 +231,7 @@ class Reads(Protocol):
     async def waiting_for_job(self, job: Job) -> list[Waiting]: ...
     async def waiting_for_task(self, job: Job, task: Task) -> list[Waiting]: ...
     async def queues(self) -> list[Mapping[str, Any]]: ...
+    async def tenants(self) -> list[Mapping[str, Any]]: ...
     async def workers(self) -> list[Mapping[str, Any]]: ...
     async def worker_names(self, session_ids: Collection[str]) -> Mapping[str, str]:
         """Return what the workers of these sessions are called; those forgotten long ago are left out."""
@@ -262,9 +293,17 @@ class Engine(Protocol):
         """Bring a person's or program's order to a job: approve, reject, cancel, pause, resume, retry. A job of another
         tenant is unknown. An order already in effect changes nothing and succeeds."""
 
+    async def bulk(self, order: BulkOrder) -> BulkResult:
+        """Bring an order to every job that a filter meets, in small bounded batches, so that nobody else waits for it. Jobs
+        created after it began are not met. May be repeated: what is in effect already is `unchanged`."""
+
     async def update_queue(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
         """Change some of a queue's settings: `paused` (bool), `concurrency` (int or null), `rate_limit` (`{"limit",
         "period_s"}` or null). Returns the queue as `Reads.queues` shows it. A pause stops claims only (R26)."""
+
+    async def update_tenant(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+        """Change some of a tenant's settings: `weight`, `max_running`, `max_open_jobs`, `max_priority`; null takes one
+        away. Returns the tenant as `Reads.tenants` shows it."""
 
     async def add_file(self, record: Mapping[str, Any]) -> None:
         """Record an uploaded file that already lies in the object store."""

@@ -66,7 +66,7 @@ class Claims:
         queue: Callable[[Operation], None],
         granted: Callable[[Session, Grant, Graph], None],
     ) -> None:
-        self._feed = feed
+        self.feed = feed
         self._sessions = sessions
         self._rng = rng
         self.tokens = tokens
@@ -75,9 +75,9 @@ class Claims:
 
     def match(self, mono: float) -> None:
         """Pick for every poll that waits. Costs one look per kind of worker when there is nothing to give."""
-        if not self._feed.stirred:
+        if not self.feed.stirred:
             return
-        self._feed.stirred = False
+        self.feed.stirred = False
         empty: set[tuple[object, ...]] = set()
         for session in self._sessions.waiting():
             kind = (session.handlers, session.queues, tuple(sorted(session.resources_room().items())))
@@ -97,12 +97,12 @@ class Claims:
             free=room,
             resources_free=session.resources_room(),
         )
-        picks = self._feed.dispatcher.pick(offer, mono)
+        picks = self.feed.dispatcher.pick(offer, mono)
         if not picks:
             return 0
         for pick in picks:
             session.picked(dict(pick.needs.resources))
-            self._feed.picked(pick)
+            self.feed.picked(pick)
         for start in range(0, len(picks), MOST_PER_CLAIM):
             self._queue(Claim(self, session, picks[start : start + MOST_PER_CLAIM]))
         return len(picks)
@@ -113,23 +113,23 @@ class Claims:
     def refuse(self, session: Session, pick: ReadyRef) -> None:
         """After the commit: the pick is not to be had any more; look again for its poll."""
         session.unpicked(dict(pick.needs.resources))
-        self._feed.settled(pick)
-        self._feed.dispatcher.released(pick.key)
-        self._feed.stirred = True
+        self.feed.settled(pick)
+        self.feed.dispatcher.unbegun(pick.key)
+        self.feed.stirred = True
 
     def grant(self, session: Session, pick: ReadyRef, grant: Grant, graph: Graph) -> None:
         """After the commit: the reservation becomes a run."""
         session.unpicked(dict(pick.needs.resources))
-        self._feed.settled(pick)
+        self.feed.settled(pick)
         self._granted(session, grant, graph)
 
     def give_back(self, session: Session, picks: list[ReadyRef]) -> None:
         """The transaction was dropped: the rows are as they were."""
         for pick in picks:
             session.unpicked(dict(pick.needs.resources))
-            self._feed.settled(pick)
-            self._feed.dispatcher.give_back(pick)
-        self._feed.stirred = True
+            self.feed.settled(pick)
+            self.feed.dispatcher.give_back(pick)
+        self.feed.stirred = True
 
 
 class Claim(Operation):
@@ -172,6 +172,7 @@ class Claim(Operation):
             return None
         if decision.assignment is None:
             return None
+        self._claims.feed.write_start(work, pick, run_id)
         graph = view.graph
         return self._grant(decision, pick, run_id, decision.assignment["args"], graph), graph
 

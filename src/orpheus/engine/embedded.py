@@ -30,6 +30,8 @@ from orpheus.core.job import TERMINAL, Job
 from orpheus.core.task import Task
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import (
+    BulkOrder,
+    BulkResult,
     CancelOrder,
     EngineStopping,
     LiveMessage,
@@ -40,6 +42,7 @@ from orpheus.engine.base import (
     Submitted,
     WorkerHello,
 )
+from orpheus.engine.bulk import carry_out
 from orpheus.engine.children import check_circle
 from orpheus.engine.clock import Clock, SystemClock
 from orpheus.engine.machine import Batch, Machine
@@ -48,8 +51,9 @@ from orpheus.engine.publishing import Delivery, NoPublisher, Publisher
 from orpheus.engine.queues import queue_changes
 from orpheus.engine.reads import EmbeddedReads
 from orpheus.engine.schedule_orders import EmbeddedSchedules
-from orpheus.engine.submissions import Submit, prepare
+from orpheus.engine.submissions import Submit, check_tenant, prepare
 from orpheus.engine.subscribers import Subscribers
+from orpheus.engine.tenants import tenant_changes
 from orpheus.engine.work import Operation, Work
 from orpheus.engine.workers import HelloAnswer
 from orpheus.store import Store
@@ -350,11 +354,15 @@ class EmbeddedEngine:
             checker=self.machine.checker,
             rng=self._rng,
             params_max_bytes=self.options.params_max_bytes,
+            tenants=self.machine.tenants,
         )
         return cast("list[Submitted]", await self._do(operation))
 
     async def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Job:
         return cast("Job", await self._ask(lambda reply: self.machine.tell(job_id, fact, tenant=tenant, reply=reply)))
+
+    async def bulk(self, order: BulkOrder) -> BulkResult:
+        return await carry_out(order, self.reads, self._do)
 
     async def update_queue(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
         change = queue_changes(self.machine.feed, name, changes)
@@ -363,6 +371,13 @@ class EmbeddedEngine:
             if queue["name"] == name:
                 return queue
         raise InvalidRequest(f"there is no queue {name!r}")
+
+    async def update_tenant(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+        check_tenant(name)
+        await self._ask(
+            partial(self.machine.call, "update_tenant", tenant_changes(self.machine.tenants, name, changes))
+        )
+        return next(tenant for tenant in await self.reads.tenants() if tenant["name"] == name)
 
     async def add_file(self, record: Mapping[str, Any]) -> None:
         await self._ask(partial(self.machine.call, "add_file", lambda work: work.tx.add_file(record)))

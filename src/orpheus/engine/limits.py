@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.dispatch import NO_NEEDS, Dispatcher, Key, Needs, ReadyRef, Source
+from orpheus.core.dispatch_limits import lasting_s
 from orpheus.core.graph import Graph, Node
 from orpheus.core.task import Task, TaskState
 from orpheus.engine.work import Change, Operation, Work
@@ -66,6 +67,8 @@ class Feed:
         self.needs = NeedsBook()
         self.stirred = True
         """Something may be claimable that was not before: polls that wait should look."""
+        self.keeps_starts = False
+        """Some rate's starts were written since the process began."""
         self._refilling = False
         self._reread = 0
         """Counts the windows to be read anew; rows fetched from an older place must not fill them."""
@@ -115,6 +118,22 @@ class Feed:
         self.dispatcher.released(task.key)
         self.stirred = True
 
+    def write_start(self, work: Work, pick: ReadyRef, run_id: str) -> None:
+        """Keep a start with its claim, if some rate counts it: a restart must not let a period's worth through at once."""
+        for scope, rate in self.dispatcher.gates.rates_of(pick.source, pick.needs):
+            work.tx.limits.started(run_id, scope, at=work.now, over_at=work.now + lasting_s(rate))
+            self.keeps_starts = True
+
+    def forget_start(self, work: Work, task: Task) -> None:
+        """The run that this row was granted as never reached a worker: it counts against no rate."""
+        if self.dispatcher.gates.counts(task.key) and task.run_id is not None:
+            work.tx.limits.never_started(task.run_id)
+
+    def prune_starts(self, work: Work) -> None:
+        """Drop the kept starts that count no more; now and then, in a transaction of the housekeeping."""
+        if self.keeps_starts:
+            work.tx.limits.prune_starts(work.now)
+
     def set_queue(self, name: str, settings: Mapping[str, Any]) -> None:
         rate = settings.get("rate_limit")
         self.dispatcher.set_queue(
@@ -129,8 +148,9 @@ class Feed:
         """Set the dispatcher up from the rows, at the start."""
         for name, settings in tx.queue_settings().items():
             self.set_queue(name, settings)
-        for task in sorted(running, key=lambda task: task.started_at or 0.0):
-            if task.handler:
+        held: dict[str, Key] = {}
+        for task in running:
+            if task.handler and task.run_id is not None:
                 graph = tx.view(task.job_id).graph
                 ref = ReadyRef(
                     task.job_id,
@@ -141,7 +161,12 @@ class Feed:
                     source_of(task),
                     self.needs.of(graph, task.node),
                 )
-                self.dispatcher.restore(ref, mono + (task.started_at or now) - now)
+                self.dispatcher.restore(ref, None)
+                held[task.run_id] = ref.key
+        for run_id, scope, at in tx.limits.starts(now):
+            # Never in the future, whatever the wall clock did meanwhile: a rate must not stay closed for ever.
+            self.dispatcher.gates.recall(scope, mono - max(0.0, now - at), held.get(run_id))
+            self.keeps_starts = True
         self.announce(tx)
 
     def announce(self, tx: Transaction) -> None:

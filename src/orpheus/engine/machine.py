@@ -43,6 +43,7 @@ from orpheus.engine.schedules import Scheduling
 from orpheus.engine.sessions import Session, Sessions
 from orpheus.engine.stats import Meter
 from orpheus.engine.stream import Stream
+from orpheus.engine.tenants import Tenants
 from orpheus.engine.timers import Timers
 from orpheus.engine.work import Change, Operation, SeededDraws, Undo, Work
 from orpheus.engine.workers import Workers
@@ -112,7 +113,8 @@ class Machine:
         self.sessions = Sessions()
         self.progress = ProgressBook(self.options.progress_every_s)
         self.logs = LogBooks(max_bytes=self.options.log_max_bytes, max_lines=self.options.log_max_lines)
-        self.feed = Feed(dispatcher or Dispatcher(window=self.options.window))
+        self.feed = Feed(dispatcher or Dispatcher(window=self.options.window, ageing_s=self.options.ageing_s))
+        self.tenants = Tenants(self.feed)
         self.timers = Timers(limit=self.options.due_limit, queue=self.queue)
         self.scheduling = Scheduling(
             queue=self.queue,
@@ -367,6 +369,8 @@ class Machine:
                     reason = view.job().cancel_reason or f"the job is {view.job().closing}"
                     self.runs.stop_by(run.run_id, reason=reason, grace_s=self.options.grace_s, now=mono)
             self.feed.recover(tx, now=now, mono=mono, running=running)
+            for name, settings in tx.limits.tenants().items():
+                self.tenants.set(name, settings)
             for job_id, outcome, generation in tx.jobs_to_finalise():
                 self.outbox.wanted(job_id, finalise=(str(outcome), generation))
             for job_id in tx.jobs_to_publish():

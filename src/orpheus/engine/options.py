@@ -40,6 +40,8 @@ class EngineOptions:
     """Timers of rows looked at per operation."""
     window: int = 256
     """Ready tasks kept in memory per lane; the rest are rows (promise 5)."""
+    ageing_s: float | None = None
+    """A priority that was passed over for so long goes first once (R25); None is off."""
     tick_s: float = 1.0
     """Longest time between two looks at the clocks."""
     subscriber_lag_events: int = 100_000

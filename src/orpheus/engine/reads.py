@@ -86,7 +86,21 @@ class EmbeddedReads(Reader):
             tasks = record["tasks"]
             ready = tasks.get(TaskState.READY.value, 0)
             running = self._machine.feed.dispatcher.running(str(record["name"]))
-            found.append({"concurrency": None, "rate_limit": None, **record, "ready": ready, "running": running})
+            since = record["oldest_ready_at"]
+            waited_s = None if since is None else max(0.0, self._machine.clock.now() - since)
+            shown = {"ready": ready, "running": running, "oldest_wait_s": waited_s}
+            found.append({"concurrency": None, "rate_limit": None, **record, **shown})
+        return found
+
+    async def tenants(self) -> list[Mapping[str, Any]]:
+        """Return every tenant with settings or jobs: the store's record, with its open jobs and what it runs now."""
+        dispatcher = self._machine.feed.dispatcher
+        found: list[Mapping[str, Any]] = []
+        for record in await super().tenants():
+            open_jobs = sum(count for state, count in record["jobs"].items() if state not in TERMINAL)
+            limits = {"weight": 1.0, "max_running": None, "max_open_jobs": None, "max_priority": None}
+            running = dispatcher.running_of(record["name"])
+            found.append({**limits, **record, "open_jobs": open_jobs, "running": running})
         return found
 
     async def workers(self) -> list[Mapping[str, Any]]:

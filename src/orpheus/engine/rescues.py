@@ -44,9 +44,11 @@ class Return(Operation):
             return
         work.after_commit(self._known)
         work.tell(run.task.job_id, RunReturned(node=run.task.node, index=run.task.index, run_id=run.run_id))
+        self._rescuer.machine.feed.forget_start(work, run.task)
 
     def _known(self) -> None:
         self._run.reported = True
+        self._rescuer.machine.feed.dispatcher.unbegun(self._run.task.key)
 
     def failed(self, error: BaseException) -> None:
         self._rescuer.retry(self._run)

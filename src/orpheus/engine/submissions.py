@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orpheus.core.amend import MOST_LABELS
 from orpheus.core.decider import NewJob, submit
 from orpheus.core.decision import Decision
 from orpheus.core.errors import (
@@ -36,6 +37,7 @@ from orpheus.core.validate import parse_graph
 from orpheus.engine.base import Submission, Submitted
 from orpheus.engine.children import definitions_of
 from orpheus.engine.params import ParamsChecker, holds_file
+from orpheus.engine.tenants import Tenants, check_open_jobs
 from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A tenant's name is a folder of the object store."""
-MOST_LABELS = 64
 EARLIEST = -62_135_596_800.0
 LATEST = 253_402_300_799.0
 """Years 1 to 9999: instants beyond them have no RFC 3339 form."""
@@ -87,10 +88,7 @@ def _prepare(submission: Submission) -> Prepared:
 
 
 def _check_fields(submission: Submission) -> None:
-    if not TENANT.fullmatch(submission.tenant):
-        raise _invalid(
-            "/tenant", f"{quoted(submission.tenant)} is not a tenant's name", "Letters, digits, . _ -, at most 64."
-        )
+    check_tenant(submission.tenant)
     priority = submission.priority
     if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 5:
         raise _invalid("/priority", f"{quoted(priority)} is not a priority", "1 is the highest, 5 the lowest.")
@@ -109,7 +107,7 @@ def _check_fields(submission: Submission) -> None:
         raise _invalid("/run_at", f"{quoted(submission.run_at)} is not an instant", "RFC 3339, before the year 10000.")
     if submission.idempotency_key is not None and not 1 <= len(submission.idempotency_key) <= 255:
         raise _invalid("/idempotency_key", "an idempotency key has 1 to 255 characters")
-    _check_labels(submission.labels)
+    check_labels(submission.labels)
     for place, (_job_id, on) in enumerate(submission.depends_on):
         if on not in ("success", "end"):
             raise _invalid(
@@ -117,7 +115,13 @@ def _check_fields(submission: Submission) -> None:
             )
 
 
-def _check_labels(labels: Mapping[str, str]) -> None:
+def check_tenant(name: str) -> None:
+    """Refuse a name that no tenant can have."""
+    if not TENANT.fullmatch(name):
+        raise _invalid("/tenant", f"{quoted(name)} is not a tenant's name", "Letters, digits, . _ -, at most 64.")
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
     if len(labels) > MOST_LABELS:
         raise _invalid("/labels", f"{len(labels)} labels; at most {MOST_LABELS} can be kept")
     for key, value in labels.items():
@@ -177,12 +181,19 @@ class Submit(Operation):
     name = "submit"
 
     def __init__(
-        self, prepared: Sequence[Prepared], *, checker: ParamsChecker, rng: Random, params_max_bytes: int
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        checker: ParamsChecker,
+        rng: Random,
+        params_max_bytes: int,
+        tenants: Tenants | None = None,
     ) -> None:
         self._prepared = prepared
         self._checker = checker
         self._rng = rng
         self._params_max_bytes = params_max_bytes
+        self._tenants = tenants
 
     def run(self, work: Work) -> list[Submitted]:
         answers: list[Submitted] = []
@@ -207,15 +218,21 @@ class Submit(Operation):
         """
         decided: list[_New | Submitted | int] = []
         keys: dict[tuple[str, str], tuple[int, str | None]] = {}
+        new_jobs: dict[str, int] = {}
         for place, prepared in enumerate(self._prepared):
             try:
-                decided.append(self._decide(work, prepared, place, keys))
+                decided.append(self._decide(work, prepared, place, keys, new_jobs))
             except OrpheusError as error:
                 raise _at(error, place, len(self._prepared)) from None
         return decided
 
     def _decide(
-        self, work: Work, prepared: Prepared, place: int, keys: dict[tuple[str, str], tuple[int, str | None]]
+        self,
+        work: Work,
+        prepared: Prepared,
+        place: int,
+        keys: dict[tuple[str, str], tuple[int, str | None]],
+        new_jobs: dict[str, int],
     ) -> _New | Submitted | int:
         """Return the new job's decision, the job that was made for the key before, or the place of its twin."""
         asked = prepared.submission
@@ -231,6 +248,9 @@ class Submit(Operation):
             if twin[0] != place:
                 _check_same_body(asked, twin[1], prepared.fingerprint)
                 return twin[0]
+        quota = None if self._tenants is None else self._tenants.quota(asked.tenant)
+        if quota is not None:
+            check_open_jobs(work, asked.tenant, quota, new_jobs)
         if prepared.graph is None:
             graph = resolve_workflow(work.tx, str(asked.workflow))
         else:
@@ -247,6 +267,7 @@ class Submit(Operation):
             correlation_id=asked.correlation_id or job_id,
             params=params,
             priority=asked.priority,
+            max_priority=1 if quota is None else quota.max_priority,
             run_at=_begin_at(asked, work.now),
             dependencies=unsettled,
             failed_dependency=failed,

@@ -266,6 +266,7 @@ class Workers:
         self._machine.call("tidy_workers", self._tidy_records)
 
     def _tidy_records(self, work: Work) -> None:
+        self._machine.feed.prune_starts(work)
         records = work.tx.records
         gone = work.now - self._machine.options.session_idle_s
         for record in records.workers():

@@ -298,36 +298,6 @@ class WorkflowPage(msgspec.Struct, kw_only=True):
     next_cursor: str | None = None
 
 
-class QueueInfo(msgspec.Struct, kw_only=True):
-    name: str
-    paused: bool
-    ready: int
-    """Tasks that may be claimed."""
-    running: int
-    concurrency: int | None
-    """Most tasks that run at a time; null is no limit."""
-    rate_limit: Any
-    """`{"limit": n, "period_s": s}`, or null."""
-
-
-class QueuePage(msgspec.Struct, kw_only=True):
-    items: list[QueueInfo]
-    next_cursor: str | None = None
-
-
-class RateLimit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    limit: Annotated[int, msgspec.Meta(ge=1, lt=1_000_000_000)]
-    period_s: Annotated[float, msgspec.Meta(gt=0, le=YEARS_S)]
-
-
-class PatchQueue(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Body of `PATCH /queues/{name}`: what is left out stays; null takes a limit away."""
-
-    paused: bool | msgspec.UnsetType = msgspec.UNSET
-    concurrency: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | msgspec.UnsetType | None = msgspec.UNSET
-    rate_limit: RateLimit | msgspec.UnsetType | None = msgspec.UNSET
-
-
 class Stats(msgspec.Struct, kw_only=True):
     """Counts by state, cheap whatever the backlog."""
 

@@ -25,6 +25,7 @@ from orpheus.core.task import NODE, Task, TaskState
 from orpheus.core.validate import parse_graph
 from orpheus.store import database, rows
 from orpheus.store.definitions import GraphCache
+from orpheus.store.limits import list_tenants, oldest_ready_at
 from orpheus.store.listing import JobQuery, list_jobs
 from orpheus.store.payloads import map_result, outcomes_of
 from orpheus.store.queries import query
@@ -348,9 +349,16 @@ class Reader(ScheduleReads):
                 if queue:
                     empty = {"name": queue, "paused": False, "updated_at": None, "tasks": {}}
                     found.setdefault(queue, empty)["tasks"][state] = count
+            for name, record in found.items():
+                ready = record["tasks"].get("ready")
+                record["oldest_ready_at"] = oldest_ready_at(connection, name) if ready else None
             return [found[name] for name in sorted(found)]
 
         return await self._run(read)
+
+    async def tenants(self) -> list[Mapping[str, Any]]:
+        """Return every tenant that has settings or has had jobs, with its counts of jobs by state."""
+        return await self._run(list_tenants)
 
     async def workers(self) -> list[Mapping[str, Any]]:
         return await self._run(

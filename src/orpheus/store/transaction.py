@@ -25,6 +25,7 @@ from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
 from orpheus.store.cache import JobEntry, PayloadCache
 from orpheus.store.definitions import Definitions, GraphCache
+from orpheus.store.limits import LimitRecords
 from orpheus.store.payloads import Payloads
 from orpheus.store.ready import Ready, ReadyRow
 from orpheus.store.records import Records, artifact_record
@@ -70,6 +71,7 @@ class Transaction:
         self.ready = Ready(unit)
         self.records = Records(unit)
         self.schedules = Schedules(unit)
+        self.limits = LimitRecords(unit)
 
     # One job
 

@@ -22,6 +22,7 @@ from orpheus.core.errors import (
     InvalidParams,
     InvalidRequest,
     OrpheusError,
+    QuotaExceeded,
     UnknownJob,
     UnknownWorkflow,
 )
@@ -40,6 +41,7 @@ _SUBMIT_ERRORS = (
     InvalidGraph,
     InvalidRequest,
     IdempotencyConflict,
+    QuotaExceeded,
     DefinitionConflict,
     TooLarge,
     UnsupportedBody,

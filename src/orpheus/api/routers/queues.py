@@ -12,7 +12,8 @@ from orpheus.api.calls import Answer, Call, json_answer
 from orpheus.api.errors import MalformedBody, UnsupportedBody
 from orpheus.api.route import Routes
 from orpheus.core.errors import InvalidRequest
-from orpheus.protocol.jobs import PatchQueue, QueueInfo, QueuePage, WorkerInfo, WorkerPage
+from orpheus.protocol.jobs import WorkerInfo, WorkerPage
+from orpheus.protocol.limits import PatchQueue, QueueInfo, QueuePage
 
 routes = Routes("queues", "Where ready tasks wait for workers, and the workers.")
 
@@ -25,6 +26,7 @@ def _queue(row: Mapping[str, Any]) -> QueueInfo:
         running=int(row.get("running") or 0),
         concurrency=row.get("concurrency"),
         rate_limit=row.get("rate_limit"),
+        oldest_wait_s=None if row.get("oldest_wait_s") is None else round(row["oldest_wait_s"], 3),
     )
 
 

@@ -42,3 +42,21 @@ CREATE TABLE firings (
 ) STRICT;
 CREATE INDEX firings_of_schedule ON firings (schedule_no, firing_no);
 CREATE UNIQUE INDEX firings_once ON firings (schedule_no, scheduled_for) WHERE "trigger" = 'time';
+
+-- Tenants, and what rates have to remember across a restart (limits) ---------------------------------------------------
+
+CREATE TABLE tenants (
+  name       TEXT PRIMARY KEY,
+  settings   TEXT NOT NULL,           -- weight and quotas, as JSON
+  updated_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The starts that a rate still counts, written with the claim of a task that is under one (and of no other): without them
+-- a restart would let a whole period's worth through at once. `scope` is `queue:NAME` or `task:NAME`.
+CREATE TABLE rate_starts (
+  run_id  TEXT NOT NULL,
+  scope   TEXT NOT NULL,
+  at      REAL NOT NULL,
+  over_at REAL NOT NULL,              -- from when on it counts no more
+  PRIMARY KEY (run_id, scope)
+) STRICT, WITHOUT ROWID;

@@ -164,7 +164,11 @@ class SimServer:
             reply(error)
             return
         operation = Submit(
-            prepared, checker=machine.checker, rng=machine.rng, params_max_bytes=self.options.params_max_bytes
+            prepared,
+            checker=machine.checker,
+            rng=machine.rng,
+            params_max_bytes=self.options.params_max_bytes,
+            tenants=machine.tenants,
         )
         machine.queue(operation, reply)
 
