@@ -107,9 +107,9 @@ def test_a_hostile_file_fails_once_with_its_code(samples: Path, tmp_path: Path, 
     with pytest.raises(JobFailed, match=name) as failed:
         send(samples / "hostile" / name, tmp_path)
     assert failed.value.code == code
-    (first, *_) = failed.value.run.tasks
+    (first, *_) = failed.value.job.tasks
     assert (first.node, first.attempt) == ("validate_file", 1), "a verdict about a file is not retried"
-    assert not failed.value.run.artifacts
+    assert not failed.value.job.artifacts
 
 
 def test_a_missing_extra_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

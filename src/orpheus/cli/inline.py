@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import traceback
+from bdb import BdbQuit
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+import orpheus
 from orpheus.authoring.codec import to_wire
 from orpheus.authoring.registry import load_module
 from orpheus.authoring.workflow import Workflow
@@ -23,7 +25,7 @@ from orpheus.cli.show import readable
 from orpheus.cli.targets import Target, import_module
 from orpheus.client.downloads import safe_path
 from orpheus.core.suggest import did_you_mean
-from orpheus.testing.inline import InlineRun, JobFailed, run_job
+from orpheus.testing.inline import InlineRun, JobFailed, Stuck, run_job
 
 
 def run_inline(
@@ -42,15 +44,19 @@ def run_inline(
         done = run_job(workflow, params)
     except JobFailed as failed:
         if failed.__cause__ is not None:
-            traceback.print_exception(failed.__cause__)
+            _show_own_code(failed.__cause__)
         show_error(failed.code, failed.message, failed.hint, as_json=as_json)
         return ExitCode.FAILED
+    except Stuck as stuck:
+        show_error("job_stuck", str(stuck), "", as_json=as_json)
+        return ExitCode.FAILED
+    except BdbQuit:
+        note("left the debugger; the job is given up")
+        return ExitCode.INTERRUPTED
     folder, names = _write(done, out, target.label)
     result = to_wire(done.result)
     if as_json:
-        print_json(
-            {"state": str(done.job.state), "result": result, "out": str(folder) if folder else None, "files": names}
-        )
+        print_json({"state": done.state, "result": result, "out": str(folder) if folder else None, "files": names})
         return ExitCode.OK
     note(f"{workflow.name} completed, in this process")
     if result is not None:
@@ -60,6 +66,15 @@ def run_inline(
     if folder is not None:
         say(f"results are in {folder}")
     return ExitCode.OK
+
+
+def _show_own_code(error: BaseException) -> None:
+    """Print what a handler raised, from the handler on: the frames above it are ours, and tell its author nothing."""
+    ours = str(Path(orpheus.__file__).parent)
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(ours):
+        frame = frame.tb_next
+    traceback.print_exception(type(error), error, frame or error.__traceback__)
 
 
 def find_workflow(name: str, imports: Sequence[str]) -> Workflow[..., Any]:

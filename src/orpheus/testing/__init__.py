@@ -18,28 +18,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orpheus.testing.inline import InlineRun, run_job
     from orpheus.testing.kit.errors import JobFailed, Stuck
     from orpheus.testing.kit.events import EventLog
     from orpheus.testing.kit.fakes import Call, Fake
     from orpheus.testing.kit.jobs import KitJob
     from orpheus.testing.kit.kit import Kit
 
-__all__ = ["Call", "EventLog", "Fake", "JobFailed", "Kit", "KitJob", "Stuck"]
+__all__ = ["Call", "EventLog", "Fake", "InlineRun", "JobFailed", "Kit", "KitJob", "Stuck", "run_job"]
 
 _HOMES = {
-    "Call": "fakes",
-    "EventLog": "events",
-    "Fake": "fakes",
-    "JobFailed": "errors",
-    "Kit": "kit",
-    "KitJob": "jobs",
-    "Stuck": "errors",
+    "Call": "kit.fakes",
+    "EventLog": "kit.events",
+    "Fake": "kit.fakes",
+    "InlineRun": "inline",
+    "JobFailed": "kit.errors",
+    "Kit": "kit.kit",
+    "KitJob": "kit.jobs",
+    "Stuck": "kit.errors",
+    "run_job": "inline",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'orpheus.testing' has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"orpheus.testing.kit.{_HOMES[name]}"), name)
+    found = getattr(importlib.import_module(f"orpheus.testing.{_HOMES[name]}"), name)
     globals()[name] = found
     return found

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 from orpheus.core.errors import OrpheusError, TaskError
 
 if TYPE_CHECKING:
+    from orpheus.testing.inline import InlineRun
     from orpheus.testing.kit.jobs import KitJob
 
 
 class JobFailed(OrpheusError):
-    """The job ended as failed or cancelled. `__cause__` is what the handler raised; `job` has everything there is to see."""
+    """The job ended as failed or cancelled. `__cause__` is what the handler raised; `job` has everything there is to see: a
+    `KitJob` in a test, an `InlineRun` after `orpheus.run`."""
 
     code = "task_failed"
 
-    def __init__(self, error: TaskError | None, job: KitJob[Any]) -> None:
+    def __init__(self, error: TaskError | None, job: KitJob[Any] | InlineRun) -> None:
         where = f"task {error.task!r}: " if error is not None and error.task else ""
         super().__init__(
             f"{where}{error.message if error is not None else 'the job did not complete'}",

@@ -148,8 +148,16 @@ class KitJob(Generic[R]):
         if str(job.state) != "completed":
             cause = self._kit.cause(self.id, job.error.task) if job.error is not None else None
             raise JobFailed(job.error, self) from cause
+        return self.decoded(self.result_json)
+
+    @property
+    def result_json(self) -> Any:
+        """The result as it travels, with large parts put back."""
         _params, value = self._kit.ask(lambda reads: reads.job_payload(self.id))
-        value = self._kit.unspilled(value)
+        return self._kit.unspilled(value)
+
+    def decoded(self, value: Any) -> R:
+        """Return a result as it travels in the workflow's own type."""
         annotation = self._workflow.signature.hints.get("return", Any) if self._workflow is not None else Any
         if value is None or annotation in (Any, None, type(None)):
             found: R = codec.from_wire_untyped(value)

@@ -405,20 +405,23 @@ class Kit:
         nodes = [node for flow in self._registry.workflows.values() for node in flow.graph.nodes]
         return [*tasks, *nodes]
 
-    def submission(self, workflow: Any, args: tuple[Any, ...], params: Mapping[str, Any], options: Any) -> KitJob[Any]:
-        """Submit one job; see `submit`."""
+    def submit_bound(
+        self, workflow: Workflow[Any, R] | str | Mapping[str, Any], params: Mapping[str, Any], **options: Any
+    ) -> KitJob[R]:
+        """Submit a job whose params are bound to names already; see `submit`."""
         flow = workflow if isinstance(workflow, Workflow) else None
         if flow is not None and not self._knows(flow):
             self.add(flow)
         for fake in self._fakes:
             check_name(fake.name, self._known())
-        bound = flow.signature.bind(args, params) if flow is not None else dict(params)
 
-        def submit() -> KitJob[Any]:
+        def submit() -> KitJob[R]:
             name = f"{flow.name}@{flow.version}" if flow is not None else workflow
-            wired = self._wiring.params(flow, bound)
-            submission = Submission(workflow=name, params=wired, **options)
-            (submitted,) = self._place.complete(self.engine.submit([submission]))
+            assert not isinstance(name, Workflow)
+            wired = self._wiring.params(flow, params)
+            (submitted,) = self._place.complete(
+                self.engine.submit([Submission(workflow=name, params=wired, **options)])
+            )
             return KitJob(self, submitted.job.job_id, flow)
 
         return self._place.here(submit)

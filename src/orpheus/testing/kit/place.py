@@ -22,9 +22,7 @@ class Place:
 
     def here(self, do: Callable[[], T]) -> T:
         """Do it in this thread; beside it, when this one is busy with a loop (an async test, a notebook)."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not _in_loop():
             return do()
         outcome: list[T] = []
         raised: list[BaseException] = []
@@ -45,3 +43,11 @@ class Place:
     def close(self) -> None:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -30,7 +30,8 @@ class Submitter:
     def submit(self, workflow: str | Mapping[str, Any], /, **params: Any) -> KitJob[Any]: ...
     def submit(self, workflow: Any, /, *args: Any, **params: Any) -> KitJob[Any]:
         """Submit a job with these options; see `Kit.submit`."""
-        return self._kit.submission(workflow, args, params, self._wired())
+        bound = workflow.signature.bind(args, params) if isinstance(workflow, Workflow) else params
+        return self._kit.submit_bound(workflow, bound, **self._wired())
 
     def run(self, workflow: Workflow[P, R], /, *args: P.args, **params: P.kwargs) -> R:
         """Submit a job with these options, run it to its end, return its result."""
