@@ -53,6 +53,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     host: Annotated[str, _about("Address to listen on.")] = "127.0.0.1"
     port: Port = 8700
     root_path: Annotated[str, _about("Path prefix under which a proxy serves Orpheus.")] = ""
+    require_keys: Annotated[
+        bool | None, _about("Whether requests need an API key; unset: as soon as one was ever made.")
+    ] = None
+    open_metrics: Annotated[bool, _about("Whether /metrics needs no key.")] = False
+    own_keys: Annotated[
+        str | None, _about("Keys of the processes that `up` and `run` start; they set it.", secret=True)
+    ] = None
     insecure: Annotated[bool, _about("Listen on other addresses than this machine's without API keys.")] = False
     allowed_hosts: Annotated[list[str], _about("Further Host headers to answer to.")] = []
     allowed_origins: Annotated[list[str], _about("Further Origins whose pages may speak to the server.")] = []

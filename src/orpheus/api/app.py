@@ -23,10 +23,12 @@ from orpheus.api.options import ApiOptions
 from orpheus.api.route import Endpoint, Media, Mounted, Routes
 from orpheus.api.routers import (
     artifacts,
+    audit,
     bulk,
     job_orders,
     job_parts,
     jobs,
+    keys,
     pages,
     queues,
     schedules,
@@ -52,6 +54,8 @@ NOUNS: tuple[Routes, ...] = (
     tenants.routes,
     worker_protocol.routes,
     streams.routes,
+    keys.routes,
+    audit.routes,
     system.routes,
     pages.routes,
 )

@@ -3,7 +3,8 @@
 OrpheusError (core)          raised anywhere; code, status and hint are its own
 ├── MalformedBody            400  not JSON, not multipart
 ├── InvalidFileName      422  a path where a name belongs
-├── Forbidden                403  a Host or Origin that is not allowed
+├── Unauthorized             401  no key, or one that is of no use
+├── Forbidden                403  a Host or Origin that is not allowed; a key that may not
 ├── NotFound                 404  no such path
 ├── MethodNotAllowed         405
 ├── TooLarge                 413
@@ -25,8 +26,15 @@ class MalformedBody(OrpheusError):
     status = 400
 
 
+class Unauthorized(OrpheusError):
+    """The request needs a key (or, of a worker's files, a run's token), and has none that is of use."""
+
+    code = "unauthorized"
+    status = 401
+
+
 class Forbidden(OrpheusError):
-    """The request comes from where requests are not taken."""
+    """The request comes from where requests are not taken, or its key does not allow this."""
 
     code = "forbidden"
     status = 403

@@ -30,6 +30,7 @@ from orpheus.api.errors import (
     NotFound,
     RangeNotSatisfiable,
     TooLarge,
+    Unauthorized,
     envelope,
     internal_error,
 )
@@ -43,6 +44,7 @@ log = logging.getLogger("orpheus.api")
 
 _CORRELATION = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_SAFE = ("GET", "HEAD")
 _OPEN_PATHS = ("/healthz", "/readyz")
 _DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_S = 2.0
@@ -95,6 +97,8 @@ class Gate:
             status = status or 499
         except Exception as error:
             if status:
+                if isinstance(error, Unauthorized):
+                    return  # cut off in the middle: the key came to its end
                 if not isinstance(error, OrpheusError):
                     log.exception("failed in the middle of an answer", extra=_where(scope, call))
                 raise
@@ -116,6 +120,11 @@ class Gate:
             await self._app(scope, receive, send)
         except ClientGone:
             return
+        except Unauthorized as error:
+            if scope.get("orpheus.accepted"):
+                await send({"type": "websocket.close", "code": 1008, "reason": error.message})
+            else:
+                await _refuse_socket(scope, send, error, call)
         except HTTPException:
             await _refuse_socket(scope, send, NotFound(f"there is no socket at {scope['path']}"), call)
         except OrpheusError as error:
@@ -131,7 +140,7 @@ class Gate:
             scope=scope,
             receive=receive,
             headers=headers,
-            identity=identify(headers),
+            identity=identify(self._services, scope, headers),
             correlation_id=given.decode() if taken and given is not None else _random_hex(128),
             traceparent=trace.decode()
             if trace is not None and _TRACEPARENT.fullmatch(trace)
@@ -151,6 +160,12 @@ class Gate:
                     hint="add the name to the setting allowed_hosts if it should be",
                 )
         origin = call.headers.get(b"origin")
+        if origin is None and call.identity.by_cookie and scope.get("method") not in _SAFE:
+            # SameSite=Strict keeps foreign pages from sending the cookie; this holds where a browser does not know it.
+            raise Forbidden(
+                "a change with a session's cookie has to say its Origin",
+                hint="browsers do; programs send `Authorization: Bearer KEY`",
+            )
         if origin is not None:
             said = origin.decode("latin-1").lower().rstrip("/")
             if said not in self._origins and said.partition("://")[2] != host:
@@ -171,6 +186,8 @@ class Gate:
                 headers.append((b"content-range", b"bytes */%d" % error.size_bytes))
             elif isinstance(error, QuotaExceeded):
                 headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after_s)))
+            elif status == 401:
+                headers.append((b"www-authenticate", b"Bearer"))
             elif status == 503:
                 headers.append((b"retry-after", b"1"))
             if status >= 500:

@@ -18,6 +18,10 @@ class ApiOptions:
     """Names the server answers to beside the local ones; `*` allows any."""
     allowed_origins: tuple[str, ...] = ()
     """Origins (`https://studio.example`) whose pages may call the API, beside the server's own."""
+    require_keys: bool | None = None
+    """Whether requests need an API key; None: as soon as one was ever made."""
+    open_metrics: bool = False
+    """`/metrics` needs no key."""
     root_path: str = ""
     """Prefix that a proxy strips, e.g. `/orpheus`."""
     max_body_bytes: int = 8 * 1024 * 1024

@@ -20,7 +20,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from orpheus.api import body as bodies
+from orpheus.api.auth import authorise
 from orpheus.api.calls import Call
+from orpheus.api.ending import ends_with_key
 from orpheus.api.errors import MethodNotAllowed
 from orpheus.api.query import NoQuery, QueryDecoder
 from orpheus.core.errors import OrpheusError
@@ -31,9 +33,10 @@ class Sendable(Protocol):
 
 
 Handler = Callable[[Call], Awaitable[Sendable]]
-Access: TypeAlias = Literal["open", "token", "read", "submit", "operate", "admin", "worker"]
+Access: TypeAlias = Literal["open", "token", "any", "read", "submit", "operate", "admin", "worker"]
 """What a key must be able to do. `open`: nothing is asked, keys or not; for what tells nothing of anybody's work. `token`:
-the request carries another proof, which the handler checks (a callback's token, a key to be exchanged)."""
+the request carries another proof, which the handler checks (a callback's token, a key to be exchanged). `any`: whatever the
+role."""
 Problem: TypeAlias = type[OrpheusError]
 
 
@@ -86,7 +89,16 @@ class Endpoint:
         return f"{self.handler.__module__.rsplit('.', 1)[-1]}_{self.handler.__name__}"
 
     async def run(self, call: Call, send: Send) -> None:
-        """Decode, handle, answer."""
+        """Serve a request; one that may take long ends with its caller's key."""
+        if self.timed or call.identity.key is None:
+            await self._run(call, send)
+            return
+        with ends_with_key(call):
+            await self._run(call, send)
+
+    async def _run(self, call: Call, send: Send) -> None:
+        """Let in, decode, handle, answer."""
+        authorise(call.identity, self.role, shared=self.shared)
         if not self.hidden:
             call.query = self.query.decode(call.scope["query_string"])
         if self.body is not None and not self._read_by_handler(call):

@@ -12,6 +12,7 @@ from orpheus.api.catalog import Catalog
 from orpheus.api.metrics import Metrics
 from orpheus.api.options import ApiOptions
 from orpheus.api.probe import Probe
+from orpheus.api.tickets import Tickets
 from orpheus.artifacts.store import ObjectStore
 from orpheus.engine.base import Engine
 
@@ -25,6 +26,7 @@ class Services:
     options: ApiOptions
     catalog: Catalog
     metrics: Metrics
+    tickets: Tickets = field(default_factory=Tickets)
     probe: Probe = field(default_factory=Probe)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server goes down: whoever waits answers with what there is."""

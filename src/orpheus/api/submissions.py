@@ -12,6 +12,7 @@ import msgspec
 
 from orpheus.api import body as bodies
 from orpheus.api.calls import Call
+from orpheus.api.errors import Forbidden
 from orpheus.api.file_params import file_param, resolve_files
 from orpheus.api.multipart import Part, Parts
 from orpheus.api.query import instant
@@ -39,8 +40,14 @@ def tenant_of(call: Call, asked: str | None, *, where: str = "body") -> str:
 
     Raises:
         InvalidRequest: no tenant's name.
+        Forbidden: the key is another tenant's.
     """
-    tenant = call.identity.tenant or ("default" if asked is None else asked)
+    bound = call.identity.tenant
+    if bound is not None and asked not in (None, bound):
+        raise Forbidden(
+            f"{where}: the key {call.identity.name!r} is for the tenant {bound}", hint="leave the tenant out"
+        )
+    tenant = bound or ("default" if asked is None else asked)
     try:
         return check_tenant(tenant)
     except UnsafeKey as error:
@@ -85,7 +92,7 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
         workflow=body.workflow,
         params=params,
         tenant=tenant,
-        priority=3 if body.priority is None else body.priority,
+        priority=capped(call, 3 if body.priority is None else body.priority),
         run_at=instant(body.run_at, "run_at", where="body"),
         delay_s=body.delay_s,
         depends_on=tuple(
@@ -101,6 +108,12 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
         traceparent=call.traceparent,
         actor=call.identity.actor,
     )
+
+
+def capped(call: Call, priority: int) -> int:
+    """Return the priority, no better than the caller's key allows (R25)."""
+    cap = call.identity.priority_cap
+    return priority if cap is None else max(priority, cap)
 
 
 def fingerprint(body: SubmitJob, params: dict[str, Any]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from orpheus.cli.errors import CommandError
 from orpheus.cli.exits import ExitCode
+from orpheus.cli.own_keys import OwnKeys
 from orpheus.cli.sockets import listening_socket, port_error, url_of
 from orpheus.cli.supervise import Child, ChildFailed, Supervisor, command
 from orpheus.client import Client, ClientError, Patience
@@ -28,6 +29,7 @@ class Plan:
     settings: Settings
     bound: socket.socket
     workers: int
+    keys: OwnKeys = field(default_factory=OwnKeys)
 
     @property
     def url(self) -> str:
@@ -49,15 +51,15 @@ class Plan:
             *(["--insecure"] if settings.insecure else []),
             *_logging(settings),
         )
-        return Child("server", argv, SERVER_STOP_S, fds=(self.bound.fileno(),))
+        return Child("server", argv, SERVER_STOP_S, fds=(self.bound.fileno(),), env=self.keys.of_server())
 
     def worker(self, number: int) -> Child:
         name = f"worker-{number}" if self.workers > 1 else "worker"
-        return worker_child(self.settings, self.url, name)
+        return worker_child(self.settings, self.url, name, env=self.keys.of_worker())
 
 
-def worker_child(settings: Settings, url: str, name: str) -> Child:
-    """Return a worker that works for the server at `url`."""
+def worker_child(settings: Settings, url: str, name: str, *, env: Mapping[str, str]) -> Child:
+    """Return a worker that works for the server at `url`; `env` holds its key."""
     argv = command(
         "worker",
         "--supervised",
@@ -71,7 +73,7 @@ def worker_child(settings: Settings, url: str, name: str) -> Child:
         *_repeated("--resource", [f"{key}={count}" for key, count in settings.resources.items()]),
         *_logging(settings),
     )
-    return Child(name, argv, settings.stop_grace_s + 10.0)
+    return Child(name, argv, settings.stop_grace_s + 10.0, env=env)
 
 
 def _repeated(flag: str, values: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from orpheus.api.app import create_app
 from orpheus.api.options import ApiOptions
 from orpheus.api.server import configured
 from orpheus.artifacts import FolderStore, Publisher
+from orpheus.cli.own_keys import lent
 from orpheus.cli.sockets import own_names
 from orpheus.engine.embedded import EmbeddedEngine
 from orpheus.engine.options import EngineOptions
@@ -65,12 +67,16 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
                 allowed_hosts=(*settings.allowed_hosts, *own_names(settings.host)),
                 allowed_origins=tuple(settings.allowed_origins),
                 root_path=settings.root_path,
+                require_keys=settings.require_keys,
+                open_metrics=settings.open_metrics,
                 max_body_bytes=settings.max_body_bytes,
                 max_upload_bytes=settings.max_upload_bytes,
                 lease_s=settings.lease_s,
                 grace_s=settings.cancel_grace_s,
                 supervised_workers=expect_workers,
             )
+            for key in lent(settings.own_keys, time.time()):
+                engine.lend(key)
             yield Served(create_app(engine, objects, options, manage_engine=False), engine, lock)
         finally:
             objects.close()

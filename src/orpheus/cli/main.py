@@ -30,6 +30,8 @@ COMMANDS = {
     "workflows": ("orpheus.cli.workflows", "List and show published workflows."),
     "server": ("orpheus.cli.server", "Start a server alone."),
     "worker": ("orpheus.cli.worker", "Start a worker alone."),
+    "keys": ("orpheus.cli.keys", "Make, list and revoke API keys."),
+    "audit": ("orpheus.cli.audit", "Show who did what when."),
     "doctor": ("orpheus.cli.doctor", "Check what this machine has and lacks, and say what to install."),
     "config": ("orpheus.cli.config", "Show every setting and where its value comes from."),
     "version": ("orpheus.cli.version", "Print the version."),
@@ -50,7 +52,13 @@ def _root(
     config: Annotated[
         Path | None, typer.Option("--config", help="Configuration file instead of ./orpheus.toml.", metavar="FILE")
     ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="API key to send; better in ORPHEUS_API_KEY or a file.", metavar="KEY")
+    ] = None,
 ) -> None:
+    if key is not None:
+        os.environ["ORPHEUS_API_KEY"] = key
+        os.environ.pop("ORPHEUS_API_KEY_FILE", None)
     if config is not None:
         os.environ["ORPHEUS_CONFIG"] = str(config.absolute())  # so that processes started by this one read it too
 

@@ -60,7 +60,8 @@ def opened(settings: Settings, imports: Sequence[str], *, verbose: bool) -> Iter
         supervisor = loop.call(_new_supervisor(verbose=verbose))
         planned = None if live else plan(wanted, port=0, workers=1)
         url = live.url if live else planned.url if planned else ""
-        client = Client(url, api_key=settings.api_key, timeout_s=settings.timeout_s)
+        key = planned.keys.admin if planned else settings.api_key
+        client = Client(url, api_key=key, timeout_s=settings.timeout_s)
         try:
             loop.call(_start(supervisor, planned, wanted, url, extra_worker=bool(live and wanted.imports)))
             yield Backstage(client, supervisor)
@@ -86,7 +87,7 @@ async def _start(
         await supervisor.start(planned.server())
         await supervisor.start(planned.worker(1))
     elif extra_worker:
-        await supervisor.start(worker_child(wanted, url, "run"))
+        await supervisor.start(worker_child(wanted, url, "run", env={}))
     await wait_ready(supervisor, url, api_key=wanted.api_key)
 
 

@@ -10,6 +10,7 @@ import socket
 from orpheus.cli.errors import CommandError
 from orpheus.cli.exits import ExitCode
 from orpheus.settings import Settings
+from orpheus.store.access import holds_keys
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -81,12 +82,18 @@ def check_exposure(settings: Settings) -> None:
     """Refuse to listen where others can reach an open server (design.md section 8).
 
     Raises:
-        CommandError: the address is not this machine's own and `insecure` was not said.
+        CommandError: the address is not this machine's own, no key was ever made, and `insecure` was not said.
     """
-    if is_local(settings.host) or settings.insecure:
+    if is_local(settings.host) or settings.insecure or settings.require_keys:
         return
+    from orpheus.cli.compose import DATABASE  # noqa: PLC0415 (it imports this file)
+
+    if settings.require_keys is None and holds_keys(settings.data / DATABASE):
+        return
+    why = "keys are switched off (require_keys)" if settings.require_keys is False else "there are no API keys"
     raise CommandError(
         "insecure_address",
-        f"{settings.host} can be reached from other machines, and there are no API keys",
-        hint="Listen on 127.0.0.1, or say --insecure if everybody who reaches it may do everything.",
+        f"{settings.host} can be reached from other machines, and {why}",
+        hint=f"Make one (orpheus keys create --role admin --data {settings.data}), listen on 127.0.0.1, or say --insecure "
+        "if everybody who reaches it may do everything.",
     )

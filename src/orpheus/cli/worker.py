@@ -35,6 +35,9 @@ def worker(
     imports: Annotated[
         list[str] | None, typer.Option("--import", help="Module or file with workflows; may be repeated.", metavar="M")
     ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="API key of the role worker; better in ORPHEUS_API_KEY or a file.")
+    ] = None,
     name: Annotated[str, typer.Option(help="A name for people. (default: host-pid)")] = "",
     shipped: Annotated[
         bool, typer.Option("--shipped/--no-shipped", help="Also offer the workflows that come with Orpheus.")
@@ -50,6 +53,7 @@ def worker(
     settings = load(
         {
             "url": server,
+            "api_key": key,
             "queues": queues,
             "concurrency": concurrency,
             "resources": ",".join(resource) if resource else None,

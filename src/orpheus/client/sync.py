@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar, Unpack
 
-from orpheus.client import completions, downloads, jobs, limits, params, schedules, system
+from orpheus.client import access, completions, downloads, jobs, limits, params, schedules, system
 from orpheus.client._drive_sync import SyncDriver
 from orpheus.client.address import DEFAULT_TIMEOUT_S, Address
 from orpheus.client.effects import Operation
@@ -19,6 +19,7 @@ from orpheus.client.paging import Pager
 from orpheus.client.requests import job_path
 from orpheus.client.retrying import Patience
 from orpheus.client.schedules import ScheduleOptions
+from orpheus.protocol.access import AuditInfo, CreatedKey, CreateKey, KeyInfo, RoleName, SessionInfo
 from orpheus.protocol.jobs import (
     ArtifactInfo,
     EventInfo,
@@ -398,6 +399,47 @@ class Client:
     def workers(self) -> Iterator[WorkerInfo]:
         """Iterate over the workers that are connected."""
         return self._pages(Pager(WorkerInfo, "/workers", {}, self._patience, whole=True))
+
+    # Keys and the trail
+
+    def create_key(
+        self,
+        role: RoleName,
+        *,
+        tenant: str | None = None,
+        name: str | None = None,
+        expires_at: str | None = None,
+        priority_cap: int | None = None,
+    ) -> CreatedKey:
+        """Make an API key; `key` of the answer is shown this once. Without `tenant` it is for all of them."""
+        body = CreateKey(role=role, tenant=tenant, name=name, expires_at=expires_at, priority_cap=priority_cap)
+        return self._run(access.create_key(body, self._patience))
+
+    def api_keys(self) -> Iterator[KeyInfo]:
+        """Iterate over the API keys, revoked ones too."""
+        return self._pages(access.keys(self._patience))
+
+    def revoke_key(self, key_id: str) -> KeyInfo:
+        """Take a key away, at once."""
+        return self._run(access.revoke_key(key_id, self._patience))
+
+    def whoami(self) -> SessionInfo:
+        """Return who the server takes this client for."""
+        return self._run(access.session(self._patience))
+
+    def audit(
+        self,
+        *,
+        actor: str | None = None,
+        type: str | None = None,  # noqa: A002 (the word of the API)
+        tenant: str | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[AuditInfo]:
+        """Iterate over what people and programs did, the newest first."""
+        query = {"actor": actor, "type": type, "tenant": tenant, "after": after, "before": before}
+        return self._pages(Pager(AuditInfo, "/audit", query, self._patience, limit=limit))
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Ask once, without retries, whether the server takes work."""

@@ -21,6 +21,7 @@ export function post(path, body = {}) {
 export function problem(body, status) {
   const error = new Error([body.message ?? `the server answered ${status}`, body.hint].filter(Boolean).join(" — "));
   error.code = body.code;
+  if (status === 401) dispatchEvent(new Event("signin"));
   return error;
 }
 

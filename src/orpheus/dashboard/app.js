@@ -4,6 +4,7 @@ import * as detail from "./detail.js";
 import { fill, notice } from "./dom.js";
 import * as list from "./list.js";
 import { connect, listen } from "./live.js";
+import { signIn } from "./signin.js";
 import { offer } from "./uploads.js";
 
 const live = document.getElementById("live");
@@ -26,6 +27,7 @@ listen((message) => {
   detail.changed(message);
 });
 
+addEventListener("signin", signIn);
 addEventListener("hashchange", route);
 route();
 connect();

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from orpheus.core.access import ApiKey
 from orpheus.core.decision import Event
 from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.facts import ArtifactRef, Fact
@@ -18,6 +19,9 @@ from orpheus.core.graph import Graph
 from orpheus.core.job import Job
 from orpheus.core.schedule import Firing, Schedule
 from orpheus.core.task import Task
+from orpheus.engine.audit import AuditEntry, AuditFilter
+from orpheus.engine.keyring import Keyring
+from orpheus.engine.keys import NewKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +250,15 @@ class Reads(Protocol):
     def next_runs(self, schedule: Schedule, count: int) -> list[float]:
         """Return the schedule's next slots; none while it is paused."""
 
+    async def audit(
+        self, filters: AuditFilter, *, limit: int, cursor: str | None
+    ) -> tuple[list[AuditEntry], str | None]:
+        """Return who ordered what, newest first; a page may be short, or empty, and still have a cursor."""
+
     async def file(self, file_id: str) -> Mapping[str, Any] | None: ...
+    async def jobs_of_tenant(self, tenant: str) -> Mapping[str, int]:
+        """Count a tenant's jobs by state."""
+
     async def stats(self) -> Mapping[str, Any]:
         """Return counts and timings for /metrics; cheap whatever the backlog."""
 
@@ -304,6 +316,16 @@ class Engine(Protocol):
     async def update_tenant(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
         """Change some of a tenant's settings: `weight`, `max_running`, `max_open_jobs`, `max_priority`; null takes one
         away. Returns the tenant as `Reads.tenants` shows it."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """The API keys, in memory: asked at every request."""
+
+    async def create_key(self, wanted: NewKey, *, actor: str, correlation_id: str = "") -> tuple[ApiKey, str]:
+        """Store a new API key; return it and its text, which is kept nowhere."""
+
+    async def revoke_key(self, key_id: str, *, tenant: str | None, actor: str, correlation_id: str = "") -> ApiKey:
+        """Take a key away, at once. `tenant` None may take any."""
 
     async def add_file(self, record: Mapping[str, Any]) -> None:
         """Record an uploaded file that already lies in the object store."""

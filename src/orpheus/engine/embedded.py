@@ -23,6 +23,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, TypeVar, cast
 
+from orpheus.core.access import ApiKey
 from orpheus.core.errors import InvalidRequest, OrpheusError
 from orpheus.core.facts import Fact
 from orpheus.core.graph import Graph
@@ -43,10 +44,12 @@ from orpheus.engine.base import (
     WorkerHello,
 )
 from orpheus.engine.bulk import carry_out
-from orpheus.engine.children import check_circle
 from orpheus.engine.clock import Clock, SystemClock
+from orpheus.engine.keyring import Keyring
+from orpheus.engine.keys import MakeKey, NewKey, RevokeKey
 from orpheus.engine.machine import Batch, Machine
 from orpheus.engine.options import EngineOptions
+from orpheus.engine.orders import publish_definition
 from orpheus.engine.publishing import Delivery, NoPublisher, Publisher
 from orpheus.engine.queues import queue_changes
 from orpheus.engine.reads import EmbeddedReads
@@ -119,6 +122,7 @@ class EmbeddedEngine:
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
         self._stopped = asyncio.Event()
+        self._lent: list[ApiKey] = []
         self._waits: set[asyncio.Future[Job]] = set()
         """Of `wait_job`; let go when the server stops."""
         self._commit_s = QUICK_COMMIT_S
@@ -143,6 +147,8 @@ class EmbeddedEngine:
         store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
         machine = Machine(store, clock=self._clock, rng=self._rng, options=self.options)
         machine.recover()
+        for key in self._lent:
+            machine.keyring.lend(key)
         self._store, self._machine = store, machine
         self._reads = EmbeddedReads(self.path, machine)
         self.subscribers = Subscribers(machine.stream, self._reads, self.options)
@@ -158,6 +164,7 @@ class EmbeddedEngine:
         for session in self._machine.sessions.waiting():
             if session.claiming == 0:
                 self._machine.sessions.answer(session)
+        self._machine.ledger.write()
         for ended in self._waits:
             ended.cancel()
         self.subscribers.stop()
@@ -334,12 +341,9 @@ class EmbeddedEngine:
 
     async def publish(self, definition: Mapping[str, Any], *, actor: str) -> Graph:
         graph = parse_graph(dict(definition))
-
-        def put(work: Work) -> None:
-            check_circle(work.tx, graph)
-            work.tx.put_definition(definition, graph, work.now)
-
-        await self._ask(partial(self.machine.call, "publish", put))
+        await self._ask(
+            partial(self.machine.call, "publish", partial(publish_definition, definition, graph, actor=actor))
+        )
         return graph
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
@@ -365,7 +369,12 @@ class EmbeddedEngine:
         return await carry_out(order, self.reads, self._do)
 
     async def update_queue(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
-        change = queue_changes(self.machine.feed, name, changes)
+        write = queue_changes(self.machine.feed, name, changes)
+
+        def change(work: Work) -> None:
+            write(work)
+            work.audit("queue.updated", name, actor=actor, **changes)
+
         await self._ask(partial(self.machine.call, "update_queue", change))
         for queue in await self.reads.queues():
             if queue["name"] == name:
@@ -378,6 +387,22 @@ class EmbeddedEngine:
             partial(self.machine.call, "update_tenant", tenant_changes(self.machine.tenants, name, changes))
         )
         return next(tenant for tenant in await self.reads.tenants() if tenant["name"] == name)
+
+    @property
+    def keyring(self) -> Keyring:
+        return self.machine.keyring
+
+    def lend(self, key: ApiKey) -> None:
+        """Take a key for the life of this process (see `Keyring.lend`); before the start."""
+        self._lent.append(key)
+
+    async def create_key(self, wanted: NewKey, *, actor: str, correlation_id: str = "") -> tuple[ApiKey, str]:
+        operation = MakeKey(wanted, keyring=self.keyring, rng=self._rng, actor=actor, correlation_id=correlation_id)
+        return cast("tuple[ApiKey, str]", await self._do(operation))
+
+    async def revoke_key(self, key_id: str, *, tenant: str | None, actor: str, correlation_id: str = "") -> ApiKey:
+        operation = RevokeKey(key_id, keyring=self.keyring, tenant=tenant, actor=actor, correlation_id=correlation_id)
+        return cast("ApiKey", await self._do(operation))
 
     async def add_file(self, record: Mapping[str, Any]) -> None:
         await self._ask(partial(self.machine.call, "add_file", lambda work: work.tx.add_file(record)))

@@ -31,7 +31,9 @@ from orpheus.core.task import TaskState
 from orpheus.engine.base import Grant, InternalError
 from orpheus.engine.claims import Claims, RunTokens
 from orpheus.engine.clock import Clock
+from orpheus.engine.keyring import Keyring
 from orpheus.engine.leases import RunTable
+from orpheus.engine.ledger import Ledger
 from orpheus.engine.limits import Feed
 from orpheus.engine.logs import LogBooks
 from orpheus.engine.options import EngineOptions
@@ -123,13 +125,16 @@ class Machine:
             params_max_bytes=self.options.params_max_bytes,
             limit=self.options.due_limit,
         )
+        self.keyring = Keyring()
+        self.ledger = Ledger(self.keyring, queue=self.queue)
         self.outbox = Outbox(queue=self.queue, retry_max_s=self.options.publish_retry_max_s)
         self.stream = Stream(epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events)
+        secret = self._secret()
         self.claims = Claims(
             self.feed,
             self.sessions,
             rng=rng,
-            tokens=RunTokens(self._secret()),
+            tokens=RunTokens(secret),
             queue=self.queue,
             granted=self._granted,
         )
@@ -137,6 +142,7 @@ class Machine:
         """Who waits for the end of a job."""
         self._events_came = False
         self.workers = Workers(self)
+        self._load_keys(secret)
 
     # Transactions
 
@@ -265,6 +271,7 @@ class Machine:
         self.timers.tick(self.clock.now())
         self.scheduling.tick(self.clock.now())
         self.outbox.tick(mono)
+        self.ledger.tick(mono)
         rate_free_at = self.feed.dispatcher.next_wake()
         if rate_free_at is not None and rate_free_at <= mono:
             self.feed.stirred = True
@@ -377,6 +384,11 @@ class Machine:
                 self.outbox.wanted(job_id)
         finally:
             self.store.rollback()
+
+    def _load_keys(self, secret: bytes) -> None:
+        tx = self.store.begin()
+        self.keyring.load(tx.access.all_keys(), secret=secret)
+        self.store.rollback()
 
     def _secret(self) -> bytes:
         """Return what run tokens are derived from; made with the file and kept with it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from orpheus.core.facts import Fact, JobApproved
+from orpheus.core.graph import Graph
 from orpheus.core.job import Job
+from orpheus.engine.children import check_circle
 from orpheus.engine.params import ParamsChecker
 from orpheus.engine.work import Operation, Work
 
@@ -29,6 +31,15 @@ class Tell(Operation):
             graph = work.tx.view(self._job_id, tenant=self._tenant).graph
             fact = replace(fact, params=self._checker.check(graph, fact.params))
         return work.tell(self._job_id, fact, tenant=self._tenant).job
+
+
+def publish_definition(definition: Mapping[str, Any], graph: Graph, work: Work, *, actor: str, **told: Any) -> bool:
+    """Store a definition that may be, and tell whether it is new. `told` goes into the audit trail."""
+    check_circle(work.tx, graph)
+    new = work.tx.put_definition(definition, graph, work.now)
+    if new:
+        work.audit("workflow.published", f"{graph.name}@{graph.version}", actor=actor, **told)
+    return new
 
 
 class Call(Operation):

@@ -14,6 +14,7 @@ from orpheus.core.errors import OrpheusError
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.schedule import Schedule, upcoming
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
+from orpheus.engine.audit import AuditEntry, AuditFilter
 from orpheus.engine.base import Waiting
 from orpheus.engine.cron import slots_of
 from orpheus.engine.explain import capacities, distinct, why_job, why_task
@@ -78,6 +79,13 @@ class EmbeddedReads(Reader):
             now=machine.clock.now(),
             mono=machine.clock.monotonic(),
         )
+
+    async def audit(
+        self, filters: AuditFilter, *, limit: int, cursor: str | None
+    ) -> tuple[list[AuditEntry], str | None]:
+        """Return who ordered what, newest first."""
+        records, following = await self.trail(filters, limit=limit, cursor=cursor)
+        return [AuditEntry(**record) for record in records], following
 
     async def queues(self) -> list[Mapping[str, Any]]:
         """Return every queue with settings or tasks: the store's record, with `ready` and `running`."""

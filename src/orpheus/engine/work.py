@@ -97,6 +97,27 @@ class Work:
         self._follow_up()
         return decision
 
+    def audit(
+        self,
+        kind: str,
+        subject: str,
+        *,
+        actor: str,
+        tenant: str | None = None,
+        correlation_id: str = "",
+        **data: Any,
+    ) -> None:
+        """Note in the audit trail who ordered what, for what belongs to no job; jobs have their events.
+
+        Args:
+            kind: past tense, like an event's: `queue.updated`.
+            subject: what it was done to: the queue's name, the key's id.
+            tenant: whose it is; None when it is everybody's.
+        """
+        self.tx.access.add_audit(
+            kind, subject, at=self.now, actor=actor, tenant=tenant, correlation_id=correlation_id, data=data
+        )
+
     def create(self, decision: Decision, graph: Graph) -> Decision:
         """Write a new job."""
         self._apply(decision, graph)

@@ -16,8 +16,8 @@ from orpheus.core.graph import Graph
 from orpheus.core.task import NODE
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import CancelOrder, LiveMessage, RunReport, WorkerHello
-from orpheus.engine.children import check_circle
 from orpheus.engine.leases import Limit, Run
+from orpheus.engine.orders import publish_definition
 from orpheus.engine.reports import EndRun, WriteLogs, WriteProgress, check_artifacts, check_kind, stale
 from orpheus.engine.rescues import Expire, Return
 from orpheus.engine.sessions import Answer, Session, Waiter
@@ -312,8 +312,7 @@ class Hello(Operation):
             for spec in hello.task_specs:
                 work.tx.put_task_spec(spec, work.now)
             for definition, graph in self._graphs:
-                check_circle(work.tx, graph)
-                work.tx.put_definition(definition, graph, work.now)
+                publish_definition(definition, graph, work, actor="worker", worker=hello.worker)
         except (DefinitionConflict, InvalidGraph) as refusal:
             raise Undo(refusal) from None  # what came before it is written already, and a refused hello changes nothing
         work.tx.record_worker(hello.session_id, hello.worker, _kept(hello), work.now)

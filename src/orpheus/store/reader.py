@@ -32,6 +32,7 @@ from orpheus.store.queries import query
 from orpheus.store.records import artifact_record, file_record, queue_record, worker_record
 from orpheus.store.rows import TASK_COLUMNS, Row
 from orpheus.store.schedule_reads import ScheduleReads
+from orpheus.store.trail import AuditQuery, read_trail
 
 THREADS = 3
 T = TypeVar("T")
@@ -101,6 +102,12 @@ class Reader(ScheduleReads):
     async def jobs(self, filters: JobQuery, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
         """Return a page, newest first (see `listing.py`: a page may be short and still have a cursor)."""
         return await self._run(lambda connection: list_jobs(connection, filters, limit=limit, cursor=cursor))
+
+    async def trail(
+        self, filters: AuditQuery, *, limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Return who ordered what, newest first (see `trail.py`)."""
+        return await self._run(lambda connection: read_trail(connection, filters, limit=limit, cursor=cursor))
 
     async def events(self, job_id: str, *, after: int, limit: int) -> list[Event]:
         def read(connection: sqlite3.Connection) -> list[Event]:
@@ -388,6 +395,14 @@ class Reader(ScheduleReads):
                 tasks.setdefault(queue, {})[state] = count
             jobs = {row[0]: row[1] for row in connection.execute(query("job_counts"))}
             return {"jobs": jobs, "tasks": tasks}
+
+        return await self._run(read)
+
+    async def jobs_of_tenant(self, tenant: str) -> Mapping[str, int]:
+        """Return a tenant's jobs by state, from the counters."""
+
+        def read(connection: sqlite3.Connection) -> Mapping[str, int]:
+            return {row[0]: row[1] for row in connection.execute(query("job_counts_of_tenant"), (tenant,))}
 
         return await self._run(read)
 

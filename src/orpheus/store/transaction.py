@@ -23,6 +23,7 @@ from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
+from orpheus.store.access import Access
 from orpheus.store.cache import JobEntry, PayloadCache
 from orpheus.store.definitions import Definitions, GraphCache
 from orpheus.store.limits import LimitRecords
@@ -72,6 +73,7 @@ class Transaction:
         self.records = Records(unit)
         self.schedules = Schedules(unit)
         self.limits = LimitRecords(unit)
+        self.access = Access(unit)
 
     # One job
 

@@ -195,6 +195,9 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def list_jobs(call: Call) -> Answer:
     """List jobs, newest first."""
     query: JobsQuery = call.query
+    bound = call.identity.tenant
+    if bound is not None and query.tenant not in (None, bound):
+        return json_answer(JobPage(items=[], next_cursor=None))  # to this key there are no others
     filters = JobFilter(
         states=tuple(query.state),
         workflow=query.workflow,

@@ -11,7 +11,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from orpheus.api import render
+from orpheus.api.auth import authorise
 from orpheus.api.calls import Call, Streamed
+from orpheus.api.ending import ends_with_key
 from orpheus.api.route import Media, Routes
 from orpheus.api.socket import Socket
 from orpheus.api.topics import Topics
@@ -26,6 +28,8 @@ class StreamQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`jobs`, `jobs:created`, `jobs:completed` …, `job:<id>`; without any, `jobs`."""
     after: str | None = None
     """Cursor of the last event seen; the header `Last-Event-ID` goes before it."""
+    ticket: str | None = None
+    """Of `POST /ws-ticket`, for those who can send neither header nor cookie."""
 
 
 @routes.get(
@@ -119,11 +123,14 @@ class WebSocket:
         message = await receive()
         if message["type"] != "websocket.connect":
             return
+        authorise(call.identity, "read")
         gauge = call.services.metrics.sockets.labels("ws")
         gauge.inc()
         try:
             await send({"type": "websocket.accept"})
-            await Socket(call, receive, send).run()
+            scope["orpheus.accepted"] = True
+            with ends_with_key(call):
+                await Socket(call, receive, send).run()
         finally:
             gauge.dec()
 

@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from orpheus.api.auth import authorise
 from orpheus.api.calls import Answer, Call, json_answer
 from orpheus.api.exposition import EngineStats
 from orpheus.api.route import Media, Routes
@@ -51,20 +52,24 @@ async def ready(call: Call) -> Answer:
 
 @routes.get("/stats", role="read", answers={200: Stats})
 async def stats(call: Call) -> Answer:
-    """Count jobs and tasks by state."""
+    """Count jobs and tasks by state: those of the key's tenant, or all."""
+    if call.identity.tenant is not None:
+        jobs = await call.services.engine.reads.jobs_of_tenant(call.identity.tenant)
+        return json_answer(Stats(jobs=dict(jobs), tasks={}))  # tasks are counted by queue, which tenants share
     counted = await call.services.engine.reads.stats()
     return json_answer(Stats(jobs=dict(counted.get("jobs") or {}), tasks=dict(counted.get("tasks") or {})))
 
 
 @routes.get(
     "/metrics",
-    role="read",
-    shared=True,
+    role="token",
     answers={200: Media("text/plain", "Prometheus text format.", {"type": "string"})},
 )
 async def metrics(call: Call) -> Answer:
-    """Show metrics for Prometheus."""
+    """Show metrics for Prometheus. Needs a key of all tenants with the role `read`, unless the setting `open_metrics` is on."""
     services = call.services
+    if not services.options.open_metrics:
+        authorise(call.identity, "read", shared=True)
     counted: dict[str, Any] = dict(await services.engine.reads.stats())
     text = generate_latest(services.metrics.registry) + generate_latest(EngineStats(counted))
     return Answer(text, content_type=CONTENT_TYPE_LATEST.encode())

@@ -13,7 +13,7 @@ import msgspec
 
 from orpheus.api import body as bodies
 from orpheus.api.calls import Answer, Call, ClientGone, json_answer
-from orpheus.api.errors import MalformedBody, TooLarge, UnsupportedBody
+from orpheus.api.errors import MalformedBody, TooLarge, Unauthorized, UnsupportedBody
 from orpheus.api.probe import PROBE_KEY
 from orpheus.api.route import Media, Routes, Sendable
 from orpheus.api.serving import serve
@@ -37,13 +37,6 @@ class ProtocolUnsupported(OrpheusError):
 
     code = "protocol_unsupported"
     status = 409
-
-
-class Unauthorized(OrpheusError):
-    """The run's token is missing, wrong, or the run is no longer current."""
-
-    code = "unauthorized"
-    status = 401
 
 
 class Nothing(msgspec.Struct):

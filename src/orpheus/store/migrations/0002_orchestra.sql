@@ -60,3 +60,31 @@ CREATE TABLE rate_starts (
   over_at REAL NOT NULL,              -- from when on it counts no more
   PRIMARY KEY (run_id, scope)
 ) STRICT, WITHOUT ROWID;
+-- access: API keys and the order-level part of the audit trail.
+
+-- Revoked and expired keys stay: the trail names them, and keys once made keep the server shut.
+CREATE TABLE api_keys (
+  key_id       TEXT PRIMARY KEY,
+  name         TEXT NOT NULL,
+  role         TEXT NOT NULL CHECK (role IN ('read', 'submit', 'operate', 'admin', 'worker')),
+  tenant       TEXT,                  -- NULL: of all tenants
+  digest       TEXT NOT NULL,         -- SHA-256 of the whole key; the key itself is nowhere
+  priority_cap INTEGER,
+  created_at   REAL NOT NULL,
+  created_by   TEXT NOT NULL,
+  expires_at   REAL,
+  last_used_at REAL,
+  revoked_at   REAL
+) STRICT, WITHOUT ROWID;
+
+-- What was ordered and belongs to no job: keys, queues, schedules, definitions … Jobs have their events.
+CREATE TABLE audit (
+  audit_no       INTEGER PRIMARY KEY,
+  at             REAL NOT NULL,
+  type           TEXT NOT NULL,
+  actor          TEXT NOT NULL,
+  subject        TEXT NOT NULL,
+  tenant         TEXT,                -- NULL: of all tenants
+  correlation_id TEXT NOT NULL,
+  data           TEXT
+) STRICT;

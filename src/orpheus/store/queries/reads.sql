@@ -27,6 +27,9 @@ WHERE dependencies.job_no = ? AND jobs.state IN ('pending', 'queued', 'running')
 -- name: job_counts
 SELECT state, sum(count) FROM job_counts GROUP BY state;
 
+-- name: job_counts_of_tenant
+SELECT state, sum(count) FROM job_counts WHERE tenant = ? GROUP BY state;
+
 -- name: task_counts
 SELECT queue, state, count FROM task_counts ORDER BY queue, state;
 
