@@ -69,6 +69,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     cancel_grace_s: Annotated[float, _about("How long running work may take to stop when cancelled.", ge=0)] = 10.0
     stop_grace_s: Annotated[float, _about("How long running work may take to end when told to stop.", ge=0)] = 30.0
 
+    webhook_secret: Annotated[
+        str | None,
+        _about(
+            "Signs webhooks to jobs' own webhook_url: whsec_…; two, the new one first, while it changes.", secret=True
+        ),
+    ] = None
+    webhook_allow_private: Annotated[bool, _about("Let webhooks reach private, loopback and link-local addresses.")] = (
+        False
+    )
+
     workers: Annotated[int, _about("Worker processes that `up` keeps running.", ge=0, le=256)] = 1
     imports: Annotated[list[str], _about("Modules with tasks and workflows that workers load.")] = []
     queues: Annotated[list[str], _about("Queues a worker serves; none means all.")] = []

@@ -15,12 +15,13 @@ from orpheus.store.queries import names, query
 WHOLE_TABLES = {
     # name of the query: why it may read a whole table or index
     "all_definitions", "all_keys", "all_queues", "all_task_specs", "all_workers", "definition_names",  # small tables
+    "all_webhooks",  # a small table
     "forget_workers", "job_counts", "task_counts", "count_of_state", "count_of_workflow",  # small tables
     "all_tenants", "job_counts_by_tenant",  # small tables
     "all_rate_starts", "prune_rate_starts",  # what rates still count: at the start, and once a minute
     "needed_runs",  # once an hour, in a reader: attempts that left files
     "worker_names",  # the list that was asked; the workers are found by their key
-    "jobs_to_finalise", "jobs_to_publish", "running_tasks",  # start-up; partial indexes of what still moves
+    "jobs_to_finalise", "jobs_to_publish", "running_tasks", "pending_destinations",  # start-up; partial indexes of what still moves
     "first_lane",  # one row from an end of an index
     "any_key", "last_audit_no", "first_audit_no", "newest_cursor", "oldest_cursor",  # likewise
     "last_cursor", "first_cursor", "last_job_no", "last_log_no", "next_job_wake", "next_task_wake",  # likewise

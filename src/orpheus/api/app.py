@@ -35,10 +35,12 @@ from orpheus.api.routers import (
     streams,
     system,
     tenants,
+    webhooks,
     worker_protocol,
     workflows,
 )
 from orpheus.api.services import Services
+from orpheus.api.webhook_sender import WebhookSender
 from orpheus.artifacts.store import ObjectStore
 from orpheus.engine.base import Engine
 
@@ -52,6 +54,7 @@ NOUNS: tuple[Routes, ...] = (
     queues.routes,
     schedules.routes,
     tenants.routes,
+    webhooks.routes,
     worker_protocol.routes,
     streams.routes,
     keys.routes,
@@ -136,10 +139,13 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         if manage_engine:
             await engine.start()
+        sender = WebhookSender(services)
+        sender.start()
         try:
             yield
         finally:
             services.stopping.set()
+            await sender.stop()
             if manage_engine:
                 await engine.stop()
 

@@ -40,5 +40,11 @@ class ApiOptions:
     grace_s: float = 10.0
     """These three are told to workers; the engine acts on its own copies."""
     inline_bytes: int = 65_536
+    webhook_secrets: tuple[str, ...] = ()
+    """Sign deliveries to jobs' own `webhook_url`; none given, one is made and kept with the data."""
+    webhook_allow_private: bool = False
+    """Webhooks may reach addresses that are not of the public internet."""
+    webhook_keep_s: float = 7 * 86_400.0
+    """Deliveries that came to their end are kept for so long."""
     supervised_workers: int = 0
     """How many workers `orpheus up` started: `/readyz` waits until as many have said hello."""

@@ -24,6 +24,7 @@ from orpheus.core.errors import IdempotencyConflict, InvalidRequest
 from orpheus.core.ids import RANDOM_BITS, uuid7
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.values import operator_of
+from orpheus.core.webhooks import check_url
 from orpheus.engine.base import Submission
 from orpheus.protocol.jobs import SubmitJob
 
@@ -74,8 +75,8 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
     Raises:
         InvalidRequest: fields that cannot stand together.
     """
-    if body.webhook_url is not None:  # accepting it and never calling would be a lie
-        raise _refused("webhook_url", "this version sends no webhooks yet; wait with GET /jobs/{id}?wait_s= or /stream")
+    if body.webhook_url is not None:
+        check_url(body.webhook_url, allow_private=call.services.options.webhook_allow_private, field_name="webhook_url")
     if body.run_at is not None and body.delay_s is not None:
         raise _refused("delay_s", "run_at and delay_s cannot both be given")
     if body.idempotency_key is not None and key is not None and body.idempotency_key != key:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -23,9 +24,10 @@ from orpheus.api.server import configured
 from orpheus.artifacts import FolderStore, Publisher
 from orpheus.cli.own_keys import lent
 from orpheus.cli.sockets import own_names
+from orpheus.core.webhook_signature import key_of
 from orpheus.engine.embedded import EmbeddedEngine
 from orpheus.engine.options import EngineOptions
-from orpheus.settings import Settings
+from orpheus.settings import Settings, SettingsError
 from orpheus.store.lock import DataLock
 
 log = logging.getLogger("orpheus.server")
@@ -74,12 +76,31 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
                 lease_s=settings.lease_s,
                 grace_s=settings.cancel_grace_s,
                 supervised_workers=expect_workers,
+                webhook_secrets=webhook_secrets(settings),
+                webhook_allow_private=settings.webhook_allow_private,
             )
             for key in lent(settings.own_keys, time.time()):
                 engine.lend(key)
             yield Served(create_app(engine, objects, options, manage_engine=False), engine, lock)
         finally:
             objects.close()
+
+
+def webhook_secrets(settings: Settings) -> tuple[str, ...]:
+    """Return the secrets that sign webhooks to jobs' own URLs.
+
+    Raises:
+        SettingsError: one of them is not what Standard Webhooks takes.
+    """
+    found = tuple(re.split(r"[\s,]+", (settings.webhook_secret or "").strip())) if settings.webhook_secret else ()
+    for secret in found:
+        try:
+            key_of(secret)
+        except ValueError as error:
+            raise SettingsError(
+                f"webhook_secret does not fit: {error}", hint="`orpheus webhooks new-secret` prints one."
+            ) from None
+    return found
 
 
 async def serve(served: Served, bound: socket.socket, url: str, *, supervised: bool) -> None:

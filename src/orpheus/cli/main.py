@@ -28,6 +28,7 @@ COMMANDS = {
     "queues": ("orpheus.cli.queues", "List queues, pause them, set their limits."),
     "tenants": ("orpheus.cli.tenants", "List tenants, set their weights and quotas."),
     "workflows": ("orpheus.cli.workflows", "List and show published workflows."),
+    "webhooks": ("orpheus.cli.webhooks", "Have URLs called when something happens, and see how it went."),
     "server": ("orpheus.cli.server", "Start a server alone."),
     "worker": ("orpheus.cli.worker", "Start a worker alone."),
     "keys": ("orpheus.cli.keys", "Make, list and revoke API keys."),

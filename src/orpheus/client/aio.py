@@ -19,6 +19,7 @@ from orpheus.client.paging import Pager
 from orpheus.client.requests import job_path
 from orpheus.client.retrying import Patience
 from orpheus.client.schedules import ScheduleOptions
+from orpheus.client.webhooks import AsyncWebhooks
 from orpheus.protocol.access import AuditInfo, CreatedKey, CreateKey, KeyInfo, RoleName, SessionInfo
 from orpheus.protocol.jobs import (
     ArtifactInfo,
@@ -66,6 +67,7 @@ class AsyncClient:
         self._patience = patience or Patience()
         self._driver = AsyncDriver(address, timeout_s, connections)
         self._run = self._driver.run
+        self.webhooks = AsyncWebhooks(self._run, self._pages, self._patience)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,6 +19,7 @@ from orpheus.client.paging import Pager
 from orpheus.client.requests import job_path
 from orpheus.client.retrying import Patience
 from orpheus.client.schedules import ScheduleOptions
+from orpheus.client.webhooks import Webhooks
 from orpheus.protocol.access import AuditInfo, CreatedKey, CreateKey, KeyInfo, RoleName, SessionInfo
 from orpheus.protocol.jobs import (
     ArtifactInfo,
@@ -79,6 +80,7 @@ class Client:
         self._patience = patience or Patience()
         self._driver = SyncDriver(address, timeout_s, connections)
         self._run = self._driver.run
+        self.webhooks = Webhooks(self._run, self._pages, self._patience)
 
     def close(self) -> None:
         """Close the connections."""

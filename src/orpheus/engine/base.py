@@ -22,6 +22,7 @@ from orpheus.core.task import Task
 from orpheus.engine.audit import AuditEntry, AuditFilter
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import NewKey
+from orpheus.engine.webhook_contract import WebhookDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +291,9 @@ class Engine(Protocol):
     def reads(self) -> Reads: ...
     @property
     def schedules(self) -> ScheduleOrders: ...
+
+    @property
+    def webhooks(self) -> WebhookDesk: ...
 
     async def start(self) -> None: ...
     async def stop(self) -> None:

@@ -57,6 +57,7 @@ from orpheus.engine.schedule_orders import EmbeddedSchedules
 from orpheus.engine.submissions import Submit, check_tenant, prepare
 from orpheus.engine.subscribers import Subscribers
 from orpheus.engine.tenants import tenant_changes
+from orpheus.engine.webhook_desk import EmbeddedWebhooks
 from orpheus.engine.work import Operation, Work
 from orpheus.engine.workers import HelloAnswer
 from orpheus.store import Store
@@ -309,6 +310,10 @@ class EmbeddedEngine:
     @property
     def schedules(self) -> EmbeddedSchedules:
         return EmbeddedSchedules(self.machine, self._ask)
+
+    @property
+    def webhooks(self) -> EmbeddedWebhooks:
+        return EmbeddedWebhooks(self.machine, self.reads, self._do)
 
     def _check_running(self) -> None:
         if self._stopping or self._machine is None:

@@ -47,6 +47,7 @@ from orpheus.engine.stats import Meter
 from orpheus.engine.stream import Stream
 from orpheus.engine.tenants import Tenants
 from orpheus.engine.timers import Timers
+from orpheus.engine.webhooks import Webhooks
 from orpheus.engine.work import Change, Operation, SeededDraws, Undo, Work
 from orpheus.engine.workers import Workers
 
@@ -128,6 +129,7 @@ class Machine:
         self.keyring = Keyring()
         self.ledger = Ledger(self.keyring, queue=self.queue)
         self.outbox = Outbox(queue=self.queue, retry_max_s=self.options.publish_retry_max_s)
+        self.webhooks = Webhooks(rng)
         self.stream = Stream(epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events)
         secret = self._secret()
         self.claims = Claims(
@@ -204,6 +206,7 @@ class Machine:
             checker=self.checker,
             on_change=self._changed,
             on_fault=_log_refused,
+            tell_outside=self.webhooks.note,
         )
 
     def _attempt(self, work: Work, entry: Entry) -> Any:
@@ -382,6 +385,7 @@ class Machine:
                 self.outbox.wanted(job_id, finalise=(str(outcome), generation))
             for job_id in tx.jobs_to_publish():
                 self.outbox.wanted(job_id)
+            self.webhooks.recover(tx)
         finally:
             self.store.rollback()
 

@@ -81,6 +81,8 @@ class Work:
     """Called after the commit for every applied decision, in order."""
     on_fault: Callable[[str, OrpheusError], None]
     """Told about facts that followed from others and were refused."""
+    tell_outside: Callable[[Work, Decision], None]
+    """Writes, in this transaction, who outside is to be told of a decision's events (R28)."""
     effects: list[Effect] = field(default_factory=list)
     _follow: deque[Callable[[], None]] = field(default_factory=deque)
 
@@ -132,6 +134,8 @@ class Work:
 
     def _apply(self, decision: Decision, graph: Graph) -> None:
         applied = self.tx.apply(decision)
+        if decision.events:
+            self.tell_outside(self, decision)
         job = decision.job
         resumes: tuple[Source, ...] = ()
         if applied.held is False:

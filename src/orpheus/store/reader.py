@@ -33,6 +33,7 @@ from orpheus.store.records import artifact_record, file_record, queue_record, wo
 from orpheus.store.rows import TASK_COLUMNS, Row
 from orpheus.store.schedule_reads import ScheduleReads
 from orpheus.store.trail import AuditQuery, read_trail
+from orpheus.store.webhook_reads import WebhookReads
 
 THREADS = 3
 T = TypeVar("T")
@@ -41,7 +42,7 @@ StreamEvent = tuple[int, str, str, str, Event]
 """`(cursor, job_id, tenant, correlation_id, event)`."""
 
 
-class Reader(ScheduleReads):
+class Reader(ScheduleReads, WebhookReads):
     """The reads of one store. Safe to close twice; unknown things are None."""
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:

@@ -34,6 +34,7 @@ from orpheus.store.rows import ABSENT
 from orpheus.store.schedules import Schedules
 from orpheus.store.unit import Unit
 from orpheus.store.view import StoreView
+from orpheus.store.webhooks import WebhookRows
 
 _TIMEOUT = "timeout_"
 
@@ -74,6 +75,7 @@ class Transaction:
         self.schedules = Schedules(unit)
         self.limits = LimitRecords(unit)
         self.access = Access(unit)
+        self.webhooks = WebhookRows(unit)
 
     # One job
 

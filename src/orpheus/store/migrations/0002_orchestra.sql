@@ -88,3 +88,49 @@ CREATE TABLE audit (
   correlation_id TEXT NOT NULL,
   data           TEXT
 ) STRICT;
+
+
+-- Signalling: who is told of events, and what still has to be told (R28). --------------------------------------------
+
+-- There are few of them, and the engine keeps all in memory: a job that nobody subscribed to costs nothing here.
+CREATE TABLE webhooks (
+  webhook_id      TEXT PRIMARY KEY,
+  tenant          TEXT,              -- NULL: jobs of every tenant
+  url             TEXT NOT NULL,
+  events          TEXT NOT NULL,     -- JSON list of types and patterns
+  workflow        TEXT,
+  labels          TEXT NOT NULL,     -- JSON object: all of these the job has to have
+  description     TEXT NOT NULL,
+  secrets         TEXT NOT NULL,     -- JSON [[secret, until | null], …], the newest first
+  enabled         INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+  disabled_reason TEXT NOT NULL,
+  created_at      REAL NOT NULL,
+  updated_at      REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The outbox: written with the event it tells of, so that neither is there without the other. It outlives its job.
+CREATE TABLE deliveries (
+  delivery_no  INTEGER PRIMARY KEY,
+  delivery_id  TEXT NOT NULL UNIQUE,
+  destination  TEXT NOT NULL,        -- what it queues up behind: the webhook's id, or the origin of the job's own URL
+  webhook_id   TEXT,
+  url          TEXT,                 -- of a job's own webhook_url; a webhook's is looked up when it is called
+  tenant       TEXT NOT NULL,
+  job_id       TEXT,
+  seq          INTEGER,              -- of the event
+  type         TEXT NOT NULL,
+  at           REAL NOT NULL,
+  about        TEXT NOT NULL,        -- JSON: the event, and the job's row as it was then
+  state        TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+  attempts     INTEGER NOT NULL,     -- calls made in all
+  tries        INTEGER NOT NULL,     -- calls since it was last queued
+  next_at      REAL,
+  last_at      REAL,
+  last_status  INTEGER,
+  last_error   TEXT
+) STRICT;
+CREATE INDEX deliveries_due            ON deliveries (destination, next_at) WHERE state = 'pending';
+CREATE INDEX deliveries_by_destination ON deliveries (destination, delivery_no);
+CREATE INDEX deliveries_of_job         ON deliveries (job_id, delivery_no) WHERE job_id IS NOT NULL;
+CREATE INDEX deliveries_by_tenant      ON deliveries (tenant, delivery_no);
+CREATE INDEX deliveries_settled        ON deliveries (last_at) WHERE state <> 'pending';

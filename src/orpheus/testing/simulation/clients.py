@@ -53,6 +53,8 @@ class Clients:
     refused: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     serial: int = 0
+    webhook_url: Callable[[], str | None] = lambda: None
+    """Gives the next job its webhook."""
 
     def step(self, submit: float, order: float) -> None:
         """Do something now and then; `submit` and `order` are chances."""
@@ -125,6 +127,7 @@ class Clients:
             requires_approval=rng.random() < 0.08,
             idempotency_key=f"key-{self.serial}",
             timeout_s=rng.choice((20.0, 300.0)) if rng.random() < 0.1 else None,
+            webhook_url=self.webhook_url(),
         )
 
     def _submitted(self, request: Request, outcome: Any) -> None:

@@ -17,6 +17,7 @@ from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import HANDLERS, QUEUES, random_workflow
 from orpheus.testing.simulation.inspector import Inspector
 from orpheus.testing.simulation.invariants import Broken, check_settled
+from orpheus.testing.simulation.receivers import Receivers
 from orpheus.testing.simulation.schedules import SimSchedules
 from orpheus.testing.simulation.server import Down, SimServer
 from orpheus.testing.simulation.workers import CALM, Observed, SimWorker, Temper
@@ -120,6 +121,8 @@ class World:
             workflows,
             jumps=self.weather.jump > 0,
         )
+        self.receivers = Receivers(self.server, self.clock, Random(~seed), self.server.path)  # noqa: S311
+        self.clients.webhook_url = self.receivers.url
         self.workers = [self._worker(number) for number in range(self.rng.choice((1, 2, 4)))]
         self.log: list[str] = []
 
@@ -179,6 +182,7 @@ class World:
             self.schedules.step()
         for worker in self.workers:
             worker.step()
+        self.receivers.step()
         self._serve(weather.crash)
         if self.clients.faults:
             raise Broken(f"a client saw: {self.clients.faults[0]}")
@@ -236,6 +240,7 @@ class World:
         for job in self.inspector.jobs():
             check_settled(job)
         self._check_cancels()
+        self.receivers.settle()
 
     def _pass_time(self, length_s: float) -> None:
         """Let time pass faster, but tick by tick: a longer gap would be a stall of the server (R7)."""
