@@ -4,6 +4,9 @@ The parts that do the work (`sniff`, `image`, `video`, `pdf`, `opening`) are pla
 its extra to be imported.
 """
 
+from orpheus.media.speech.tasks import transcribe
+from orpheus.media.talk.tasks import plan_cuts, render_cut
+from orpheus.media.talk.workflow import talk
 from orpheus.media.tasks import (
     extract_audio,
     extract_metadata,
@@ -22,11 +25,15 @@ __all__ = [
     "make_poster",
     "make_thumbnails",
     "media",
+    "plan_cuts",
     "read_text",
+    "render_cut",
     "render_page",
     "sum_range",
     "sum_range_task",
     "summarise",
+    "talk",
+    "transcribe",
     "validate_file",
     "wordcount",
     "wordcount_task",

