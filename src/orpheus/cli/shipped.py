@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-SHIPPED = ("orpheus.media.workflows",)
+SHIPPED = ("orpheus.media",)

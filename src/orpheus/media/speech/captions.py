@@ -78,7 +78,7 @@ def _of_sentence(words: Sequence[Word]) -> Iterator[Cue]:
 def _cost(words: Sequence[Word], place: int, wanted: float) -> float:
     """Return how bad it is to break before `words[place]`: its distance from the wanted length, less where it is natural."""
     length = sum(len(word.word) + 1 for word in words[:place])
-    natural = 12 if words[place - 1].word.endswith((",", ";", ":")) else 0
+    natural = 20 if words[place - 1].word.endswith((",", ";", ":")) else 0
     pause = min(12.0, 40 * (words[place].start_s - words[place - 1].end_s))
     return abs(length - wanted) - natural - pause
 

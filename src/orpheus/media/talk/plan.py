@@ -151,9 +151,10 @@ def _framed(mark: Removed, fps: float | None, duration_s: float) -> Removed:
     """Put a mark's ends onto frames; the end of the source stays where it is."""
 
     def near(instant_s: float) -> float:
-        if instant_s >= duration_s - 1e-6:
-            return round(duration_s, 6)
-        return round(round(instant_s * fps) / fps if fps else instant_s, 6)
+        framed = round(instant_s * fps) / fps if fps else instant_s
+        # Less than half a frame before the end there is no frame left to show.
+        at_end = instant_s >= duration_s - (0.5 / fps if fps else 1e-6)
+        return round(duration_s if at_end else min(framed, duration_s), 6)
 
     return Removed(near(mark.start_s), near(mark.end_s), mark.reason, mark.text)
 
@@ -178,7 +179,7 @@ def _complement(removed: Sequence[Removed], duration_s: float) -> list[Span]:
         if mark.start_s > at_s:
             kept.append(Span(at_s, mark.start_s))
         at_s = max(at_s, mark.end_s)
-    if duration_s > at_s:
+    if duration_s - at_s > 1e-5:  # times are rounded to microseconds
         kept.append(Span(at_s, round(duration_s, 6)))
     return kept
 

@@ -1,0 +1,97 @@
+"""Captions: cues that can be read, in order, in step, and as players expect them."""
+
+import itertools
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orpheus.media.speech.captions import CUE_CHARACTERS, Cue, cues, srt, vtt
+from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build, settled
+
+
+def said(text: str, *, start_s: float = 0.0, each_s: float = 0.4, gap_s: float = 0.0) -> list[Word]:
+    words, at = [], start_s
+    for word in text.split():
+        words.append(Word(word, round(at, 3), round(at + each_s, 3)))
+        at += each_s + gap_s
+    return words
+
+
+def transcript(*groups: list[Word]) -> Transcript:
+    segments = [Segment(g[0].start_s, g[-1].end_s, " ".join(w.word for w in g), g) for g in groups]
+    return build(segments, language="en", duration_s=groups[-1][-1].end_s + 1)
+
+
+def test_a_cue_ends_with_its_sentence() -> None:
+    made = cues(transcript(said("Welcome to the review. Today we talk about three topics.")))
+    assert [cue.text for cue in made] == ["Welcome to the review.", "Today we talk about three topics."]
+
+
+def test_a_title_ends_no_sentence() -> None:
+    (cue,) = cues(transcript(said("And Mr. John Dashwood had leisure.")))
+    assert cue.text == "And Mr. John Dashwood had leisure."
+
+
+def test_a_pause_ends_a_cue() -> None:
+    words = said("one two") + said("three four", start_s=3.0)
+    assert [cue.text for cue in cues(transcript(words))] == ["one two", "three four"]
+
+
+def test_a_sentence_over_two_segments_is_one_cue() -> None:
+    """The recogniser breaks where its window of 30 s ends, in the middle of a phrase."""
+    made = cues(transcript(said("it might be prudently in"), said("his power.", start_s=2.0)))
+    assert [cue.text for cue in made] == ["it might be prudently in his power."]
+
+
+def test_a_long_sentence_is_broken_near_a_comma() -> None:
+    text = "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country now."
+    made = cues(transcript(said(text, each_s=0.25)))
+    assert len(made) == 2
+    assert made[0].text.replace("\n", " ").endswith("for you,")
+
+
+@given(
+    st.lists(st.sampled_from(["a", "word", "considerable", "Lisbon,", "end.", "twelve"]), min_size=1, max_size=80),
+    st.floats(0.05, 1.5),
+    st.floats(0.0, 0.9),
+)
+def test_cues_hold_every_word_in_order_and_never_overlap(words: list[str], each_s: float, gap_s: float) -> None:
+    made = cues(transcript(said(" ".join(words), each_s=each_s, gap_s=gap_s)))
+    assert " ".join(cue.text.replace("\n", " ") for cue in made).split() == words
+    assert all(cue.start_s < cue.end_s for cue in made)
+    assert all(one.end_s <= two.start_s + 1e-9 for one, two in itertools.pairwise(made))
+    assert all(len(cue.text) <= CUE_CHARACTERS + 12 and cue.text.count("\n") <= 1 for cue in made)
+
+
+def test_srt() -> None:
+    assert srt([Cue(0.0, 1.5, "One\ntwo"), Cue(3661.25, 3662.0, "three")]) == (
+        "1\n00:00:00,000 --> 00:00:01,500\nOne\ntwo\n\n2\n01:01:01,250 --> 01:01:02,000\nthree\n\n"
+    )
+
+
+def test_vtt_escapes_markup() -> None:
+    text = vtt([Cue(0.0, 1.0, "a < b & c <i>")])
+    assert text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n")
+    assert "a &lt; b &amp; c &lt;i&gt;" in text
+    assert not re.search(r"<(?!/?v)", text.split("-->", 1)[1].split("\n", 1)[1])
+
+
+def test_nothing_said_gives_no_cues() -> None:
+    empty = build([], language="en", duration_s=6.0)
+    assert empty.language == ""
+    assert srt(cues(empty)) == ""
+    assert vtt(cues(empty)) == "WEBVTT\n\n"
+
+
+def test_words_leave_the_silences() -> None:
+    """Whisper let "review." last into the pause, "And" begin in the one before it, and "Um," last no time at all."""
+    words = [
+        Word("review.", 14.4, 15.2),
+        Word("Um,", 16.36, 16.36),
+        Word("And", 33.4, 34.43),
+        Word("ghost", 31.5, 32.0),
+    ]
+    out = settled(transcript(words), [Span(14.76, 15.32), Span(31.14, 34.16)])
+    moved = {word.word: (word.start_s, word.end_s) for segment in out.segments for word in segment.words}
+    assert moved == {"review.": (14.4, 14.76), "Um,": (16.36, 16.36), "And": (34.16, 34.43), "ghost": (31.5, 32.0)}
