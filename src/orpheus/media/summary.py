@@ -54,7 +54,10 @@ class Summary:
     duration_s: float | None = None
     pages: int | None = None
     characters: int | None = None
+    language: str | None = None
     blurhash: str | None = None
+    digest: str | None = None
+    """What the text or the talk says, in its own sentences."""
     files: list[File] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

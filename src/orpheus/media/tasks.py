@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from orpheus import Context, File, ProcessFailed, task
-from orpheus.media import guard, image, pdf, video
+from orpheus.media import guard, image, video
 from orpheus.media.checked import Checked
 from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import CHILD_TIME_S, ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.running import RETRY, run_ffmpeg, verdicts
-from orpheus.media.summary import Metadata, Summary, sentence
+from orpheus.media.summary import Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,6 @@ class Thumbnails:
 
     files: list[File]
     blurhash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The text layer of a PDF."""
-
-    pages: File
-    document: File
-    characters: int
-    pages_with_text: int
 
 
 def _guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
@@ -115,68 +105,3 @@ def extract_audio(ctx: Context, source: File, checked: Checked, meta: Metadata) 
 
 def _not_empty(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
-
-
-@task(retry=RETRY, executor="process", start_to_close_s=600, weight=2)
-def read_text(ctx: Context, source: File) -> Text:
-    """Read the text layer of every page of a PDF."""
-    pages: list[pdf.Page] = []
-    with verdicts(source.name):
-        for page, count in pdf.texts(ctx.path(source)):
-            pages.append(page)
-            if page["page"] % 10 == 0:
-                ctx.progress(page["page"] / count, f"page {page['page']} of {count}")
-    text = pdf.document_text(pages)
-    return Text(
-        pages=ctx.save_json("text/pages.json", pages),
-        document=ctx.save("text/document.txt", text.encode(), "text/plain; charset=utf-8"),
-        characters=len(text),
-        pages_with_text=sum(1 for page in pages if page["text"].strip()),
-    )
-
-
-@task(retry=RETRY, executor="process", start_to_close_s=300)
-def render_page(ctx: Context, source: File, page: int = 1) -> File:
-    """Render one page of a PDF as a picture; `page` counts from 1."""
-    with verdicts(source.name):
-        data, (width, height) = pdf.page_picture(ctx.path(source), page - 1)
-    return ctx.save(f"pages/{page}.webp", data, "image/webp", {"width": width, "height": height})
-
-
-@task(retry=RETRY)
-def summarise(
-    checked: Checked,
-    meta: Metadata,
-    *,
-    thumbnails: Thumbnails | None = None,
-    poster: File | None = None,
-    audio: File | None = None,
-    text: Text | None = None,
-    page: File | None = None,
-) -> Summary:
-    """Put together what the job found and made: its result."""
-    notes = []
-    if checked.name_disagrees:
-        notes.append(f"The name {meta.name!r} promises something else: the content is a {checked.label}.")
-    if meta.kind == "video" and audio is None:
-        notes.append("No sound track, so no MP3 was made.")
-    if text is not None and text.pages_with_text < (meta.pages or 0):
-        scans = (meta.pages or 0) - text.pages_with_text
-        notes.append(f"{scans} of {meta.pages} pages {'is' if scans == 1 else 'are'} without text (pictures or blank).")
-    return Summary(
-        summary=sentence(meta, checked.label, characters=text.characters if text else None),
-        kind=meta.kind,
-        content_type=meta.content_type,
-        width=meta.width,
-        height=meta.height,
-        duration_s=meta.duration_s,
-        pages=meta.pages,
-        characters=text.characters if text else None,
-        blurhash=thumbnails.blurhash if thumbnails else None,
-        files=[
-            *(thumbnails.files if thumbnails else []),
-            *(file for file in (poster, audio, page) if file is not None),
-            *((text.pages, text.document) if text else ()),
-        ],
-        notes=notes,
-    )

@@ -1,0 +1,1 @@
+"""Documents: text layers, scans read by OCR, pictures of pages."""

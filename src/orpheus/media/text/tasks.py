@@ -1,0 +1,76 @@
+"""The tasks that sum up: a document's sentences that matter, a talk's, and its chapters. They leave `summary.json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+from orpheus import Context, File, Resource, task
+from orpheus.media.documents.tasks import Text
+from orpheus.media.running import RETRY, verdicts
+from orpheus.media.speech.tasks import Transcribed, read_transcript
+from orpheus.media.speech.transcript import Transcript, ends_sentence
+from orpheus.media.text.chapters import Chapter, Timed, chapters
+from orpheus.media.text.embedder import Embedder
+from orpheus.media.text.extract import Extract, extract
+from orpheus.media.text.sentences import sentences
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a text or a talk comes to."""
+
+    file: File
+    summary: str
+    method: str
+    chapters: list[Chapter] = field(default_factory=list)
+
+
+def load_embedder() -> Embedder:
+    return Embedder()
+
+
+@task(executor="process", retry=RETRY, start_to_close_s=600, weight=2, cache=True)
+def summarise_document(
+    ctx: Context, text: Text, count: int = 3, *, embedder: Embedder = Resource(load_embedder, scope="process")
+) -> Digest:
+    """Choose the sentences of a document that say the most."""
+    found = sentences(ctx.path(text.document).read_text(encoding="utf-8"))
+    ctx.progress(0.1, f"{len(found)} sentences")
+    with verdicts(""):
+        return _saved(ctx, extract(found, embedder.embed, count=count), [])
+
+
+@task(executor="process", retry=RETRY, start_to_close_s=600, weight=2, cache=True)
+def summarise_speech(
+    ctx: Context, words: Transcribed, count: int = 3, *, embedder: Embedder = Resource(load_embedder, scope="process")
+) -> Digest:
+    """Choose the sentences of a recording that say the most, and mark its chapters."""
+    said = read_transcript(ctx, words.transcript)
+    spoken = timed_sentences(said)
+    texts = [one.text for one in spoken]
+    with verdicts(""):
+        made = extract(texts, embedder.embed, count=count)
+        ctx.progress(0.6, "chapters")
+        return _saved(ctx, made, chapters(spoken, embedder.embed(texts), duration_s=said.duration_s))
+
+
+def timed_sentences(said: Transcript) -> list[Timed]:
+    """Return a transcript's sentences with the time at which each begins."""
+    spoken: list[Timed] = []
+    taken: list[str] = []
+    start_s = 0.0
+    for word in (word for segment in said.segments for word in segment.words):
+        if not taken:
+            start_s = word.start_s
+        taken.append(word.word)
+        if ends_sentence(word):
+            spoken.append(Timed(start_s, " ".join(taken)))
+            taken = []
+    if taken:
+        spoken.append(Timed(start_s, " ".join(taken)))
+    return spoken
+
+
+def _saved(ctx: Context, made: Extract, marks: list[Chapter]) -> Digest:
+    value = asdict(made) | ({"chapters": [asdict(mark) for mark in marks]} if marks else {})
+    return Digest(ctx.save_json("summary.json", value), made.summary, made.method, marks)
