@@ -23,7 +23,17 @@ def skipped(done: InlineRun) -> set[str]:
     return {name for name, state in states(done).items() if state == "skipped"}
 
 
-BRANCHES = {"make_thumbnails", "make_poster", "extract_audio", "read_text", "render_page"}
+IMAGE = {"make_thumbnails"}
+FILM = {"make_poster"}
+SOUND = {"extract_audio", "transcribe", "summarise_speech"}
+PDF = {"read_text", "ocr_page", "assemble_text", "render_pages", "summarise_document"}
+BRANCHES = IMAGE | FILM | SOUND | PDF
+
+
+def sound(done: InlineRun) -> set[str]:
+    """What every sound track leaves."""
+    name = f"transcripts/{done.job.job_id}"
+    return {f"audio/{done.job.job_id}.mp3", f"{name}.json", f"{name}.srt", f"{name}.vtt", "summary.json"}
 
 
 def test_sum_range_and_wordcount_through_the_core() -> None:
@@ -41,7 +51,7 @@ def test_nonsense_is_refused_before_a_job_exists(params: dict[str, Any]) -> None
 @pytest.mark.samples
 def test_a_photo(samples: Path, tmp_path: Path) -> None:
     done = send(samples / "images/panorama-9mp.jpg", tmp_path)
-    assert skipped(done) == BRANCHES - {"make_thumbnails"}
+    assert skipped(done) == BRANCHES - IMAGE
     assert set(done.artifacts) == {"metadata.json", *(f"thumbnails/{side}.webp" for side in (160, 320, 1280))}
     assert done.result.blurhash
     assert "Nokia 8.3 5G" in done.result.summary
@@ -53,32 +63,45 @@ def test_a_photo(samples: Path, tmp_path: Path) -> None:
 @pytest.mark.samples
 def test_a_video_with_sound(samples: Path, tmp_path: Path) -> None:
     done = send(samples / "video/bigbuckbunny.mp4", tmp_path)
-    assert skipped(done) == BRANCHES - {"make_poster", "extract_audio"}
-    assert set(done.artifacts) == {"metadata.json", "poster.webp", f"audio/{done.job.job_id}.mp3"}
+    assert skipped(done) == BRANCHES - FILM - SOUND
+    assert set(done.artifacts) == {"metadata.json", "poster.webp", *sound(done)}
+    assert done.result.notes == ["Nobody speaks in it."]
 
 
 @pytest.mark.samples
 def test_a_silent_film_says_so(samples: Path, tmp_path: Path) -> None:
     done = send(samples / "video/flower-no-audio.mp4", tmp_path)
-    assert skipped(done) == BRANCHES - {"make_poster"}
-    assert done.result.notes == ["No sound track, so no MP3 was made."]
+    assert skipped(done) == BRANCHES - FILM
+    assert done.result.notes == ["No sound track, so there is neither an MP3 nor a transcript."]
 
 
 @pytest.mark.samples
 def test_a_recording_needs_no_poster(samples: Path, tmp_path: Path) -> None:
     done = send(samples / "audio/jfk.flac", tmp_path)
-    assert skipped(done) == BRANCHES - {"extract_audio"}
-    assert set(done.artifacts) == {"metadata.json", f"audio/{done.job.job_id}.mp3"}
+    assert skipped(done) == BRANCHES - SOUND
+    assert set(done.artifacts) == {"metadata.json", *sound(done)}
+    assert done.result.language == "en"
+    told = json.loads(done.artifacts["summary.json"].read_text())
+    assert "ask what you can do for your country" in told["summary"]
+    assert done.result.digest == told["summary"]
 
 
 @pytest.mark.samples
 def test_a_pdf_with_a_scanned_page(samples: Path, tmp_path: Path) -> None:
     done = send(samples / "pdf/mixed-text-then-scan.pdf", tmp_path)
-    assert skipped(done) == BRANCHES - {"read_text", "render_page"}
-    assert set(done.artifacts) == {"metadata.json", "text/pages.json", "text/document.txt", "pages/1.webp"}
-    assert done.result.notes == ["1 of 2 pages is without text (pictures or blank)."]
+    assert skipped(done) == BRANCHES - PDF
+    assert set(done.artifacts) == {
+        "metadata.json",
+        "text/pages.json",
+        "text/document.txt",
+        "pages/1.webp",
+        "pages/2.webp",
+        "summary.json",
+    }
+    assert done.result.notes == ["1 page read from pictures (OCR)."]
     pages = json.loads(done.artifacts["text/pages.json"].read_text())
-    assert [(page["page"], page["ocr"]) for page in pages] == [(1, False), (2, False)]
+    assert [(page["page"], page["ocr"]) for page in pages] == [(1, False), (2, True)]
+    assert "Four score and seven years ago" in pages[1]["text"]
 
 
 @pytest.mark.samples
