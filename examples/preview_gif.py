@@ -7,9 +7,9 @@ Uses two of the shipped tasks, so a file that is not a video is refused before F
 
 from orpheus import Context, File, Permanent, task, workflow
 from orpheus.media import extract_metadata, validate_file
+from orpheus.media.checked import Checked
 from orpheus.media.opening import named
 from orpheus.media.summary import Metadata
-from orpheus.media.tasks import Checked
 from orpheus.media.video import ffmpeg, input_argv, limited, progress_of
 
 
