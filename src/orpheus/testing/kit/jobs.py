@@ -20,7 +20,7 @@ from orpheus.core.facts import Fact
 from orpheus.core.job import TERMINAL, Job
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.task import NODE, SETTLED, Task
-from orpheus.engine.base import Reads, Waiting
+from orpheus.engine.base import JobFilter, Reads, Waiting
 from orpheus.testing.kit.errors import JobFailed, Stuck
 from orpheus.testing.kit.events import EventLog
 
@@ -270,6 +270,11 @@ class KitJob(Generic[R]):
         found: list[Waiting] = self._kit.ask(lambda reads: reads.waiting_for_job(job))
         return found
 
+    @property
+    def children(self) -> list[KitJob[Any]]:
+        """The child jobs it has opened, the oldest first."""
+        return self._kit.jobs_like(JobFilter(parent=self.id))
+
     # For people
 
     def __repr__(self) -> str:
@@ -290,9 +295,13 @@ class KitJob(Generic[R]):
         return self._row().state in TERMINAL
 
     def asks(self) -> bool:
-        """Tell whether all it waits for is somebody's answer."""
+        """Tell whether all it waits for is somebody's answer, be it asked by a child job."""
         reasons = self.waiting_for
-        return bool(reasons) and all(one.reason in ASKING for one in reasons)
+        if not reasons or any(one.reason not in ASKING | {"child"} for one in reasons):
+            return False
+        if all(one.reason in ASKING for one in reasons):
+            return True
+        return all(child.asks() for child in self.children if not child.ended)
 
     def _why_stuck(self) -> str:
         return f"{self!r} does not move, however much time passes.\n{self._waits()}{self._told_error()}"

@@ -34,11 +34,13 @@ from orpheus.core.job import Job
 from orpheus.engine.base import JobFilter, Reads, Submission
 from orpheus.engine.reads import EmbeddedReads
 from orpheus.testing.kit.attempt import AttemptMaker
-from orpheus.testing.kit.engine import FOREVER_S, KitEngine, kit_options
+from orpheus.testing.kit.driver import Driver
+from orpheus.testing.kit.engine import KitEngine, kit_options
 from orpheus.testing.kit.fakes import NOTHING, Fake, Fakes, check_name, fake_name
 from orpheus.testing.kit.inputs import Intake, Wiring
 from orpheus.testing.kit.jobs import KitJob
 from orpheus.testing.kit.place import Place
+from orpheus.testing.kit.schedules import KitSchedule
 from orpheus.testing.kit.submitting import Submitter, in_utc
 from orpheus.testing.kit.worker import KitWorker
 from orpheus.testing.simulation.clock import ManualClock
@@ -47,10 +49,6 @@ from orpheus.worker.markers import Resolver
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-MOST_STEPS = 200_000
-"""Instants that one `run` skips to; more is a loop."""
-NEVER_S = FOREVER_S / 1000
 
 
 class Kit:
@@ -98,6 +96,7 @@ class Kit:
         )
         self._intake = Intake(self.objects, self.env)
         self._wiring = Wiring(self._link)
+        self._driver = Driver(self._worker, self.clock)
         self._closed = False
         for one in code:
             module = load_module(one) if isinstance(one, str) else one
@@ -271,6 +270,16 @@ class Kit:
         """
         return Submitter(self, options)
 
+    def schedule(
+        self, name: str, workflow: Workflow[..., Any], params: Mapping[str, Any] | None = None, **when: Any
+    ) -> KitSchedule:
+        """Have jobs submitted by the clock: `kit.schedule("nightly", report, cron="0 3 * * *")` (R27).
+
+        Args:
+            when: what `POST /schedules` takes: cron or every_s, timezone, missed, overlap, start_at …
+        """
+        return Submitter(self, {}).schedule(name, workflow, params or {}, **when)
+
     def job(self, job_id: str) -> KitJob[Any]:
         """Return a job by its id: a child's, a schedule's."""
         return KitJob(self, job_id, None)
@@ -278,10 +287,14 @@ class Kit:
     @property
     def jobs(self) -> list[KitJob[Any]]:
         """Every job there is, the oldest first."""
+        return self.jobs_like(JobFilter())
+
+    def jobs_like(self, filters: JobFilter) -> list[KitJob[Any]]:
+        """Return the jobs that fit, the oldest first."""
         found: list[KitJob[Any]] = []
         cursor = None
         while True:
-            page, cursor = self.ask(partial(_jobs, cursor))
+            page, cursor = self.ask(partial(_jobs, filters, cursor))
             found += [self.job(job.job_id) for job in page]
             if cursor is None:
                 return found[::-1]
@@ -311,7 +324,7 @@ class Kit:
         length_s = base_s + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
         if length_s < 0:
             raise ValueError("time does not go back")
-        self._place.here(lambda: self._advance(length_s))
+        self._place.here(lambda: self._driver.advance(length_s))
 
     def advance_to(self, instant: datetime) -> None:
         """Let time pass until an instant."""
@@ -319,50 +332,12 @@ class Kit:
 
     def settle(self) -> None:
         """Do everything that can be done without time passing."""
-        self._place.here(self._settle)
-
-    def _advance(self, length_s: float) -> None:
-        end = self.clock.monotonic() + length_s
-        self._settle()
-        for _ in range(MOST_STEPS):
-            left = end - self.clock.monotonic()
-            if left <= 0:
-                return
-            self._leap(min(left, self._due_in()))
-        raise AssertionError(f"more than {MOST_STEPS} things happened in {timedelta(seconds=length_s)}")
-
-    def _leap(self, length_s: float) -> None:
-        self.clock.advance(max(length_s, 1e-6))
-        self._worker.beat()
-        self._settle()
-
-    def _settle(self) -> None:
-        self._worker.work()
-
-    def _due_in(self) -> float:
-        return min(self.engine.next_due_in(), self._worker.next_due_in())
+        self._place.here(self._worker.work)
 
     def drive(self, job: KitJob[Any]) -> bool:
         """Run until the job has ended; False when it cannot end by itself. Time-outs of questions to the outside are not
         skipped to: whoever wants them to pass says `advance`."""
-
-        def drive() -> bool:
-            seen = -1
-            for _ in range(MOST_STEPS):
-                self._settle()
-                if self.engine.changes != seen:  # else only leases were renewed
-                    seen = self.engine.changes
-                    if job.ended:
-                        return True
-                    if job.asks():
-                        return False
-                due_in = self._due_in()
-                if due_in > NEVER_S:
-                    return False
-                self._leap(due_in)
-            raise AssertionError(f"{job!r} has not ended after {MOST_STEPS} instants; is it a loop?")
-
-        return self._place.here(drive)
+        return self._place.here(lambda: self._driver.until_ended(job))
 
     # The engine
 
@@ -397,6 +372,13 @@ class Kit:
 
         self._place.here(add)
 
+    def learn(self, workflow: Workflow[Any, Any]) -> None:
+        """Add a workflow that is not known yet, and check that every fake stands for something."""
+        if not self._knows(workflow):
+            self.add(workflow)
+        for fake in self._fakes:
+            check_name(fake.name, self._known())
+
     def _knows(self, workflow: Workflow[Any, Any]) -> bool:
         return self._registry.workflows.get((workflow.name, workflow.version)) is workflow.definition
 
@@ -410,10 +392,8 @@ class Kit:
     ) -> KitJob[R]:
         """Submit a job whose params are bound to names already; see `submit`."""
         flow = workflow if isinstance(workflow, Workflow) else None
-        if flow is not None and not self._knows(flow):
-            self.add(flow)
-        for fake in self._fakes:
-            check_name(fake.name, self._known())
+        if flow is not None:
+            self.learn(flow)
 
         def submit() -> KitJob[R]:
             name = f"{flow.name}@{flow.version}" if flow is not None else workflow
@@ -440,5 +420,5 @@ class Kit:
         return uuid7(self.clock.now(), self._rng.getrandbits(RANDOM_BITS))
 
 
-async def _jobs(cursor: str | None, reads: Reads) -> tuple[list[Job], str | None]:
-    return await reads.jobs(JobFilter(), limit=200, cursor=cursor)
+async def _jobs(filters: JobFilter, cursor: str | None, reads: Reads) -> tuple[list[Job], str | None]:
+    return await reads.jobs(filters, limit=200, cursor=cursor)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from orpheus.authoring.workflow import Workflow
 from orpheus.engine.base import Submission
 from orpheus.testing.kit.jobs import KitJob
+from orpheus.testing.kit.schedules import KitSchedule
 
 if TYPE_CHECKING:
     from orpheus.testing.kit.kit import Kit
@@ -36,6 +37,15 @@ class Submitter:
     def run(self, workflow: Workflow[P, R], /, *args: P.args, **params: P.kwargs) -> R:
         """Submit a job with these options, run it to its end, return its result."""
         return self.submit(workflow, *args, **params).run().result
+
+    def schedule(self, name: str, workflow: Workflow[..., Any], params: Mapping[str, Any], **when: Any) -> KitSchedule:
+        """Have such jobs submitted by the clock; see `Kit.schedule`."""
+        self._kit.learn(workflow)
+        wired = self._kit.wire(workflow, workflow.signature.bind((), params))
+        submission = Submission(workflow=f"{workflow.name}@{workflow.version}", params=wired, **self._wired())
+        spec = {key: in_utc(one).timestamp() if isinstance(one, datetime) else one for key, one in when.items()}
+        self._kit.call(lambda engine: engine.schedules.create(name, submission, spec, actor="test"))
+        return KitSchedule(self._kit, submission.tenant, name)
 
     def _wired(self) -> dict[str, Any]:
         options = dict(self._options)
