@@ -88,6 +88,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     log_level: Annotated[str, _about("Least level logged.", pattern="^(debug|info|warning|error)$")] = "info"
     log_json: Annotated[bool, _about("Log lines as JSON.")] = False
 
+    fetch_max_bytes: Annotated[int, _about("Largest file that workers fetch by URL.", gt=0)] = 2 * 1024**3
+    fetch_timeout_s: Annotated[float, _about("How long one fetch by URL may take.", gt=0)] = 3600.0
+    fetch_allow_private: Annotated[bool, _about("Fetch from private addresses and this machine too.")] = False
+
     ffmpeg: Annotated[Path | None, _about("FFmpeg program to use instead of the bundled one.")] = None
 
 

@@ -121,7 +121,7 @@ def test_file_params_are_checked(client):
     for source, word in (
         ({"file_id": "nope"}, "no file"),
         ({"file_id": info["file_id"]}, "no file"),
-        ({"url": "http://example.com/x"}, "not supported"),
+        ({"url": "ftp://example.com/x"}, "only http"),
         ({"artifact": {"job": "nope", "name": "x"}}, "no job"),
         ({"artifact": "x"}, "no file"),
         ({"file_id": 5}, "no file"),

@@ -1,4 +1,5 @@
-"""What do clients call files, and what do workers get? `{"file_id"}` and `{"artifact"}` become `{"$file": …}`.
+"""What do clients call files, and what do workers get? `{"file_id"}` and `{"artifact"}` become `{"$file": …}`,
+`{"url"}` becomes `{"$url": …}` for the job to fetch.
 
 Guided by the workflow's params schema, in which `"x-orpheus": "file"` marks a file; only there is a conversion made, so
 an ordinary param may be called `file_id`. Whatever else begins with `$` and means something to a worker (`$file`,
@@ -14,6 +15,7 @@ from orpheus.api.calls import Call
 from orpheus.api.render import file_value
 from orpheus.artifacts.keys import artifact_key
 from orpheus.core.errors import InvalidParams
+from orpheus.core.fetching import URL, why_no_url
 from orpheus.core.job import Job
 from orpheus.core.plain import NotPlain, check_plain, pointer
 from orpheus.core.schema import FILE_MARK, resolve_pointer
@@ -22,7 +24,7 @@ from orpheus.core.values import PASSED_THROUGH, operator_of
 
 Path = tuple[str | int, ...]
 
-_WAYS = '{"file_id": …} (POST /files) or {"artifact": {"job": …, "name": …}}'
+_WAYS = '{"file_id": …} (POST /files), {"url": …} or {"artifact": {"job": …, "name": …}}'
 
 
 async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, tenant: str) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def _check(params: dict[str, Any]) -> None:
     while stack:
         value, path = stack.pop()
         operator = operator_of(value)
-        if operator in PASSED_THROUGH:
+        if operator in PASSED_THROUGH or operator == URL:
             raise _refuse(path, f"{operator} values cannot be sent", f"name a file by {_WAYS}")
         if isinstance(value, dict):
             stack.extend((inner, (*path, key)) for key, inner in value.items())
@@ -131,8 +133,11 @@ class _Conversion:
             return await self._uploaded(value["file_id"], path)
         if set(value) == {"artifact"} and isinstance(value["artifact"], dict):
             return await self._artifact(value["artifact"], path)
-        if set(value) == {"url"}:
-            raise _refuse(path, "files by url are not supported yet", "upload the file with POST /files")
+        if set(value) == {"url"} and isinstance(value["url"], str):
+            why = why_no_url(value["url"])
+            if why is not None:
+                raise _refuse((*path, "url"), why, "An http or https URL, like https://example.org/talk.mp4.")
+            return {URL: value["url"]}  # a task of the job fetches it
         raise _refuse(path, "this is no file", f"name it by {_WAYS}")
 
     async def _uploaded(self, file_id: str, path: Path) -> dict[str, Any]:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-SHIPPED = ("orpheus.media",)
+SHIPPED = ("orpheus.media", "orpheus.fetch")

@@ -21,7 +21,8 @@ app = typer.Typer(add_completion=False)
 def submit(
     *,
     target: Annotated[
-        str, typer.Argument(help="A workflow's name (talk, talk@3), or a file.", metavar="WORKFLOW-or-FILE")
+        str,
+        typer.Argument(help="A workflow's name (talk, talk@3), a file, or the URL of one.", metavar="WORKFLOW-or-FILE"),
     ],
     param: ParamFlag = None,
     workflow: Annotated[
@@ -67,7 +68,10 @@ def submit(
     with connect(server) as client:
         name = target
         path = Path(target).expanduser()
-        if path.is_file() and not target.startswith("@"):
+        if target.startswith(("http://", "https://")):
+            name = workflow or "media"
+            params = {file_param(client, name): {"url": target}, **params}
+        elif path.is_file() and not target.startswith("@"):
             name = workflow or "media"
             params = {file_param(client, name): path, **params}
         job = client.submit(name, params, **options)

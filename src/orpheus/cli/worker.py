@@ -89,3 +89,6 @@ def _tell_tasks(settings: Settings) -> None:
     """Settings that tasks read: they may stand in orpheus.toml, tasks look at the environment."""
     if settings.ffmpeg is not None:
         os.environ["ORPHEUS_FFMPEG"] = str(settings.ffmpeg)
+    os.environ["ORPHEUS_FETCH_MAX_BYTES"] = str(settings.fetch_max_bytes)
+    os.environ["ORPHEUS_FETCH_TIMEOUT_S"] = str(settings.fetch_timeout_s)
+    os.environ["ORPHEUS_FETCH_ALLOW_PRIVATE"] = "true" if settings.fetch_allow_private else "false"

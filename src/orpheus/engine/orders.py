@@ -10,7 +10,7 @@ from orpheus.core.facts import Fact, JobApproved
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
 from orpheus.engine.children import check_circle
-from orpheus.engine.params import ParamsChecker
+from orpheus.engine.params import ParamsChecker, check_fetched
 from orpheus.engine.work import Operation, Work
 
 
@@ -29,7 +29,9 @@ class Tell(Operation):
         fact = self._fact
         if isinstance(fact, JobApproved) and fact.params is not None:
             graph = work.tx.view(self._job_id, tenant=self._tenant).graph
-            fact = replace(fact, params=self._checker.check(graph, fact.params))
+            params = self._checker.check(graph, fact.params)
+            check_fetched(graph, params)
+            fact = replace(fact, params=params)
         return work.tell(self._job_id, fact, tenant=self._tenant).job
 
 

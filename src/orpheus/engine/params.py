@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema_rs
 
 from orpheus.core.errors import InvalidParams
+from orpheus.core.fetching import URL, fetched_params, url_params
 from orpheus.core.graph import Graph
 from orpheus.core.plain import NotPlain, check_plain, pointer
 from orpheus.core.schema import with_defaults
@@ -116,14 +117,30 @@ def _properties(schema: Any, schema_path: list[str | int]) -> list[str]:
 
 
 def holds_file(value: Any) -> bool:
-    """Tell whether a `$file` value stands anywhere in it."""
+    """Tell whether a file, or one to be fetched, stands anywhere in it."""
     stack = [value]
     while stack:
         inner = stack.pop()
-        if operator_of(inner) == "$file":
+        if operator_of(inner) in ("$file", URL):
             return True
         if isinstance(inner, dict):
             stack.extend(inner.values())
         elif isinstance(inner, list):
             stack.extend(inner)
     return False
+
+
+def check_fetched(graph: Graph, params: Mapping[str, Any]) -> None:
+    """Refuse a URL in edited params where the job was not made to fetch one: its definition is fixed (R11).
+
+    Raises:
+        InvalidParams: names the param.
+    """
+    for name in url_params(params):
+        if name not in fetched_params(graph):
+            message = "this job was submitted without a URL here, so it fetches none"
+            raise InvalidParams(
+                f"params of workflow {graph.name!r} at {pointer(name)}: {message}",
+                hint="Upload the file (POST /files) and name its file_id, or submit another job.",
+                details=[{"path": pointer("params", name), "message": message}],
+            )

@@ -29,6 +29,7 @@ from orpheus.core.errors import (
     UnknownJob,
     UnknownWorkflow,
 )
+from orpheus.core.fetching import url_params, with_fetches
 from orpheus.core.graph import Graph
 from orpheus.core.ids import RANDOM_BITS, uuid7
 from orpheus.core.job import TERMINAL, JobState
@@ -173,6 +174,8 @@ class _New:
     decision: Decision
     graph: Graph
     prepared: Prepared
+    derived: Mapping[str, Any] | None
+    """Its own definition, where files have to be fetched first (core/fetching.py)."""
 
 
 class Submit(Operation):
@@ -204,7 +207,9 @@ class Submit(Operation):
                 answers.append(Submitted(answers[entry].job, created=False))
             else:
                 workflow = entry.prepared.submission.workflow
-                if not isinstance(workflow, str):
+                if entry.derived is not None:
+                    work.tx.definitions.put_derived(entry.derived, entry.graph, work.now)
+                elif not isinstance(workflow, str):
                     work.tx.put_definition(workflow, entry.graph, work.now, published=False)
                 work.create(entry.decision, entry.graph)
                 answers.append(Submitted(entry.decision.job, created=True))
@@ -259,6 +264,10 @@ class Submit(Operation):
             work.tx.check_definition(asked.workflow, graph)
         params = self._checker.check(graph, asked.params)
         self._check_size(graph, params)
+        has_files = holds_file(params)
+        derived: Mapping[str, Any] | None = None
+        if has_files and (names := url_params(params)):
+            derived, graph = with_fetches(graph, names)
         unsettled, failed = _dependencies(work.tx, asked)
         job_id = uuid7(work.now, self._rng.getrandbits(RANDOM_BITS))
         new = NewJob(
@@ -278,12 +287,12 @@ class Submit(Operation):
             fingerprint=prepared.fingerprint,
             webhook_url=asked.webhook_url,
             traceparent=asked.traceparent,
-            has_files=holds_file(params),
+            has_files=has_files,
             definitions=definitions_of(work.tx, graph),
             actor=asked.actor,
             extra=_extra(asked),
         )
-        return _New(submit(new, graph, work.now, work.draws), graph, prepared)
+        return _New(submit(new, graph, work.now, work.draws), graph, prepared, derived)
 
     def _check_size(self, graph: Graph, params: dict[str, Any]) -> None:
         size = len(msgspec.json.encode(params))

@@ -44,7 +44,7 @@ class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     workflow: WorkflowName | WorkflowGraph
     """A published workflow's name (`talk`, or `talk@3` for a version), or a whole graph inline."""
     params: dict[str, Any] = {}
-    """A file is `{"file_id": …}` (POST /files) or `{"artifact": {"job": …, "name": …}}`."""
+    """A file is `{"file_id": …}` (POST /files), `{"url": …}` or `{"artifact": {"job": …, "name": …}}`."""
     tenant: Tenant | None = None
     priority: Priority | None = None
     run_at: Instant | None = None

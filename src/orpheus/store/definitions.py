@@ -126,6 +126,13 @@ class Definitions:
             return True
         return added > 0
 
+    def put_derived(self, definition: Mapping[str, Any], graph: Graph, now: float) -> None:
+        """Store what a job makes of a workflow for itself: under the workflow's name, which keeps its own meaning."""
+        text = rows.to_json(definition)
+        self._unit.wrote = True
+        self._unit.execute("insert_definition", (graph.definition_id, graph.name, graph.version, text, now))
+        self._cache.put(graph, len(text))
+
     def put_task_spec(self, spec: Mapping[str, Any], now: float) -> bool:
         """Store what a worker says of a task it offers: `name`, `version`, `content` (hash) and the rest.
 
