@@ -206,3 +206,15 @@ def test_the_command_line_has_a_command_for_each(live, name):
     orpheus("delete", name)
     orpheus("show", name, status=4)
     orpheus("create", name, "count", status=2)
+
+
+def test_who_did_what_is_kept(client, create, name):
+    """In the audit trail, in the order in which it was done."""
+    create()
+    client.patch(f"/schedules/{name}", json={"overlap": "queue"})
+    client.post(f"/schedules/{name}/pause")
+    client.post(f"/schedules/{name}/run")
+    client.delete(f"/schedules/{name}")
+    kinds = [each["type"] for each in client.get("/audit?limit=1000").json()["items"] if each["subject"] == name]
+    told = ["schedule.created", "schedule.updated", "schedule.updated", "schedule.run", "schedule.deleted"]
+    assert kinds in (told, told[::-1])

@@ -172,8 +172,6 @@ def test_a_job_takes_another_jobs_artifact(up, site):
 
 def test_the_command_line_takes_a_url(up, site, tmp_path):
     """In the place of a file."""
-    import subprocess
-    import sys
 
     url = site.serve("/cli.txt", b"cli")
     command = [

@@ -48,7 +48,7 @@ class Plan:
         return self.ask("run", self.cluster.machine.scheduling.run_now("default", name, actor="bob"))
 
     def delete(self, name="s"):
-        return self.ask("delete", self.cluster.machine.scheduling.delete("default", name))
+        return self.ask("delete", self.cluster.machine.scheduling.delete("default", name, actor="bob"))
 
     def get(self, name="s"):
         return self.cluster.ask(lambda tx: tx.schedules.get("default", name))

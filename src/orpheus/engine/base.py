@@ -277,7 +277,7 @@ class ScheduleOrders(Protocol):
         """Change some fields, and the job when one is given. New times count from now on; so does a schedule that was
         paused and goes on."""
 
-    async def delete(self, tenant: str, name: str) -> None:
+    async def delete(self, tenant: str, name: str, *, actor: str) -> None:
         """Delete a schedule; the jobs it made stay."""
 
     async def run_now(self, tenant: str, name: str, *, actor: str) -> Firing:

@@ -36,8 +36,8 @@ class EmbeddedSchedules:
         alter = self._machine.scheduling.change(tenant, name, changes, job=job, actor=actor)
         return cast("Schedule", await self._do("change_schedule", alter))
 
-    async def delete(self, tenant: str, name: str) -> None:
-        await self._do("delete_schedule", self._machine.scheduling.delete(tenant, name))
+    async def delete(self, tenant: str, name: str, *, actor: str) -> None:
+        await self._do("delete_schedule", self._machine.scheduling.delete(tenant, name, actor=actor))
 
     async def run_now(self, tenant: str, name: str, *, actor: str) -> Firing:
         run = self._machine.scheduling.run_now(tenant, name, actor=actor)

@@ -211,6 +211,7 @@ class Scheduling:
             self._try(work, job)
             made = _anchored(made, work.now)
             work.tx.schedules.add(made)
+            work.audit("schedule.created", name, actor=actor, tenant=made.tenant, when=made.cron or made.every_s)
             work.after_commit(lambda: self.note(made.next_run_at))
             return made, True
 
@@ -241,17 +242,19 @@ class Scheduling:
             elif after.paused != before.paused:  # what passes during a pause is not missed
                 after = _waiting(after, work.now)
             work.tx.schedules.change(after)
+            work.audit("schedule.updated", name, actor=actor, tenant=tenant, fields=sorted(told))
             work.after_commit(lambda: self.note(after.next_run_at))
             return after
 
         return alter
 
-    def delete(self, tenant: str, name: str) -> Callable[[Work], None]:
+    def delete(self, tenant: str, name: str, *, actor: str) -> Callable[[Work], None]:
         """Return the transaction's function that deletes a schedule; the jobs it made stay."""
 
         def remove(work: Work) -> None:
             if not work.tx.schedules.remove(tenant, name):
                 raise _unknown(name)
+            work.audit("schedule.deleted", name, actor=actor, tenant=tenant)
 
         return remove
 
@@ -262,6 +265,7 @@ class Scheduling:
             schedule = _known(work, tenant, name)
             firing = self._submit(work, schedule, work.now, trigger="manual", actor=actor)
             work.tx.schedules.forget_firings(schedule.schedule_id)
+            work.audit("schedule.run", name, actor=actor, tenant=tenant, outcome=firing.outcome, job_id=firing.job_id)
             return firing
 
         return run

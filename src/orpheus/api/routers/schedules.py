@@ -191,7 +191,9 @@ async def change_schedule(call: Call) -> Answer:
 )
 async def delete_schedule(call: Call) -> Answer:
     """Delete a schedule. The jobs it made stay."""
-    await call.services.engine.schedules.delete(_tenant(call, call.query.tenant), call.path["name"])
+    await call.services.engine.schedules.delete(
+        _tenant(call, call.query.tenant), call.path["name"], actor=call.identity.actor
+    )
     return NO_CONTENT
 
 

@@ -85,7 +85,7 @@ class SimSchedules:
             if action == "run":
                 self._ask(lambda machine: machine.scheduling.run_now("ada", name, actor="ada"))
             elif action == "delete":
-                self._ask(lambda machine: machine.scheduling.delete("ada", name))
+                self._ask(lambda machine: machine.scheduling.delete("ada", name, actor="ada"))
             elif action == "overlap":
                 self._change(name, {"overlap": Overlap.ALLOW})
             elif action != "nothing":
