@@ -53,4 +53,4 @@ class KitSchedule:
         self._kit.call(lambda engine: engine.schedules.change(self._tenant, self.name, changes, actor="test"))
 
     def delete(self) -> None:
-        self._kit.call(lambda engine: engine.schedules.delete(self._tenant, self.name))
+        self._kit.call(lambda engine: engine.schedules.delete(self._tenant, self.name, actor="test"))
