@@ -66,3 +66,21 @@ def test_a_schedule_does_not_keep_a_stuck_job_going() -> None:
         job = kit.using(requires_approval=True).submit(loud, text="y")
         with pytest.raises(Stuck):
             job.run()
+
+
+def test_receivers_are_told_and_told_again() -> None:
+    """A receiver that is down for an hour hears of it afterwards, under the same id (R28)."""
+    with Kit(loud) as kit:
+        hook = kit.hooks.subscribe("https://shop.example/hook", ["job.completed"])
+        assert hook
+        kit.hooks.answer = lambda delivery: 503 if kit.now < kit.START + timedelta(hours=2) else 204
+        job = kit.using(webhook_url="https://other.example/done").submit(loud, text="a").run()
+        assert job.state == "completed"
+        kit.advance(days=1)
+        by_url: dict[str, list[int]] = {}
+        for call in kit.hooks.calls:
+            assert call.type == "job.completed" and call.job_id == job.id
+            by_url.setdefault(call.url, []).append(call.status)
+        assert set(by_url) == {"https://shop.example/hook", "https://other.example/done"}
+        assert all(told[-1] == 204 and set(told[:-1]) == {503} for told in by_url.values())
+        assert len({call.delivery_id for call in kit.hooks.calls}) == 2

@@ -132,3 +132,17 @@ def test_an_idempotency_key_does_not_stand_in_the_way_of_a_retry(kit: Kit) -> No
     assert job.retry().run().state == "completed"
     with pytest.raises(IdempotencyConflict):
         options.submit(flow, n=2)
+
+
+def test_a_dead_receiver_holds_up_nobody(kit: Kit) -> None:
+    """Webhooks are sent one after the other, and a receiver that is dead for days makes all others wait, or the jobs
+    themselves: each destination is on its own, and gives up on its own (R28)."""
+    kit.hooks.answer = lambda delivery: 503 if delivery.destination.startswith("https://dead") else 204
+    told = [kit.using(webhook_url="https://alive.example/").submit(flow, n=n) for n in range(3)]
+    dead = [kit.using(webhook_url="https://dead.example/").submit(flow, n=n) for n in range(3)]
+    kit.advance(minutes=1)
+    assert all(job.state == "completed" for job in (*told, *dead))
+    assert [call.job_id for call in kit.hooks.calls if call.status == 204] == [job.id for job in told]
+    kit.advance(days=7)
+    assert not any(call.status == 204 for call in kit.hooks.calls if "dead" in call.url)
+    assert kit.hooks.next_due_in() is None, "given up, and kept to be sent again by hand"

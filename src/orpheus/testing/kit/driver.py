@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from orpheus.testing.kit.engine import FOREVER_S
+from orpheus.testing.kit.hooks import KitHooks
 from orpheus.testing.kit.jobs import KitJob
 from orpheus.testing.kit.worker import KitWorker
 from orpheus.testing.simulation.clock import ManualClock
@@ -20,16 +21,24 @@ class Driver:
 
     Args:
         worker: its engine is another one after a restart.
+        hooks: told what there is to tell after each instant.
     """
 
-    def __init__(self, worker: KitWorker, clock: ManualClock) -> None:
+    def __init__(self, worker: KitWorker, hooks: KitHooks, clock: ManualClock) -> None:
         self._worker = worker
+        self._hooks = hooks
         self._clock = clock
+
+    def work(self) -> None:
+        """Do everything that can be done without time passing."""
+        self._worker.work()
+        while self._hooks.deliver():
+            self._worker.work()
 
     def advance(self, length_s: float) -> None:
         """Let time pass."""
         end = self._clock.monotonic() + length_s
-        self._worker.work()
+        self.work()
         for _ in range(MOST_STEPS):
             left = end - self._clock.monotonic()
             if left <= 0:
@@ -41,7 +50,7 @@ class Driver:
         """Go on until the job has ended; False when it waits for somebody's answer, or for nothing that will come."""
         seen = -1
         for _ in range(MOST_STEPS):
-            self._worker.work()
+            self.work()
             changes = self._worker.engine.changes
             if changes != seen:  # else only leases were renewed
                 seen = changes
@@ -58,7 +67,9 @@ class Driver:
     def _leap(self, length_s: float) -> None:
         self._clock.advance(max(length_s, 1e-6))
         self._worker.beat()
-        self._worker.work()
+        self.work()
 
     def _due_in(self) -> float:
-        return min(self._worker.engine.next_due_in(), self._worker.next_due_in())
+        calls = self._hooks.next_due_in()
+        due = min(self._worker.engine.next_due_in(), self._worker.next_due_in())
+        return due if calls is None else min(due, calls)

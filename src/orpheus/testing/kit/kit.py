@@ -37,6 +37,7 @@ from orpheus.testing.kit.attempt import AttemptMaker
 from orpheus.testing.kit.driver import Driver
 from orpheus.testing.kit.engine import KitEngine, kit_options
 from orpheus.testing.kit.fakes import NOTHING, Fake, Fakes, check_name, fake_name
+from orpheus.testing.kit.hooks import KitHooks
 from orpheus.testing.kit.inputs import Intake, Wiring
 from orpheus.testing.kit.jobs import KitJob
 from orpheus.testing.kit.place import Place
@@ -96,7 +97,8 @@ class Kit:
         )
         self._intake = Intake(self.objects, self.env)
         self._wiring = Wiring(self._link)
-        self._driver = Driver(self._worker, self.clock)
+        self.hooks = KitHooks(self._place)
+        self._driver = Driver(self._worker, self.hooks, self.clock)
         self._closed = False
         for one in code:
             module = load_module(one) if isinstance(one, str) else one
@@ -113,7 +115,7 @@ class Kit:
             rng=self._rng,
         )
         self._place.complete(engine.start())
-        self._worker.engine = engine
+        self._worker.engine = self.hooks.engine = engine
         self._worker.hello()
         return engine
 
@@ -332,7 +334,7 @@ class Kit:
 
     def settle(self) -> None:
         """Do everything that can be done without time passing."""
-        self._place.here(self._worker.work)
+        self._place.here(self._driver.work)
 
     def drive(self, job: KitJob[Any]) -> bool:
         """Run until the job has ended; False when it cannot end by itself. Time-outs of questions to the outside are not
