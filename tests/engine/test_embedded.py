@@ -23,6 +23,7 @@ from orpheus.engine.base import (
 )
 from orpheus.engine.embedded import EmbeddedEngine
 from orpheus.engine.options import EngineOptions
+from orpheus.engine.publishing import NoPublisher
 
 SESSION = "session-" + "x" * 16
 
@@ -300,7 +301,7 @@ def test_publishing_runs_beside_the_loop(tmp_path, flow):
     async def body() -> None:
         gate = threading.Event()
 
-        class Slow:
+        class Slow(NoPublisher):
             def deliver(self, delivery: Any) -> None:
                 gate.wait(10)
 

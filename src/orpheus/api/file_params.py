@@ -13,7 +13,6 @@ from typing import Any
 
 from orpheus.api.calls import Call
 from orpheus.api.render import file_value
-from orpheus.artifacts.keys import artifact_key
 from orpheus.core.errors import InvalidParams
 from orpheus.core.fetching import URL, why_no_url
 from orpheus.core.job import Job
@@ -156,9 +155,8 @@ class _Conversion:
             raise _refuse((*path, "artifact", "job"), f"there is no job {job_id[:64]!r}", "")
         for row in await services.engine.reads.artifacts(job_id):
             if row["name"] == name:
-                published = row.get("published_at") is not None
-                key = artifact_key(services.options.env, job.tenant, job_id, name) if published else row["key"]
-                return file_value({**row, "name": name.rsplit("/", 1)[-1], "key": key})
+                # Where its run wrote it: that stays for whoever uses it, also when the job is rewound or pruned (R23).
+                return file_value({**row, "name": name.rsplit("/", 1)[-1]})
         raise _refuse(
             (*path, "artifact", "name"),
             f"job {job_id} has no artifact {name[:80]!r}",

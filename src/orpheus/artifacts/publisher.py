@@ -26,6 +26,7 @@ class BlockingStore(Protocol):
     def put_now(self, key: str, data: bytes) -> object: ...
     def children_now(self, prefix: str) -> list[tuple[str, float]]: ...
     def delete_prefix_now(self, prefix: str) -> None: ...
+    def intact_now(self, key: str, *, sha256: str, size_bytes: int, since: float) -> bool: ...
 
 
 class Delivery(Protocol):
@@ -96,3 +97,9 @@ class Publisher:
         """Remove the files of runs that nobody needs: neither running nor accepted. Blocking."""
         for run_id in run_ids:
             self._objects.delete_prefix_now(f"{RUNS}/{run_id}")
+
+    def intact(self, parts: Sequence[tuple[str, str, int]], since: float) -> bool:
+        """Tell whether objects `(key, sha256, size_bytes)` are as they were at an instant. Blocking, and quick."""
+        return all(
+            self._objects.intact_now(key, sha256=sha256, size_bytes=size, since=since) for key, sha256, size in parts
+        )

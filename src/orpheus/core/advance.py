@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from orpheus.core.cache_key import note_key
 from orpheus.core.children import MOST_AT_ONCE, open_child
 from orpheus.core.closing import begin_closing, complete_job
 from orpheus.core.conditions import holds
@@ -102,6 +103,8 @@ def to_ready(draft: Draft, task: Task) -> None:
         task.first_ready_at = draft.now
     task.wake_at = start_deadline(task, node)
     draft.event("task.ready", task)
+    if node.cache and task.attempt == 0:
+        note_key(draft, task, node)
 
 
 def start_deadline(task: Task, node: Node) -> float | None:

@@ -6,6 +6,7 @@ Every function takes the row of the *current* attempt: `Draft.run` has refused a
 from __future__ import annotations
 
 from orpheus.core.advance import begin_job, fail_task, settle, share_of, start_deadline, to_ready
+from orpheus.core.caching import remember
 from orpheus.core.closing import cancel_task, end_if_still, end_run
 from orpheus.core.decision import PublishArtifacts
 from orpheus.core.draft import Draft, JobScope
@@ -112,11 +113,12 @@ def completed(draft: Draft, fact: RunCompleted) -> None:
     end_run(draft, task)
     draft.decision.results[task.key] = fact.result
     task.error = None
-    task.cached = fact.cached
     if fact.artifacts:
         draft.decision.artifacts.extend((task, ref) for ref in fact.artifacts)
         draft.job.has_files = True
         draft.command(PublishArtifacts())
+    if draft.node(task).cache:
+        remember(draft, task, fact)
     draft.move(task, TaskState.COMPLETED)
     draft.event("task.completed", task, attempt=task.attempt, artifacts=[ref.name for ref in fact.artifacts])
     settle(draft, task)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from orpheus.core import amend, attempts, child_ends, gates, rewind, waking
+from orpheus.core import amend, attempts, caching, child_ends, gates, rewind, waking
 from orpheus.core import facts as f
 from orpheus.core.advance import advance
 from orpheus.core.closing import end_job
@@ -79,6 +79,7 @@ _HANDLERS: dict[type[f.Fact], Callable[[Draft, Any], None]] = {
     f.JobUpdated: amend.updated,
     f.RetryRequested: rewind.retry_requested,
     f.ChildEnded: child_ends.child_ended,
+    f.TaskCached: caching.cached,
     f.TaskClaimed: attempts.claimed,
     f.RunReturned: attempts.returned,
     f.RunCompleted: attempts.completed,

@@ -134,6 +134,16 @@ class TellParent(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class LookUpResult(Command):
+    """The task became ready and may be cached: look for a result under `key` and bring `TaskCached` if there is a sound
+    one, in the same commit (R23)."""
+
+    node: str
+    index: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class PublishArtifacts(Command):
     """Put the job's newly accepted artifacts under their stable names, then bring `ArtifactsPublished`."""
 
@@ -144,6 +154,16 @@ class Finalise(Command):
 
     outcome: str
     generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownResult:
+    """An accepted result to be kept for equal tasks (R23)."""
+
+    key: str
+    task: Task
+    result: Any
+    artifacts: tuple[ArtifactRef, ...]
 
 
 @dataclass(slots=True)
@@ -169,6 +189,8 @@ class Decision:
     sets_job_result: bool = False
     events: list[Event] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    known_result: KnownResult | None = None
+    """The result of a task with `cache`, accepted by this decision."""
     dependencies: list[tuple[str, str]] = field(default_factory=list)
     """At submission: `(job_id, on)` this job waits for."""
     assignment: dict[str, Any] | None = None

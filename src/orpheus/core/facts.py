@@ -123,7 +123,7 @@ class ArtifactRef:
 
     name: str
     key: str
-    """Where it lies in the object store: under `.runs/{run_id}/`."""
+    """Where it lies in the object store: under `.runs/{run_id}/` of the run that made it."""
     sha256: str
     size_bytes: int
     content_type: str
@@ -131,10 +131,20 @@ class ArtifactRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCached(TaskFact):
+    """An equal task has completed before (R23)."""
+
+    result: Any
+    artifacts: tuple[ArtifactRef, ...]
+    """Where they lie; their names may hold the id of `source_job`."""
+    source_job: str
+    source_run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunCompleted(RunFact):
     result: Any = None
     artifacts: tuple[ArtifactRef, ...] = ()
-    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

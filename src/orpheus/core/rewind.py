@@ -7,6 +7,7 @@ in a map even item by item.
 from __future__ import annotations
 
 from orpheus.core.amend import priority_of
+from orpheus.core.cache_key import NO_CACHE
 from orpheus.core.children import stop_child
 from orpheus.core.closing import end_run
 from orpheus.core.draft import Draft
@@ -32,6 +33,8 @@ def retry_requested(draft: Draft, fact: RetryRequested) -> None:
     job.finished_at = None
     draft.decision.sets_job_result = True
     renewed = _renew_rows(draft, affected, whole)
+    if fact.from_task is not None and draft.graph.nodes[fact.from_task].cache:
+        draft.task(fact.from_task).extra[NO_CACHE] = True  # whoever names a task wants it to run
     if job.state in TERMINAL:
         draft.move_job(JobState.QUEUED)
     _recount(draft)
@@ -143,7 +146,6 @@ def _new_row(draft: Draft, old: Task, node: Node, unmet: int) -> Task:
         handler=old.handler,
         priority=priority_of(draft.job, node),
         unmet=unmet,
-        extra={"no_cache": True} if node.cache else {},
     )
 
 

@@ -146,7 +146,7 @@ class EmbeddedEngine:
         assert self._machine is None, "an engine is started once"
         epoch = f"{self._rng.getrandbits(64):016x}"
         store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
-        machine = Machine(store, clock=self._clock, rng=self._rng, options=self.options)
+        machine = Machine(store, clock=self._clock, rng=self._rng, options=self.options, intact=self._publisher.intact)
         machine.recover()
         for key in self._lent:
             machine.keyring.lend(key)

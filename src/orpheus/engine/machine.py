@@ -41,6 +41,7 @@ from orpheus.engine.orders import Call, Tell
 from orpheus.engine.params import ParamsChecker
 from orpheus.engine.progress import ProgressBook
 from orpheus.engine.publishing import Outbox
+from orpheus.engine.recall import Intact
 from orpheus.engine.schedules import Scheduling
 from orpheus.engine.sessions import Session, Sessions
 from orpheus.engine.stats import Meter
@@ -91,6 +92,7 @@ class Machine:
         rng: ids, run ids and jitter.
         options: what can be tuned.
         dispatcher: the order of ready tasks; made here when None.
+        intact: looks at the objects of results that are known already.
     """
 
     def __init__(
@@ -101,8 +103,10 @@ class Machine:
         rng: Random,
         options: EngineOptions | None = None,
         dispatcher: Dispatcher | None = None,
+        intact: Intact = lambda _parts, _since: True,
     ) -> None:
         self.store = store
+        self._intact = intact
         self.clock = clock
         self.rng = rng
         self.options = options or EngineOptions()
@@ -207,6 +211,7 @@ class Machine:
             on_change=self._changed,
             on_fault=_log_refused,
             tell_outside=self.webhooks.note,
+            intact=self._intact,
         )
 
     def _attempt(self, work: Work, entry: Entry) -> Any:

@@ -61,6 +61,9 @@ class Publisher(Protocol):
     def discard(self, run_ids: Sequence[str]) -> None:
         """Remove the files of runs that nobody needs. Blocking, and the same again changes nothing."""
 
+    def intact(self, parts: Sequence[tuple[str, str, int]], since: float) -> bool:
+        """Tell whether objects `(key, sha256, size_bytes)` are as they were at an instant. Blocking, and quick."""
+
 
 class NoPublisher:
     """For engines without an object store (tests, benchmarks): everything counts as published."""
@@ -73,6 +76,9 @@ class NoPublisher:
 
     def discard(self, run_ids: Sequence[str]) -> None:
         return None
+
+    def intact(self, parts: Sequence[tuple[str, str, int]], since: float) -> bool:
+        return True
 
 
 @dataclass(slots=True)

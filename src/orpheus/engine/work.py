@@ -25,6 +25,7 @@ from orpheus.core.decision import (
     Decision,
     Finalise,
     ForgetRun,
+    LookUpResult,
     PublishArtifacts,
     StartChild,
     TellDependents,
@@ -38,6 +39,7 @@ from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
 from orpheus.engine import children
 from orpheus.engine.params import ParamsChecker
+from orpheus.engine.recall import Intact, recall
 
 if TYPE_CHECKING:
     from orpheus.store.transaction import Applied, Transaction
@@ -83,6 +85,8 @@ class Work:
     """Told about facts that followed from others and were refused."""
     tell_outside: Callable[[Work, Decision], None]
     """Writes, in this transaction, who outside is to be told of a decision's events (R28)."""
+    intact: Intact
+    """Looks at objects in the store, for results that are known already (R23)."""
     effects: list[Effect] = field(default_factory=list)
     _follow: deque[Callable[[], None]] = field(default_factory=deque)
 
@@ -150,6 +154,8 @@ class Work:
             self._then(command.job_id, command.fact)
         elif isinstance(command, StartChild):
             self._follow.append(partial(self._start_child, job, command))
+        elif isinstance(command, LookUpResult):
+            self._follow.append(partial(self._recall, job.job_id, command))
         elif isinstance(command, TellParent):
             self._then(command.job_id, children.ended(self.tx, job, command))
         elif isinstance(command, TellDependents):
@@ -158,6 +164,11 @@ class Work:
                 self._then(dependent, DependencySettled(job_id=job.job_id, ok=ok))
         else:
             assert isinstance(command, CancelRun | ForgetRun | PublishArtifacts | Finalise), f"unknown {command!r}"
+
+    def _recall(self, job_id: str, command: LookUpResult) -> None:
+        fact = recall(self.tx, job_id, command, intact=self.intact, now=self.now)
+        if fact is not None:
+            self._bring(job_id, fact)
 
     def _then(self, job_id: str, fact: Fact) -> None:
         self._follow.append(partial(self._bring, job_id, fact))

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orpheus.core.cache_key import owner_of, stored_parts
 from orpheus.core.decision import Decision, Event
 from orpheus.core.dispatch import Source
 from orpheus.core.errors import TaskError, UnknownJob
@@ -26,6 +27,7 @@ from orpheus.store import rows
 from orpheus.store.access import Access
 from orpheus.store.cache import JobEntry, PayloadCache
 from orpheus.store.definitions import Definitions, GraphCache
+from orpheus.store.known_results import FoundResult, KnownResults
 from orpheus.store.limits import LimitRecords
 from orpheus.store.payloads import Payloads
 from orpheus.store.ready import Ready, ReadyRow
@@ -72,6 +74,7 @@ class Transaction:
         self.definitions = Definitions(unit, graphs)
         self.ready = Ready(unit)
         self.records = Records(unit)
+        self.known_results = KnownResults(unit)
         self.schedules = Schedules(unit)
         self.limits = LimitRecords(unit)
         self.access = Access(unit)
@@ -163,12 +166,15 @@ class Transaction:
             self._new_task(applied, entry, task)
         self._payload_rows(entry, decision)
         applied.events = [(self._unit.event(entry.job_no, event), event) for event in decision.events]
+        if decision.known_result is not None:
+            self.known_results.put(decision.known_result, now=job.updated_at)
         for task, ref in decision.artifacts:
-            assert task.run_id is not None, f"{task.key} has artifacts of no run"
+            run_id = task.run_id if task.run_id is not None else owner_of(ref.key)
+            assert run_id is not None, f"{task.key} has artifacts of no run"
             self._unit.insert(
                 "insert_artifact",
                 (
-                    *(entry.job_no, ref.name, task.node, task.index, task.generation, task.run_id, ref.key, ref.sha256),
+                    *(entry.job_no, ref.name, task.node, task.index, task.generation, run_id, ref.key, ref.sha256),
                     *(
                         ref.size_bytes,
                         ref.content_type,
@@ -214,6 +220,8 @@ class Transaction:
             else:
                 self._unit.execute("update_params", (text, entry.job_no))
             self._payloads.remember_params(entry, decision.params, len(text))
+            if entry.job.has_files or not decision.is_new:
+                self.known_results.need(entry, stored_parts(decision.params))
         for key, result in decision.results.items():
             task = self._unit.task_by_key(entry, key)
             assert task.dirty, f"{key} got a result but is not listed as changed"
@@ -299,6 +307,12 @@ class Transaction:
 
     def put_task_spec(self, spec: Mapping[str, Any], now: float) -> bool:
         return self.definitions.put_task_spec(spec, now)
+
+    # Known results: see `KnownResults`
+
+    def use_known_result(self, job_id: str, key: str, found: FoundResult, *, now: float) -> None:
+        """Note that a job's task completes with this result."""
+        self.known_results.used(key, found, self._entry(job_id), now=now)
 
     # Claims, timers, start-up: see `Ready`
 

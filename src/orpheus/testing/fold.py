@@ -180,7 +180,7 @@ def _fold_task(job: FoldedJob, predecessors: Mapping[str, Iterable[str]], verb: 
         task.attempt -= 1
         task.starts.pop()
         _note_crowd(job, task, key)
-    elif verb == "completed":
+    elif verb in ("completed", "cached"):
         _fold_artifacts(job, event)
 
 

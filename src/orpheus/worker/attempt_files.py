@@ -134,13 +134,13 @@ class AttemptFiles:
         for artifact in artifacts:
             self._saved[artifact.name] = artifact
 
-    def spill(self, result: bytes) -> str:
-        """Write a large result beside the artifacts; return its key."""
+    def spill(self, result: bytes) -> tuple[str, str]:
+        """Write a large result beside the artifacts; return its key and sha256."""
         name = "result.json" if "result.json" not in self._saved else ".result.json"
         target = self._objects.folder(self._folder) / name
         sha256, _ = write_synced(io.BytesIO(result), target)
         self._objects.deliver(target, name, sha256)
-        return run_key(self._run_id, name)
+        return run_key(self._run_id, name), sha256
 
     def deliver(self) -> None:
         """Make every saved file the run's for good; before the report (R10)."""

@@ -309,7 +309,8 @@ class Attempts:
         files.deliver()
         if not spills:
             return msgspec.Raw(result)
-        return spill_marker(key=files.spill(result), result=result, needed_paths=run.assignment.needed_paths)
+        key, sha256 = files.spill(result)
+        return spill_marker(key=key, sha256=sha256, result=result, needed_paths=run.assignment.needed_paths)
 
     def _completed(self, run: Run, result: Any, artifacts: list[ReportedArtifact]) -> ReportItem | None:
         if run.stop_reason is StopReason.UNKNOWN:

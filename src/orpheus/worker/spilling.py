@@ -15,11 +15,14 @@ INLINE_VALUE_BYTES_MAX = 16_384
 """A needed value larger than this stays in the file; its readers get a reference into it."""
 
 
-def spill_marker(*, key: str, result: bytes, needed_paths: Sequence[Sequence[str | int]]) -> dict[str, Any]:
+def spill_marker(
+    *, key: str, sha256: str, result: bytes, needed_paths: Sequence[Sequence[str | int]]
+) -> dict[str, Any]:
     """Return the `$spill` marker of a result.
 
     Args:
         key: where the whole result was written.
+        sha256: of what was written: by it the cache knows the value (R23).
         result: its JSON.
         needed_paths: paths the graph reads; one that does not exist is left out, and fails where it is bound.
     """
@@ -37,7 +40,17 @@ def spill_marker(*, key: str, result: bytes, needed_paths: Sequence[Sequence[str
             lengths.append([path, len(inner)])
         if path and len(msgspec.json.encode(inner)) <= INLINE_VALUE_BYTES_MAX:
             inline.append([path, inner])
-    return {"$spill": {"key": key, "size_bytes": len(result), "path": [], "inline": inline, "lengths": lengths}}
+    size = len(result)
+    return {
+        "$spill": {
+            "key": key,
+            "sha256": sha256,
+            "size_bytes": size,
+            "path": [],
+            "inline": inline,
+            "lengths": lengths,
+        }
+    }
 
 
 def _at(value: Any, path: Sequence[str | int]) -> tuple[bool, Any]:

@@ -134,3 +134,72 @@ CREATE INDEX deliveries_by_destination ON deliveries (destination, delivery_no);
 CREATE INDEX deliveries_of_job         ON deliveries (job_id, delivery_no) WHERE job_id IS NOT NULL;
 CREATE INDEX deliveries_by_tenant      ON deliveries (tenant, delivery_no);
 CREATE INDEX deliveries_settled        ON deliveries (last_at) WHERE state <> 'pending';
+
+-- Storage: cache, use of objects, removal, failures (R21, R23) ---------------------------------------------------------
+
+-- Accepted results that equal tasks may have (R23).
+CREATE TABLE known_results (
+  key        TEXT PRIMARY KEY,        -- core/cache_key.py
+  tenant     TEXT NOT NULL,
+  handler    TEXT NOT NULL,
+  job_id     TEXT NOT NULL,           -- the job and the run that made it
+  run_id     TEXT NOT NULL,
+  result     TEXT NOT NULL,
+  artifacts  TEXT NOT NULL,           -- as accepted, as JSON
+  size_bytes INTEGER NOT NULL,
+  created_at REAL NOT NULL,
+  used_at    REAL NOT NULL,
+  uses       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX known_results_by_use ON known_results (used_at);
+
+-- What lies in the object store under `object` (a run's, an upload's or a job's id) and is needed by something that did not
+-- make it. Whoever removes objects asks here first.
+CREATE TABLE known_result_objects (
+  object TEXT NOT NULL,
+  key    TEXT NOT NULL REFERENCES known_results (key) ON DELETE CASCADE,
+  PRIMARY KEY (object, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX known_result_objects_of_key ON known_result_objects (key);
+
+CREATE TABLE object_uses (
+  object TEXT NOT NULL,
+  job_no INTEGER NOT NULL REFERENCES jobs (job_no) ON DELETE CASCADE,
+  PRIMARY KEY (object, job_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX object_uses_of_job ON object_uses (job_no);
+
+-- Files in the params of jobs of before.
+INSERT OR IGNORE INTO object_uses (object, job_no)
+SELECT substr(found.key, instr(found.key, '/.files/') + 8, instr(substr(found.key, instr(found.key, '/.files/') + 8), '/') - 1),
+  found.job_no
+FROM (
+  SELECT job_params.job_no, json_extract(inner.value, '$.key') AS key
+  FROM job_params, json_tree(job_params.params) AS inner WHERE inner.key = '$file'
+) AS found
+WHERE instr(found.key, '/.files/') > 0;
+
+-- Jobs and uploads that are pruned: their rows are out of sight, the rest goes step by step and survives a crash.
+CREATE TABLE removals (
+  removal_no INTEGER PRIMARY KEY,
+  kind       TEXT NOT NULL CHECK (kind IN ('job', 'file')),
+  tenant     TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  number     INTEGER NOT NULL,        -- of a job: its job_no
+  key        TEXT NOT NULL            -- of a file: where it lies
+) STRICT;
+
+-- Jobs that are failed now, for grouping (docs/failures.md). Written only when a job fails.
+CREATE TABLE failures (
+  job_no    INTEGER PRIMARY KEY REFERENCES jobs (job_no) ON DELETE CASCADE,
+  tenant    TEXT NOT NULL,
+  failure   TEXT NOT NULL,            -- core/fingerprint.py
+  workflow  TEXT NOT NULL,
+  task      TEXT NOT NULL,
+  code      TEXT NOT NULL,
+  type      TEXT NOT NULL,
+  message   TEXT NOT NULL,            -- normalised
+  failed_at REAL NOT NULL
+) STRICT;
+CREATE INDEX failures_by_time ON failures (failed_at);
+CREATE INDEX failures_by_group ON failures (failure, failed_at);

@@ -178,8 +178,8 @@ class AttemptMaker:
         result = msgspec.json.decode(encoded)
         files.deliver()
         if len(encoded) > INLINE_BYTES:
-            key = files.spill(encoded)
-            result = spill_marker(key=key, result=encoded, needed_paths=assignment.needed_paths)
+            key, sha256 = files.spill(encoded)
+            result = spill_marker(key=key, sha256=sha256, result=encoded, needed_paths=assignment.needed_paths)
         artifacts = tuple(
             ArtifactRef(
                 name=one.name,

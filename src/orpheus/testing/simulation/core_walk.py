@@ -12,7 +12,15 @@ from typing import Any
 
 from orpheus.core import facts as f
 from orpheus.core.decider import NewJob, decide, submit
-from orpheus.core.decision import CancelRun, Decision, Finalise, ForgetRun, PublishArtifacts
+from orpheus.core.decision import (
+    CancelRun,
+    Decision,
+    Finalise,
+    ForgetRun,
+    KnownResult,
+    LookUpResult,
+    PublishArtifacts,
+)
 from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.job import TERMINAL, Job
 from orpheus.core.task import NEVER, Task, TaskState
@@ -47,6 +55,8 @@ class Walk:
     forgotten: dict[str, None] = field(default_factory=dict)
     finalise: list[Finalise] = field(default_factory=list)
     unpublished: list[str] = field(default_factory=list)
+    known: dict[str, KnownResult] = field(default_factory=dict)
+    """Results of tasks with a cache, by key."""
     seen_events: int = 0
     serial: int = 0
     trace: list[str] = field(default_factory=list)
@@ -68,6 +78,7 @@ class Walk:
     def take_in(self, decision: Decision) -> None:
         if not decision.is_new:
             self.view.apply(decision)
+        looked_up: list[LookUpResult] = []
         for command in decision.commands:
             if isinstance(command, CancelRun):
                 self.told_to_stop[command.run_id] = self.now + GRACE_S
@@ -78,7 +89,28 @@ class Walk:
                 self.finalise.append(command)
             elif isinstance(command, PublishArtifacts):
                 self.unpublished += [ref.name for _, ref in decision.artifacts]
+            elif isinstance(command, LookUpResult):
+                looked_up.append(command)
         self.look()
+        if decision.known_result is not None:
+            self.known[decision.known_result.key] = decision.known_result
+        for command in looked_up:
+            self.recall(command)
+
+    def recall(self, command: LookUpResult) -> None:
+        """Complete a task whose result is known from before, as an engine does at once (R23)."""
+        known = self.known.get(command.key)
+        if known is not None and known.task.run_id is not None:
+            self.tell(
+                f.TaskCached(
+                    node=command.node,
+                    index=command.index,
+                    result=known.result,
+                    artifacts=known.artifacts,
+                    source_job=known.task.job_id,
+                    source_run=known.task.run_id,
+                )
+            )
 
     def look(self) -> None:
         """Check everything that can be checked now."""

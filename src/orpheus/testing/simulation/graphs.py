@@ -106,6 +106,8 @@ def _worked(rng: Random, node: dict[str, Any], near: list[str]) -> None:
         node["rate_limit"] = {"limit": 2, "period_s": 3.0}
     if rng.random() < 0.15:
         node["priority"] = rng.randint(1, 5)
+    if rng.random() < 0.2:
+        node["cache"] = True
 
 
 def _value(rng: Random, near: list[str]) -> Any:

@@ -6,6 +6,7 @@ a new process would find.
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections import Counter
@@ -29,6 +30,7 @@ from orpheus.testing.simulation.server import Shelf
 from orpheus.testing.simulation.workers import Observed
 
 _JOB = f"SELECT job_no, {read.JOB_COLUMNS} FROM jobs"  # noqa: S608 (columns of ours)
+TaskKey = tuple[str, str, int, int]
 _EVENTS = 'SELECT cursor, job_no, seq, type, at, actor, task, "index", run_id, data FROM events WHERE cursor > ? ORDER BY cursor'
 
 
@@ -198,27 +200,49 @@ class Inspector:
             return  # it was retried in the same commit
         results = Results(self, job_no, rows)
         check_skips(rows, results.params(), results.of)
-        self._check_results(rows, results)
-        self._check_artifacts(job_no, rows)
+        sources = self._cached(job_no, rows)
+        self._check_results(rows, results, sources)
+        self._check_artifacts(job_no, rows, set(sources.values()))
 
-    def _check_results(self, rows: JobRows, results: Results) -> None:
+    def _check_results(self, rows: JobRows, results: Results, sources: dict[TaskKey, str]) -> None:
         """Check that what stands in the rows is what the accepted attempt reported."""
         for task in rows.current:
-            if task.state is not TaskState.COMPLETED or not task.handler or task.run_id is None:
+            run_id = sources.get(task.key) if task.cached else task.run_id
+            if task.state is not TaskState.COMPLETED or not task.handler or run_id is None:
                 continue
             if rows.graph.nodes[task.node].kind is NodeKind.MAP and task.index == NODE:
                 continue
-            if task.run_id not in self._observed.completed:
-                raise Broken(f"{task.key} completed by {task.run_id}, which never reported that")
-            sent = self._observed.completed[task.run_id]
+            if run_id not in self._observed.completed:
+                raise Broken(f"{task.key} completed by {run_id}, which never reported that")
+            sent = self._observed.completed[run_id]
             kept = results.own(task)
             if kept != sent:
-                raise Broken(f"{task.key}: {task.run_id} returned {sent}, the row holds {kept}")
+                raise Broken(f"{task.key}: {run_id} returned {sent}, the row holds {kept}")
 
-    def _check_artifacts(self, job_no: int, rows: JobRows) -> None:
+    def _cached(self, job_no: int, rows: JobRows) -> dict[TaskKey, str]:
+        """Return the runs whose results cached tasks have, as their events tell it (R23)."""
+        cached = {(task.node, task.index): task for task in rows.current if task.cached}
+        found: dict[TaskKey, str] = {}
+        for node, index, data in self._rows(
+            "SELECT task, coalesce(\"index\", -1), data FROM events WHERE job_no = ? AND type = 'task.cached' ORDER BY seq",
+            job_no,
+        ):
+            task = cached.get((node, index))
+            if task is not None:
+                if task.attempt or task.run_id is not None:
+                    raise Broken(f"{task.key} is cached and was run (R23)")
+                found[task.key] = json.loads(data)["source"]["run_id"]
+        for task in cached.values():
+            if task.key not in found:
+                raise Broken(f"{task.key} is cached, and no event tells of it (R1)")
+        return found
+
+    def _check_artifacts(self, job_no: int, rows: JobRows, cached: set[str]) -> None:
         """Check that exactly the accepted attempts' files are in the manifest, which was final before the end (R10)."""
         job = rows.job
-        completed = {task.run_id: task for task in rows.current if task.state is TaskState.COMPLETED}
+        completed = {
+            task.run_id for task in rows.current if task.state is TaskState.COMPLETED and not task.cached
+        } | cached
         names = []
         for name, run_id, published_at in self._rows(
             "SELECT name, run_id, published_at FROM artifacts WHERE job_no = ? AND superseded = 0", job_no
