@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("orpheus.cli.run", "Send one file or job through a workflow and fetch the results."),
     "submit": ("orpheus.cli.submit", "Submit a job to a server and return."),
     "jobs": ("orpheus.cli.jobs", "List, show, follow, cancel and retry jobs."),
+    "watch": ("orpheus.cli.watch", "Submit each file that appears in a folder."),
     "schedules": ("orpheus.cli.schedules", "Jobs by the clock: create, show, pause, run, delete."),
     "bulk": ("orpheus.cli.bulk", "Cancel, retry, approve, reject, pause or resume many jobs."),
     "queues": ("orpheus.cli.queues", "List queues, pause them, set their limits."),
