@@ -201,8 +201,6 @@ def test_sleep_begins_the_job_and_ends_by_the_clock(bench):
 @pytest.mark.parametrize(
     "node",
     [
-        {"kind": "approval", "prompt": "ok?"},
-        {"kind": "wait_for", "signal": "go"},
         {"undo": "unwork"},
     ],
 )

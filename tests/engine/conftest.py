@@ -180,7 +180,12 @@ class Cluster:
     def open(self) -> None:
         self.store = Store.open(self.path, now=self.clock.now(), epoch="e1")
         self.machine = Machine(
-            self.store, clock=self.clock, rng=self.rng, options=self.options, dispatcher=Dispatcher()
+            self.store,
+            clock=self.clock,
+            rng=self.rng,
+            run_key=b"the bench's",
+            options=self.options,
+            dispatcher=Dispatcher(),
         )
         self.machine.recover()
 

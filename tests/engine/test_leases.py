@@ -103,7 +103,7 @@ def test_a_stall_of_the_server_gives_every_lease_its_full_length_again(cluster, 
     cluster.settle()
     cluster.advance(29.0)
     assert cluster.task(job_id, "a").state == "running"
-    cluster.advance(2.0)
+    cluster.advance(1.5)
     assert cluster.task(job_id, "a").state == "retrying"
 
 

@@ -42,7 +42,7 @@ async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, te
         for name, value in plain.items()
     ):
         return plain  # the hot path: nothing in it can be a file
-    _check(plain)
+    refuse_reserved(plain)
     schema = await call.services.catalog.params_schema(workflow)
     return await convert(call, _unhidden(schema, plain, None), schema, tenant)
 
@@ -59,7 +59,7 @@ async def resolve_params_of(call: Call, job: Job, params: Mapping[str, Any]) -> 
         name for name, value in params.items() if isinstance(kept, Mapping) and name in kept and kept[name] == value
     }
     edited = {name: value for name, value in params.items() if name not in same}
-    _check(edited)
+    refuse_reserved(edited)
     converted = await convert(call, _unhidden(schema, edited, kept), schema, job.tenant)
     return {name: kept[name] if name in same else converted[name] for name in params}
 
@@ -74,9 +74,14 @@ def _unhidden(schema: Any, params: dict[str, Any], kept: Any) -> dict[str, Any]:
     return params if whole == HIDDEN else dict(whole)
 
 
-def _check(params: dict[str, Any]) -> None:
+def refuse_reserved(params: Mapping[str, Any]) -> None:
+    """Refuse what only we may say.
+
+    Raises:
+        InvalidParams: it is no plain JSON, or holds a `$file`, `$spill` or `$secret`.
+    """
     try:
-        check_plain(params)
+        check_plain(dict(params))
     except NotPlain as fault:
         raise InvalidParams(
             f"params: {fault}", details=[{"path": f"/params{fault.pointer}", "message": str(fault)}]

@@ -14,12 +14,13 @@ import msgspec
 
 from orpheus.core.decision import Event
 from orpheus.core.errors import TaskError
-from orpheus.core.graph import Graph
+from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import NODE, Task
 from orpheus.core.values import operator_of
 from orpheus.engine.base import LiveMessage, PublishedEvent, Waiting
 from orpheus.protocol import jobs as wire
+from orpheus.protocol.waits import ApprovalInfo
 
 
 def instant(at: float | None) -> str | None:
@@ -184,11 +185,13 @@ def task_info(
     waiting_for: Iterable[Waiting] = (),
     attempts: Iterable[Mapping[str, Any]] | None = None,
     names: Mapping[str, str],
+    asked: Any = None,
     large_bytes: int,
 ) -> wire.TaskInfo:
     """Show a task.
 
     Args:
+        asked: what an approval asks about.
         names: workers' names by session; a session without one is shown by its id.
     """
     node = graph.nodes.get(task.node) if graph is not None else None
@@ -220,6 +223,7 @@ def task_info(
         started_at=instant(task.started_at),
         finished_at=instant(task.finished_at),
         child_job=task.extra.get("child_job"),
+        approval=approval_info(task, graph, asked, large_bytes=large_bytes),
         attempts=msgspec.UNSET if attempts is None else [_attempt_info(row, names) for row in attempts],
         items={
             "total": task.items_total,
@@ -230,6 +234,36 @@ def task_info(
         }
         if is_map
         else msgspec.UNSET,
+    )
+
+
+def approval_info(task: Task, graph: Graph | None, value: Any, *, large_bytes: int) -> ApprovalInfo | msgspec.UnsetType:
+    """Show what an approval node asks and what was decided; nothing for any other node.
+
+    Args:
+        value: what it asks about; None while it has not begun.
+    """
+    node = graph.nodes.get(task.node) if graph is not None else None
+    if node is None or node.kind is not NodeKind.APPROVAL:
+        return msgspec.UNSET
+    shown, size = without_spills(value, None)
+    if size is None and isinstance(shown, dict | list | str):
+        size = len(msgspec.json.encode(shown))
+        if size > large_bytes:
+            shown = {"$large": {"size_bytes": size}}
+    decision = task.extra.get("decision", {})
+    return ApprovalInfo(
+        prompt=node.prompt,
+        value=shown,
+        editable=node.editable,
+        schema=node.type_schema,
+        since=instant(task.started_at),
+        until=instant(task.wake_at),
+        decision=decision.get("what"),
+        edited=bool(decision.get("edited")),
+        by=decision.get("by"),
+        at=instant(decision.get("at")),
+        comment=decision.get("comment", ""),
     )
 
 

@@ -1,36 +1,25 @@
 """What may go on now? How a settled task lets others begin, until the job can end.
 
 1. A task settles (`settle`). Items count into their map's row; nodes count down `unmet` of their dependents.
-2. A node whose `unmet` reaches zero is looked at (`_consider`): its condition, its skipped inputs (R12), its kind.
+2. A node whose `unmet` reaches zero is looked at (`opening.py`): its condition, its skipped inputs (R12), its kind.
 3. It becomes ready, expands into items, waits, or settles at once, which may free others (step 1).
 4. When no node is open the job closes as completed (`closing.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from orpheus.core.cache_key import note_key
 from orpheus.core.children import MOST_AT_ONCE, open_child
-from orpheus.core.closing import begin_closing, complete_job
-from orpheus.core.conditions import holds
-from orpheus.core.draft import Draft, JobScope, fails_job
+from orpheus.core.closing import begin_closing
+from orpheus.core.draft import Draft, JobScope
 from orpheus.core.errors import TaskError
-from orpheus.core.graph import Node, NodeKind, OnFailure
+from orpheus.core.graph import Node, OnFailure
 from orpheus.core.job import JobState
 from orpheus.core.task import NEVER, NODE, Task, TaskState
-from orpheus.core.values import BindingError, Skipped, missing, resolve, spread
-
-
-def advance(draft: Draft) -> None:
-    """Look at every node whose predecessors have all settled, then at whether the job can end."""
-    while draft.to_consider and draft.job.closing is None:
-        _consider(draft, draft.task(draft.to_consider.popleft()))
-    job = draft.job
-    if job.nodes_open == 0 and job.closing is None and job.state in (JobState.QUEUED, JobState.RUNNING):
-        complete_job(draft)
+from orpheus.core.values import BindingError, Skipped, resolve, spread
 
 
 def begin_job(draft: Draft) -> None:
@@ -41,41 +30,13 @@ def begin_job(draft: Draft) -> None:
         draft.event("job.started")
 
 
-def _consider(draft: Draft, task: Task) -> None:
-    if task.state is not TaskState.BLOCKED or task.unmet > 0:
-        return
-    node = draft.node(task)
-    scope = JobScope(draft)
-    try:
-        wanted = holds(node.when, scope)
-    except Skipped as skipped:
-        _skip(draft, task, f"its condition needs {skipped.node!r}, which has no value")
-        return
-    except BindingError as error:
-        fail_task(draft, task, _binding_failed(task, error))
-        return
-    if not wanted:
-        _skip(draft, task, "its condition is false")
-        return
-    # Without predecessors nothing is referred to (3 % of a one-task job).
-    gap = (
-        missing([node.args, node.items, node.duration], draft.has_value)
-        if draft.graph.predecessors[node.name]
-        else None
-    )
-    if gap is not None:
-        _skip(draft, task, f"it needs {gap!r}, which has no value")
-        return
-    _OPENERS[node.kind](draft, task, node)
-
-
-def _skip(draft: Draft, task: Task, reason: str) -> None:
+def skip(draft: Draft, task: Task, reason: str) -> None:
     draft.move(task, TaskState.SKIPPED)
     draft.event("task.skipped", task, reason=reason)
     settle(draft, task)
 
 
-def _binding_failed(task: Task, error: BindingError) -> TaskError:
+def binding_failed(task: Task, error: BindingError) -> TaskError:
     return TaskError(
         code="binding_failed",
         message=f"task {task.node!r} cannot get its input: {error}",
@@ -94,7 +55,7 @@ def to_ready(draft: Draft, task: Task) -> None:
         try:
             task.concurrency_key = f"{task.tenant}/{resolve(node.concurrency_key, JobScope(draft, task))}"
         except (BindingError, Skipped) as error:
-            fail_task(draft, task, _binding_failed(task, BindingError(f"its concurrency key: {error}")))
+            fail_task(draft, task, binding_failed(task, BindingError(f"its concurrency key: {error}")))
             return
     draft.move(task, TaskState.READY)
     task.ready_at = draft.now
@@ -117,11 +78,11 @@ def start_deadline(task: Task, node: Node) -> float | None:
     return min(limits, default=None)
 
 
-def _open_task(draft: Draft, task: Task, _node: Node) -> None:
+def open_task(draft: Draft, task: Task, _node: Node) -> None:
     to_ready(draft, task)
 
 
-def _open_map(draft: Draft, task: Task, node: Node) -> None:
+def open_map(draft: Draft, task: Task, node: Node) -> None:
     """Expand a map into one row per item. Items start blocked; cap and stagger release them (R13)."""
     if task.extra.get("expanded"):  # renewed by a retry, which kept the finished items
         begin_job(draft)
@@ -136,10 +97,10 @@ def _open_map(draft: Draft, task: Task, node: Node) -> None:
         assert not others, "a graph is checked to map over one argument"
         values = spread(resolve(source, JobScope(draft)))
     except BindingError as error:
-        fail_task(draft, task, _binding_failed(task, error))
+        fail_task(draft, task, binding_failed(task, error))
         return
     except Skipped as skipped:
-        _skip(draft, task, f"it needs {skipped.node!r}, which has no value")
+        skip(draft, task, f"it needs {skipped.node!r}, which has no value")
         return
     begin_job(draft)
     task.items_total = len(values)
@@ -198,7 +159,7 @@ def _release(draft: Draft, container: Task, node: Node) -> None:
         container.items_released += 1
         if node.workflow:
             opened += 1
-            _open_child(draft, item, node)
+            open_child_node(draft, item, node)
             if node.stagger_s > 0 and item.state is TaskState.WAITING:
                 container.stagger_until = draft.now + node.stagger_s
             continue
@@ -222,11 +183,11 @@ def _next_blocked(draft: Draft, container: Task) -> Task:
     return item
 
 
-def _open_sleep(draft: Draft, task: Task, node: Node) -> None:
+def open_sleep(draft: Draft, task: Task, node: Node) -> None:
     try:
         wake_at = _wake_of(resolve(node.duration, JobScope(draft)), draft.now)
     except BindingError as error:
-        fail_task(draft, task, _binding_failed(task, error))
+        fail_task(draft, task, binding_failed(task, error))
         return
     begin_job(draft)
     draft.move(task, TaskState.WAITING)
@@ -251,30 +212,12 @@ def _wake_of(duration: Any, now: float) -> float:
     return now + seconds
 
 
-def _open_child(draft: Draft, task: Task, node: Node) -> None:
+def open_child_node(draft: Draft, task: Task, node: Node) -> None:
     begin_job(draft)
     try:
         open_child(draft, task, node)
     except (BindingError, Skipped) as error:
-        fail_task(draft, task, _binding_failed(task, BindingError(str(error))))
-
-
-def _open_later(draft: Draft, task: Task, node: Node) -> None:
-    fail_task(
-        draft,
-        task,
-        TaskError(code="task_failed", message=f"nodes of kind {node.kind} are not supported yet", task=task.node),
-    )
-
-
-_OPENERS: dict[NodeKind, Callable[[Draft, Task, Node], None]] = {
-    NodeKind.TASK: _open_task,
-    NodeKind.MAP: _open_map,
-    NodeKind.SLEEP: _open_sleep,
-    NodeKind.APPROVAL: _open_later,
-    NodeKind.WAIT_FOR: _open_later,
-    NodeKind.CHILD: _open_child,
-}
+        fail_task(draft, task, binding_failed(task, BindingError(str(error))))
 
 
 # Settling
@@ -343,17 +286,17 @@ def _close_map_if_done(draft: Draft, container: Task) -> None:
 
 
 def fail_task(draft: Draft, task: Task, error: TaskError) -> None:
-    """End a task for good, as its `on_failure` says (R12, R13)."""
-    node = draft.node(task)
+    """End a task for good, as its `on_failure` (of an approval: its `on_reject`) says (R12, R13, R14)."""
+    on_failure = draft.node(task).on_failure_of(error.code)
     task.error = error
-    if node.on_failure is OnFailure.SKIP:
+    if on_failure is OnFailure.SKIP:
         draft.move(task, TaskState.SKIPPED)
         draft.event("task.skipped", task, reason="it failed", error=_told(error))
         settle(draft, task)
         return
     draft.move(task, TaskState.FAILED)
-    draft.event("task.failed", task, error=_told(error), on_failure=str(node.on_failure))
-    settle_as_failed = settle if not fails_job(node) else _fail_with_job
+    draft.event("task.failed", task, error=_told(error), on_failure=str(on_failure))
+    settle_as_failed = settle if on_failure is not OnFailure.FAIL else _fail_with_job
     settle_as_failed(draft, task)
 
 

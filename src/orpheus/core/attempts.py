@@ -200,6 +200,11 @@ def progressed(draft: Draft, fact: RunProgressed) -> None:
 
 def _end_badly(draft: Draft, task: Task, error: TaskError, *, retry_after_s: float | None) -> None:
     end_run(draft, task)
+    end_attempt_badly(draft, task, error, retry_after_s=retry_after_s)
+
+
+def end_attempt_badly(draft: Draft, task: Task, error: TaskError, *, retry_after_s: float | None) -> None:
+    """Retry or fail a task whose attempt no worker holds any more (R17)."""
     if draft.job.closing is not None:
         cancel_task(draft, task, error)
         end_if_still(draft)

@@ -6,8 +6,9 @@ The life of a job, as facts: `submit` makes it; `DependencySettled`, `JobApprove
 `TaskClaimed` begins attempts, and the run facts end them; `TaskWoken` goes on after a backoff, stagger or sleep; when no
 node is open the job closes and ends, by way of `Finalised` where there are files. `CancelRequested` may come at any time.
 
-Where to look: which task may begin → `advance.py`; what becomes of an attempt → `attempts.py`; how a job ends →
-`closing.py`; what holds it back → `gates.py`; what may be changed → `amend.py`; what runs again → `rewind.py`; child jobs →
+Where to look: which node may begin → `opening.py`; what a settled task sets free → `advance.py`; what becomes of an
+attempt → `attempts.py`; who is waited for → `approvals.py`, `signals.py`, `callbacks.py`; how a job ends → `closing.py`;
+what holds it back → `gates.py`; what may be changed → `amend.py`; what runs again → `rewind.py`; child jobs →
 `children.py`, `child_ends.py`; time → `waking.py`; its first rows → `submission.py`. The tables of legal transitions are in
 `job.py` and `task.py`, and nothing here moves a row past them.
 
@@ -19,12 +20,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from orpheus.core import amend, attempts, caching, child_ends, gates, rewind, waking
+from orpheus.core import (
+    amend,
+    approvals,
+    attempts,
+    caching,
+    callbacks,
+    child_ends,
+    gates,
+    rewind,
+    signals,
+    waking,
+)
 from orpheus.core import facts as f
-from orpheus.core.advance import advance
 from orpheus.core.closing import end_job
 from orpheus.core.decision import Decision, Draws, View
 from orpheus.core.draft import Draft
+from orpheus.core.opening import advance
 from orpheus.core.submission import DECIDER_VERSION, NewJob, submit
 
 __all__ = ["DECIDER_VERSION", "NewJob", "decide", "submit"]
@@ -80,10 +92,15 @@ _HANDLERS: dict[type[f.Fact], Callable[[Draft, Any], None]] = {
     f.RetryRequested: rewind.retry_requested,
     f.ChildEnded: child_ends.child_ended,
     f.TaskCached: caching.cached,
+    f.TaskApproved: approvals.approved,
+    f.TaskRejected: approvals.rejected,
+    f.SignalReceived: signals.received,
     f.TaskClaimed: attempts.claimed,
     f.RunReturned: attempts.returned,
     f.RunCompleted: attempts.completed,
     f.RunFailed: attempts.failed,
+    f.RunWaiting: callbacks.waiting,
+    f.CallbackReceived: callbacks.received,
     f.RunLost: attempts.lost,
     f.RunTimedOut: attempts.timed_out,
     f.RunFenced: attempts.fenced,

@@ -13,6 +13,25 @@ from orpheus.core.job import Job
 from orpheus.core.task import NODE, Task, TaskState
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A signal of a job. `number` counts the job's signals from 1."""
+
+    number: int
+    name: str
+    payload: Any
+    signal_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """What another system has brought for a run: a result, or an error."""
+
+    run_id: str
+    result: Any = None
+    error: TaskError | None = None
+
+
 class View(Protocol):
     """One job as it stands, read piece by piece: never the whole job for one fact (R4).
 
@@ -40,9 +59,17 @@ class View(Protocol):
         """Return `(state, result, error)` of a map's items in order, `error` being the TaskError or None."""
 
     def item_value(self, node: str, index: int) -> Any:
-        """Return what a map item was given, stored when the map was expanded."""
+        """Return what a map item was given, stored when the map was expanded; of an approval (`index` NODE) what is
+        asked about."""
 
     def has_artifact(self, name: str) -> bool: ...
+
+    def next_signal(self, name: str, after: int) -> Signal | None:
+        """Return the oldest signal of that name that no node has taken, of those numbered above `after`."""
+
+    def has_signal(self, name: str, signal_id: str) -> bool: ...
+
+    def callback(self, run_id: str) -> Callback | None: ...
 
 
 class Draws(Protocol):
@@ -171,7 +198,7 @@ class Decision:
     """What a fact changes. The store writes all of it in one transaction.
 
     `tasks` holds changed rows, `new_tasks` rows that did not exist. Payloads are beside the rows because they can be large
-    and most facts do not touch them. Keys of `results` and `items` are `Task.key`.
+    and most facts do not touch them. Keys of `results` and `items` are `Task.key`; `items` also holds what an approval asks about.
     """
 
     job: Job
@@ -181,6 +208,11 @@ class Decision:
     results: dict[tuple[str, str, int, int], Any] = field(default_factory=dict)
     items: dict[tuple[str, str, int, int], Any] = field(default_factory=dict)
     artifacts: list[tuple[Task, ArtifactRef]] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    """Newly received."""
+    signals_taken: list[Signal] = field(default_factory=list)
+    callback: Callback | None = None
+    """Newly received."""
     published: tuple[str, ...] = ()
     """Names of artifacts that now stand under their stable names."""
     params: Any = None

@@ -11,7 +11,7 @@ from orpheus.core import task as task_table
 from orpheus.core.decision import Command, Decision, Draws, Event, View
 from orpheus.core.errors import StaleRun, TaskError, UnknownTask
 from orpheus.core.facts import RunFact
-from orpheus.core.graph import Graph, Node, NodeKind, OnFailure
+from orpheus.core.graph import Graph, Node, NodeKind
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, item_result
@@ -226,7 +226,3 @@ def failure_of(error: TaskError | None, index: int, state: TaskState) -> dict[st
     if state is not TaskState.FAILED or error is None:
         return None
     return {"code": error.code, "message": error.message, "type": error.type, "index": index}
-
-
-def fails_job(node: Node) -> bool:
-    return node.on_failure is OnFailure.FAIL

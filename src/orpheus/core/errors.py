@@ -98,6 +98,20 @@ class ScheduleConflict(OrpheusError):
     status = 409
 
 
+class UnknownSignal(OrpheusError):
+    """The job waits for no signal of that name (R22)."""
+
+    code = "unknown_signal"
+    status = 404
+
+
+class UnknownCallback(OrpheusError):
+    """The token was never given out (R22)."""
+
+    code = "unknown_callback"
+    status = 404
+
+
 class InvalidTransition(OrpheusError):
     """The state machine does not allow it."""
 

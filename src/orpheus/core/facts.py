@@ -99,6 +99,32 @@ class TaskWoken(TaskFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskApproved(TaskFact):
+    """A person lets an approval node's value through (R14)."""
+
+    value: Any = None
+    """What they made of it, already checked against its type; looked at only when `edited`."""
+    edited: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRejected(TaskFact):
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalReceived(Fact):
+    """Something happened outside that the job waits for, or will (R22)."""
+
+    name: str
+    payload: Any = None
+    """Already checked against what the nodes of that name expect."""
+    signal_id: str | None = None
+    """The same id again is the same signal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskClaimed(TaskFact):
     run_id: str
     worker: str
@@ -155,6 +181,22 @@ class RunFailed(RunFact):
     retry_after_s: float | None = None
     cancelled: bool = False
     """The worker stopped it because it was told to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWaiting(RunFact):
+    """The handler has returned; its result comes by a callback (R22)."""
+
+    timeout_s: float
+    artifacts: tuple[ArtifactRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackReceived(RunFact):
+    """Another system brings a run's result, or its error."""
+
+    result: Any = None
+    error: TaskError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

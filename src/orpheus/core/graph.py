@@ -25,6 +25,8 @@ from typing import Any
 from orpheus.core.retry import RetryPolicy
 
 FORMAT = 1
+NOT_APPROVED = ("rejected", "timeout_approval")
+"""Error codes of an approval that nobody gave."""
 
 
 class NodeKind(StrEnum):
@@ -112,6 +114,13 @@ class Node:
     extra: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
+    def on_failure_of(self, code: str) -> OnFailure:
+        """Return what this node's failure with an error of that code means to the rest. What a person decided, or did
+        not decide in time, is for `on_reject` to judge where it says more than "fail" (R14)."""
+        if code in NOT_APPROVED and self.kind is NodeKind.APPROVAL and self.on_reject != OnFailure.FAIL:
+            return OnFailure(self.on_reject)
+        return self.on_failure
+
     @property
     def handler(self) -> str:
         """`name@version` a worker must offer to run this node; empty where no worker is needed."""
@@ -149,6 +158,15 @@ class Graph:
     def children(self) -> tuple[Node, ...]:
         """The nodes that run workflows as jobs of their own."""
         return tuple(node for node in self.nodes.values() if node.workflow)
+
+    @cached_property
+    def signals(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the signals it waits for, each with its nodes, in node order (R22)."""
+        found: dict[str, tuple[str, ...]] = {}
+        for node in self.nodes.values():
+            if node.kind is NodeKind.WAIT_FOR:
+                found[node.signal] = (*found.get(node.signal, ()), node.name)
+        return found
 
     @cached_property
     def roots(self) -> tuple[str, ...]:

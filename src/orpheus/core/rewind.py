@@ -79,8 +79,7 @@ def _affected(draft: Draft, from_task: str | None) -> tuple[list[str], dict[str,
     broken = [
         task.node
         for task in draft.tasks((TaskState.FAILED, TaskState.CANCELLED))
-        if task.index == NODE
-        and not (task.state is TaskState.FAILED and graph.nodes[task.node].on_failure is OnFailure.CONTINUE)
+        if task.index == NODE and not _failed_and_went_on(task, graph.nodes[task.node])
     ]
     starts = broken if from_task is None else [from_task, *broken]
     below: dict[str, bool] = {}
@@ -92,6 +91,12 @@ def _affected(draft: Draft, from_task: str | None) -> tuple[list[str], dict[str,
             waiting.extend(graph.dependents[name])
     whole = dict.fromkeys(broken, False) | below | ({from_task: True} if from_task else {})
     return [name for name in graph.nodes if name in whole], whole
+
+
+def _failed_and_went_on(task: Task, node: Node) -> bool:
+    if task.state is not TaskState.FAILED:
+        return False
+    return node.on_failure_of(task.error.code if task.error is not None else "") is OnFailure.CONTINUE
 
 
 def _stop_what_is_affected(draft: Draft, affected: list[str]) -> None:
@@ -155,9 +160,7 @@ def _renew_items(draft: Draft, container: Task, node: Node, items: list[Task]) -
     renewed = []
     settled = 0
     for item in items:
-        if item.state in (TaskState.FAILED, TaskState.CANCELLED) and not (
-            item.state is TaskState.FAILED and node.on_failure is OnFailure.CONTINUE
-        ):
+        if item.state in (TaskState.FAILED, TaskState.CANCELLED) and not _failed_and_went_on(item, node):
             value = draft.view.item_value(item.node, item.index)
             draft.supersede(item)
             new = draft.add(_new_row(draft, item, node, 0))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orpheus.core.advance import advance
 from orpheus.core.amend import highest_of, priority_of
 from orpheus.core.closing import begin_closing
 from orpheus.core.decision import Decision, Draws, StartChild
@@ -15,10 +14,10 @@ from orpheus.core.errors import InvalidGraph
 from orpheus.core.gates import dependency_failed, leave_pending
 from orpheus.core.graph import Graph, Node, NodeKind
 from orpheus.core.job import Job, JobState
+from orpheus.core.opening import advance
 from orpheus.core.task import NODE, Task, TaskState
 
 DECIDER_VERSION = 1
-_LATER = (NodeKind.APPROVAL, NodeKind.WAIT_FOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +89,6 @@ def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, ha
 
 def _what_comes_later(node: Node) -> str | None:
     """Say what about a node this version cannot do; running it without would break a promise of its author."""
-    if node.kind in _LATER:
-        return f"is of kind {str(node.kind)!r}"
     if node.undo is not None:
         return "has an undo"
     return None
@@ -108,7 +105,7 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
         if later is not None:
             raise InvalidGraph(
                 f"workflow {graph.name!r}, node {node.name!r} ({node.source}): it {later}, which this version cannot run",
-                hint="tasks, maps of tasks and sleeps can be run",
+                hint="leave it out, and clean up in a task of its own",
             )
     job = Job(
         job_id=request.job_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orpheus.core import approvals, callbacks, signals
 from orpheus.core.advance import release_items, settle
 from orpheus.core.attempts import woken_ready, woken_retrying
 from orpheus.core.closing import begin_closing
@@ -11,7 +12,7 @@ from orpheus.core.facts import JobWoken, TaskWoken
 from orpheus.core.gates import leave_pending
 from orpheus.core.graph import NodeKind
 from orpheus.core.job import JobState
-from orpheus.core.task import NODE, TaskState
+from orpheus.core.task import NODE, Task, TaskState
 
 
 def job_woken(draft: Draft, _fact: JobWoken) -> None:
@@ -46,11 +47,27 @@ def task_woken(draft: Draft, fact: TaskWoken) -> None:
         woken_ready(draft, task)
     elif task.state is TaskState.RUNNING and task.index == NODE:
         release_items(draft, task)
-    elif task.state is TaskState.WAITING and draft.node(task).kind is NodeKind.SLEEP:
+    elif task.state is TaskState.WAITING:
+        _waited(draft, task)
+    else:
+        task.wake_at = None
+        draft.change(task)
+
+
+def _waited(draft: Draft, task: Task) -> None:
+    """End a sleep, or a wait that nothing came of."""
+    node = draft.node(task)
+    if node.kind is NodeKind.SLEEP:
         draft.decision.results[task.key] = None
         draft.move(task, TaskState.COMPLETED)
         draft.event("task.completed", task)
         settle(draft, task)
+    elif node.kind is NodeKind.APPROVAL:
+        approvals.timed_out(draft, task, node)
+    elif node.kind is NodeKind.WAIT_FOR:
+        signals.timed_out(draft, task, node)
+    elif callbacks.is_awaited(task):
+        callbacks.timed_out(draft, task)
     else:
         task.wake_at = None
         draft.change(task)

@@ -124,6 +124,19 @@ class RunReport:
     stage: str | None = None
     heartbeat: Any = None
     lines: tuple[Mapping[str, Any], ...] = ()
+    timeout_s: float | None = None
+    """waiting: how long to wait for the callback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackTaken:
+    """Answer to a callback; that of the run's first one, however often it is repeated (R22)."""
+
+    job_id: str
+    task: str
+    index: int
+    run_id: str
+    received_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +235,9 @@ class Reads(Protocol):
         self, job_id: str, *, node: str | None, states: Sequence[str], limit: int, cursor: str | None
     ) -> tuple[list[Task], str | None]: ...
     async def task_result(self, task: Task) -> Any: ...
+    async def task_item(self, task: Task) -> Any:
+        """Return what a map's item was given, or what an approval asks about."""
+
     async def attempts(self, task: Task) -> list[Mapping[str, Any]]: ...
     async def events(self, job_id: str, *, after: int, limit: int) -> list[Event]: ...
     async def logs(
@@ -306,8 +322,12 @@ class Engine(Protocol):
         """Create all of the jobs or none (R21)."""
 
     async def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Job:
-        """Bring a person's or program's order to a job: approve, reject, cancel, pause, resume, retry. A job of another
-        tenant is unknown. An order already in effect changes nothing and succeeds."""
+        """Bring a person's or program's order to a job: approve, reject (it or a node of it), signal, cancel, pause, resume,
+        retry. A job of another tenant is unknown. An order already in effect changes nothing and succeeds."""
+
+    async def call_back(self, token: str, *, result: Any = None, error: TaskError | None = None) -> CallbackTaken:
+        """Bring the result or the error of a run from another system. Raises `UnknownCallback` for a token that was never
+        given out, and `StaleRun` when its run is over (R22)."""
 
     async def bulk(self, order: BulkOrder) -> BulkResult:
         """Bring an order to every job that a filter meets, in small bounded batches, so that nobody else waits for it. Jobs

@@ -49,6 +49,17 @@ class RunTokens:
     def make(self, run_id: str) -> str:
         return hmac.new(self._secret, run_id.encode(), hashlib.sha256).hexdigest()
 
+    def callback(self, run_id: str) -> str:
+        """Return the token with which another system may bring the run's result (R22). Workers derive it in the same way
+        from the run's token, which it does not give away."""
+        proof = hmac.new(self.make(run_id).encode(), b"callback", hashlib.sha256).hexdigest()
+        return f"{run_id}.{proof}"
+
+    def run_of_callback(self, token: str) -> str | None:
+        """Return the run that a callback token was made for; None when it was never made."""
+        run_id, _, _proof = token.rpartition(".")
+        return run_id if hmac.compare_digest(self.callback(run_id).encode(), token.encode()) else None
+
     def fits(self, run_id: str, token: str) -> bool:
         return hmac.compare_digest(self.make(run_id).encode(), token.encode())
 

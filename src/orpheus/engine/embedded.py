@@ -24,7 +24,7 @@ from random import Random, SystemRandom
 from typing import Any, TypeVar, cast
 
 from orpheus.core.access import ApiKey
-from orpheus.core.errors import InvalidRequest, OrpheusError
+from orpheus.core.errors import InvalidRequest, OrpheusError, TaskError
 from orpheus.core.facts import Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import TERMINAL, Job
@@ -33,6 +33,7 @@ from orpheus.core.validate import parse_graph
 from orpheus.engine.base import (
     BulkOrder,
     BulkResult,
+    CallbackTaken,
     CancelOrder,
     EngineStopping,
     LiveMessage,
@@ -44,6 +45,7 @@ from orpheus.engine.base import (
     WorkerHello,
 )
 from orpheus.engine.bulk import carry_out
+from orpheus.engine.callbacks import Brought
 from orpheus.engine.clock import Clock, SystemClock
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import MakeKey, NewKey, RevokeKey
@@ -53,6 +55,8 @@ from orpheus.engine.orders import publish_definition
 from orpheus.engine.publishing import Delivery, NoPublisher, Publisher
 from orpheus.engine.queues import queue_changes
 from orpheus.engine.reads import EmbeddedReads
+from orpheus.engine.run_key import BYTES as KEY_BYTES
+from orpheus.engine.run_key import run_key
 from orpheus.engine.schedule_orders import EmbeddedSchedules
 from orpheus.engine.submissions import Submit, check_tenant, prepare
 from orpheus.engine.subscribers import Subscribers
@@ -146,7 +150,15 @@ class EmbeddedEngine:
         assert self._machine is None, "an engine is started once"
         epoch = f"{self._rng.getrandbits(64):016x}"
         store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
-        machine = Machine(store, clock=self._clock, rng=self._rng, options=self.options, intact=self._publisher.intact)
+        secret = run_key(self.path.parent, self._rng.getrandbits(8 * KEY_BYTES).to_bytes(KEY_BYTES, "big"))
+        machine = Machine(
+            store,
+            clock=self._clock,
+            rng=self._rng,
+            run_key=secret,
+            options=self.options,
+            intact=self._publisher.intact,
+        )
         machine.recover()
         for key in self._lent:
             machine.keyring.lend(key)
@@ -372,6 +384,10 @@ class EmbeddedEngine:
 
     async def bulk(self, order: BulkOrder) -> BulkResult:
         return await carry_out(order, self.reads, self._do)
+
+    async def call_back(self, token: str, *, result: Any = None, error: TaskError | None = None) -> CallbackTaken:
+        brought = Brought(result, error)
+        return cast("CallbackTaken", await self._ask(partial(self.machine.call_back, token, brought)))
 
     async def update_queue(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
         write = queue_changes(self.machine.feed, name, changes)

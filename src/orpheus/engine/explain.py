@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from orpheus.core.children import waits_for_child
 from orpheus.core.dispatch import Capacity, Dispatcher, Needs, Offer
-from orpheus.core.graph import Graph
+from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 from orpheus.engine.base import Waiting
@@ -115,13 +115,26 @@ def why_task(
     if waits_for_child(task):
         return [Waiting("child", f"child job {task.extra['child_job']}", task.started_at)]
     if task.state is TaskState.WAITING:
-        until = f"until {instant(task.wake_at)}" if task.wake_at is not None else ""
-        return [Waiting("time", until, task.started_at)]
+        return [_why_waiting(task, graph)]
     reasons = [Waiting("pause", "the job is paused", task.ready_at)] if job.paused else []
     for reason, detail in dispatcher.why(source_of(task), needs, workers, mono):
         if not (reasons and reason == "slot" and detail == "others go first"):
             reasons.append(Waiting(reason, detail, task.ready_at))
     return reasons
+
+
+def _why_waiting(task: Task, graph: Graph) -> Waiting:
+    """Say who or what a task that holds no slot waits for, and until when."""
+    node = graph.nodes[task.node]
+    until = f"until {instant(task.wake_at)}" if task.wake_at is not None else ""
+    if node.kind is NodeKind.APPROVAL:
+        asked = f": {node.prompt}" if node.prompt else ""
+        return Waiting("approval", f"somebody has to approve or reject {task.node}{asked}, {until}", task.started_at)
+    if node.kind is NodeKind.WAIT_FOR:
+        return Waiting("event", f"signal {node.signal}, {until}", task.started_at)
+    if node.kind is NodeKind.SLEEP:
+        return Waiting("time", until, task.started_at)
+    return Waiting("callback", f"for {task.node}, {until}", task.started_at)
 
 
 def _why_blocked(

@@ -29,6 +29,7 @@ from orpheus.core.graph import Graph
 from orpheus.core.job import TERMINAL, Job
 from orpheus.core.task import TaskState
 from orpheus.engine.base import Grant, InternalError
+from orpheus.engine.callbacks import Brought, CallBack
 from orpheus.engine.claims import Claims, RunTokens
 from orpheus.engine.clock import Clock
 from orpheus.engine.keyring import Keyring
@@ -90,6 +91,7 @@ class Machine:
         store: open, with nobody else writing.
         clock: instants for rows, and lengths of time.
         rng: ids, run ids and jitter.
+        run_key: what the tokens of runs are derived from; the same after each start.
         options: what can be tuned.
         dispatcher: the order of ready tasks; made here when None.
         intact: looks at the objects of results that are known already.
@@ -101,6 +103,7 @@ class Machine:
         *,
         clock: Clock,
         rng: Random,
+        run_key: bytes,
         options: EngineOptions | None = None,
         dispatcher: Dispatcher | None = None,
         intact: Intact = lambda _parts, _since: True,
@@ -135,12 +138,11 @@ class Machine:
         self.outbox = Outbox(queue=self.queue, retry_max_s=self.options.publish_retry_max_s)
         self.webhooks = Webhooks(rng)
         self.stream = Stream(epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events)
-        secret = self._secret()
         self.claims = Claims(
             self.feed,
             self.sessions,
             rng=rng,
-            tokens=RunTokens(secret),
+            tokens=RunTokens(run_key),
             queue=self.queue,
             granted=self._granted,
         )
@@ -148,7 +150,7 @@ class Machine:
         """Who waits for the end of a job."""
         self._events_came = False
         self.workers = Workers(self)
-        self._load_keys(secret)
+        self._load_keys(run_key)
 
     # Transactions
 
@@ -399,20 +401,15 @@ class Machine:
         self.keyring.load(tx.access.all_keys(), secret=secret)
         self.store.rollback()
 
-    def _secret(self) -> bytes:
-        """Return what run tokens are derived from; made with the file and kept with it."""
-        tx = self.store.begin()
-        known = tx.meta("run_secret")
-        if known is None:
-            known = f"{self.rng.getrandbits(256):064x}"
-            tx.put_meta("run_secret", known)
-        self.store.commit()
-        return bytes.fromhex(known)
-
     # Orders from outside that need no file of their own
 
     def tell(self, job_id: str, fact: Fact, *, tenant: str | None, reply: Reply) -> None:
-        self.queue(Tell(self.checker, job_id, fact, tenant), reply)
+        limit = self.options.inline_max_bytes
+        self.queue(Tell(self.checker, job_id, fact, tenant, value_max_bytes=limit), reply)
+
+    def call_back(self, token: str, brought: Brought, reply: Reply) -> None:
+        """Bring what another system says of a run (R22)."""
+        self.queue(CallBack(self.claims.tokens, token, brought, max_bytes=self.options.inline_max_bytes), reply)
 
     def call(self, name: str, do: Callable[[Work], Any], reply: Reply | None = None) -> None:
         """Queue a plain function of the transaction."""

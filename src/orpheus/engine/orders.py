@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from orpheus.core.facts import Fact, JobApproved
+from orpheus.core.facts import Fact, JobApproved, SignalReceived, TaskApproved
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
 from orpheus.engine.children import check_circle
 from orpheus.engine.params import ParamsChecker, check_fetched
+from orpheus.engine.typed import check_fact
 from orpheus.engine.work import Operation, Work
 
 
@@ -19,8 +20,11 @@ class Tell(Operation):
 
     name = "tell"
 
-    def __init__(self, checker: ParamsChecker, job_id: str, fact: Fact, tenant: str | None) -> None:
+    def __init__(
+        self, checker: ParamsChecker, job_id: str, fact: Fact, tenant: str | None, *, value_max_bytes: int
+    ) -> None:
         self._checker = checker
+        self._value_max_bytes = value_max_bytes
         self._job_id = job_id
         self._fact = fact
         self._tenant = tenant
@@ -32,6 +36,9 @@ class Tell(Operation):
             params = self._checker.check(graph, fact.params)
             check_fetched(graph, params)
             fact = replace(fact, params=params)
+        elif isinstance(fact, TaskApproved | SignalReceived):
+            graph = work.tx.view(self._job_id, tenant=self._tenant).graph
+            fact = check_fact(graph, fact, max_bytes=self._value_max_bytes)
         return work.tell(self._job_id, fact, tenant=self._tenant).job
 
 

@@ -21,8 +21,8 @@ from orpheus.core.schema import with_defaults
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.values import operator_of
 
-_MOST_ERRORS = 20
-_BACKTRACKS = 100_000
+MOST_ERRORS = 20
+BACKTRACKS = 100_000
 """Steps a `pattern` may take: a hostile pattern in an inline graph costs some milliseconds, not the server."""
 
 
@@ -49,7 +49,7 @@ class ParamsChecker:
         filled = with_defaults(graph.params_schema, params)
         errors = [
             self._describe(graph, error, filled)
-            for error in islice(self._validator(graph).iter_errors(filled), _MOST_ERRORS)
+            for error in islice(self._validator(graph).iter_errors(filled), MOST_ERRORS)
         ]
         if errors:
             first = errors[0]
@@ -71,7 +71,7 @@ class ParamsChecker:
             found = jsonschema_rs.validator_for(
                 dict(graph.params_schema),
                 offline=True,
-                pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS),
+                pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS),
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise InvalidParams(

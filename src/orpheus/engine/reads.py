@@ -27,6 +27,10 @@ TASKS_ASKED = 20
 """Tasks asked for the reasons of their job: a map of thousands waits for the same few things."""
 
 
+OUTSIDE = ("approval", "event", "callback")
+"""Reasons that somebody outside has to see to, whatever else of the job runs."""
+
+
 class EmbeddedReads(Reader):
     """Keeps `base.Reads`."""
 
@@ -35,19 +39,24 @@ class EmbeddedReads(Reader):
         self._machine = machine
 
     async def waiting_for_job(self, job: Job) -> list[Waiting]:
-        """List why the job does not move; empty while something of it runs."""
+        """List why the job does not move; while something of it runs, only whom outside it waits for besides."""
         if job.state in TERMINAL:
             return []
         dependencies = await self.unsettled_dependencies(job.job_id) if job.unmet_jobs else []
         publishing = self._machine.outbox.fault_of(job.job_id)
         now = self._machine.clock.now()
         reasons = why_job(job, dependencies=dependencies, now=now, publishing=publishing)
-        if job.closing is not None or job.state is JobState.PENDING or job.runs_active:
+        if job.closing is not None or job.state is JobState.PENDING:
             return reasons
-        states = (TaskState.READY.value, TaskState.RETRYING.value, TaskState.WAITING.value)
+        states: tuple[str, ...] = (TaskState.READY.value, TaskState.RETRYING.value, TaskState.WAITING.value)
+        if job.runs_active:
+            if not job.counts.get(TaskState.WAITING):
+                return reasons
+            states = (TaskState.WAITING.value,)
         tasks, _more = await self.tasks(job.job_id, node=None, states=states, limit=TASKS_ASKED, cursor=None)
         for task in tasks:
-            reasons += await self.waiting_for_task(job, task)
+            waits = await self.waiting_for_task(job, task)
+            reasons += [each for each in waits if not job.runs_active or each.reason in OUTSIDE]
         return distinct(reasons)
 
     async def waiting_for_task(self, job: Job, task: Task) -> list[Waiting]:

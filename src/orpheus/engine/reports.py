@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orpheus.core.errors import InvalidRequest, StaleRun, TaskError
-from orpheus.core.facts import ArtifactRef, RunCompleted, RunFact, RunFailed
+from orpheus.core.facts import ArtifactRef, RunCompleted, RunFact, RunFailed, RunWaiting
 from orpheus.core.suggest import quoted
+from orpheus.core.validate_options import MAX_SECONDS
 from orpheus.core.values import operator_of
 from orpheus.engine.base import RunReport
 from orpheus.engine.work import Operation, Work
@@ -33,7 +34,8 @@ MOST_METADATA_BYTES = 65_536
 MOST_MESSAGE = 8_192
 MOST_DETAILS_BYTES = 65_536
 _HEX = frozenset("0123456789abcdef")
-_KINDS = ("completed", "failed", "cancelled", "progress", "heartbeat", "log")
+ENDS = ("completed", "failed", "cancelled", "waiting")
+_KINDS = (*ENDS, "progress", "heartbeat", "log")
 
 
 def stale(run_id: str) -> StaleRun:
@@ -46,6 +48,13 @@ def stale(run_id: str) -> StaleRun:
 def check_kind(report: RunReport) -> None:
     if report.kind not in _KINDS:
         raise InvalidRequest(f"{quoted(report.kind)} is not a kind of report", hint="One of " + ", ".join(_KINDS) + ".")
+
+
+def check_wait(report: RunReport) -> None:
+    if report.kind == "waiting" and not (report.timeout_s is not None and 0 < report.timeout_s <= MAX_SECONDS):
+        raise InvalidRequest(
+            f"timeout_s of a wait is a number above 0 and up to {MAX_SECONDS:g}: every wait has an end"
+        )
 
 
 def check_artifact_name(name: str) -> None:
@@ -130,7 +139,7 @@ def _too_large(size: object, limit: int, hint: str) -> TaskError:
 
 
 class EndRun(Operation):
-    """A run is over by its worker's word: completed, failed or cancelled."""
+    """A run is over by its worker's word: completed, failed, cancelled, or waiting for a callback."""
 
     name = "report"
 
@@ -155,7 +164,7 @@ class EndRun(Operation):
         if run is None:
             raise stale(report.run_id)
         fact = self._fact(run)
-        if not isinstance(fact, RunCompleted):
+        if not isinstance(fact, RunCompleted | RunWaiting):
             tell_progress(work, run, self._progress)
         work.after_commit(lambda: _reported(run))
         work.tell(run.task.job_id, fact)
@@ -168,6 +177,9 @@ class EndRun(Operation):
             if fault is None:
                 return RunCompleted(result=report.result, artifacts=report.artifacts, **where)  # type: ignore[arg-type]
             return RunFailed(error=replace(fault, task=task.node), **where)  # type: ignore[arg-type]
+        if report.kind == "waiting":
+            assert report.timeout_s is not None, "checked when it came"
+            return RunWaiting(timeout_s=report.timeout_s, artifacts=report.artifacts, **where)  # type: ignore[arg-type]
         error = report.error
         if error is None:
             word = "the worker stopped it" if report.kind == "cancelled" else "the worker gave no reason"

@@ -18,7 +18,16 @@ from orpheus.core.validate import parse_graph
 from orpheus.engine.base import CancelOrder, LiveMessage, RunReport, WorkerHello
 from orpheus.engine.leases import Limit, Run
 from orpheus.engine.orders import publish_definition
-from orpheus.engine.reports import EndRun, WriteLogs, WriteProgress, check_artifacts, check_kind, stale
+from orpheus.engine.reports import (
+    ENDS,
+    EndRun,
+    WriteLogs,
+    WriteProgress,
+    check_artifacts,
+    check_kind,
+    check_wait,
+    stale,
+)
 from orpheus.engine.rescues import Expire, Return
 from orpheus.engine.sessions import Answer, Session, Waiter
 from orpheus.engine.work import Operation, Undo, Work
@@ -161,7 +170,8 @@ class Workers:
         if run is None:
             raise stale(report.run_id)
         machine.runs.renew(report.run_id, now)
-        if report.kind in ("completed", "failed", "cancelled"):
+        if report.kind in ENDS:
+            check_wait(report)
             check_artifacts(report)
             operation = EndRun(
                 report, session_id, find=machine.runs.get, progress=machine.progress, options=machine.options

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from orpheus.protocol.waits import ApprovalInfo
+
 YEARS_S = 315_360_000
 """Ten years: the longest delay or limit that is taken."""
 
@@ -183,6 +185,8 @@ class TaskInfo(msgspec.Struct, kw_only=True):
     finished_at: str | None
     child_job: str | None = None
     """The job that the node, or this item of a map, has opened."""
+    approval: ApprovalInfo | msgspec.UnsetType = msgspec.UNSET
+    """Approval nodes: what is asked, and what was decided."""
     attempts: list[AttemptInfo] | msgspec.UnsetType = msgspec.UNSET
     items: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Maps: total, settled, failed, skipped."""

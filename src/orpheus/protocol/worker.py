@@ -85,6 +85,8 @@ class Assignment(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     run_id: str
     run_token: str
+    """For files of the run. The token to give to another system that will bring the result is derived from it:
+    `{run_id}.` and the hex of HMAC-SHA256 with `run_token` as the key and `callback` as the message."""
     job_id: str
     task: str
     """Name of the node."""
@@ -174,12 +176,14 @@ class ReportItem(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing to say about a run."""
 
     run_id: str
-    kind: Literal["completed", "failed", "cancelled", "progress", "heartbeat", "log"]
+    kind: Literal["completed", "failed", "cancelled", "waiting", "progress", "heartbeat", "log"]
     result: Any = None
     """completed: JSON, or `{"$spill": {"key": ".runs/{run_id}/result.json", "size_bytes": n, "path": [], "inline":
     [[path, value], …], "lengths": [[path, n], …]}}`."""
     artifacts: list[ReportedArtifact] = []
     error: ReportedError | None = None
+    timeout_s: float | None = None
+    """waiting: how long to wait for the callback that brings the result."""
     fraction: float | None = None
     stage: str | None = None
     heartbeat: Any = None

@@ -230,6 +230,17 @@ class Reader(ScheduleReads, WebhookReads):
 
         return await self._run(read)
 
+    async def task_item(self, task: Task) -> Any:
+        """Return what a map's item was given, or what an approval asks about."""
+
+        def read(connection: sqlite3.Connection) -> Any:
+            job = _job_no(connection, task.job_id)
+            key = (task.node, task.index, task.generation)
+            row = None if job is None else connection.execute(query("item_value"), (job[0], *key)).fetchone()
+            return None if row is None else _json(row[0])
+
+        return await self._run(read)
+
     async def attempts(self, task: Task) -> list[Mapping[str, Any]]:
         """Return the attempts of a task in this generation, first to last; `outcome` is None while one runs."""
 

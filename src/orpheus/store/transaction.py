@@ -29,6 +29,7 @@ from orpheus.store.cache import JobEntry, PayloadCache
 from orpheus.store.definitions import Definitions, GraphCache
 from orpheus.store.known_results import FoundResult, KnownResults
 from orpheus.store.limits import LimitRecords
+from orpheus.store.outside import Outside, run_of_callback
 from orpheus.store.payloads import Payloads
 from orpheus.store.ready import Ready, ReadyRow
 from orpheus.store.records import Records, artifact_record
@@ -165,6 +166,8 @@ class Transaction:
         for task in decision.new_tasks:
             self._new_task(applied, entry, task)
         self._payload_rows(entry, decision)
+        if decision.signals or decision.signals_taken or decision.callback is not None:
+            Outside(self._unit, entry.job_no).write(decision)
         applied.events = [(self._unit.event(entry.job_no, event), event) for event in decision.events]
         if decision.known_result is not None:
             self.known_results.put(decision.known_result, now=job.updated_at)
@@ -328,6 +331,10 @@ class Transaction:
 
     def job_of_run(self, run_id: str) -> tuple[str, str, int] | None:
         return self.ready.of_run(run_id)
+
+    def run_of_callback(self, run_id: str) -> tuple[str, str, int, float | None] | None:
+        """Return `(job_id, node, index, received_at)` of a run that may be called back, or was; see `outside.py`."""
+        return run_of_callback(self._unit, run_id)
 
     def due_jobs(self, now: float, limit: int) -> list[str]:
         return self.ready.due_jobs(now, limit)

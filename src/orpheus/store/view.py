@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from orpheus.core.decision import Callback, Signal
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
 from orpheus.core.task import NODE, Task, TaskState
 from orpheus.store.cache import JobEntry, TaskEntry
+from orpheus.store.outside import Outside
 from orpheus.store.payloads import Outcome, Payloads
 from orpheus.store.rows import copy_job, copy_task
 from orpheus.store.unit import Unit
@@ -68,6 +70,19 @@ class StoreView:
         if not self._job.job.has_files:
             return False
         return self._unit.ask("has_artifact", (self._job.job_no, name), of="insert_artifact").fetchone() is not None
+
+    def next_signal(self, name: str, after: int) -> Signal | None:
+        return self._outside.next_signal(name, after)
+
+    def has_signal(self, name: str, signal_id: str) -> bool:
+        return self._outside.has_signal(name, signal_id)
+
+    def callback(self, run_id: str) -> Callback | None:
+        return self._outside.callback(run_id)
+
+    @property
+    def _outside(self) -> Outside:
+        return Outside(self._unit, self._job.job_no)
 
     def _settled(self, node: str, index: int) -> TaskEntry:
         entry = self._unit.task(self._job, node, index)

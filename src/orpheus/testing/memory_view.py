@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from orpheus.core.decision import Decision, Event
+from orpheus.core.decision import Callback, Decision, Event, Signal
 from orpheus.core.errors import TaskError
 from orpheus.core.facts import ArtifactRef
 from orpheus.core.graph import Graph, NodeKind
@@ -41,6 +41,11 @@ class MemoryView:
         self._results: dict[_Key, Any] = {}
         self._item_values: dict[_Key, Any] = {}
         self._artifacts: dict[str, tuple[_Key, ArtifactRef]] = {}
+        self.signals: list[Signal] = []
+        """Every signal received, in order."""
+        self.taken: dict[int, None] = {}
+        """Numbers of those that a node has taken."""
+        self._callbacks: dict[str, Callback] = {}
         self._order = {name: place for place, name in enumerate(graph.nodes)}
         self.ready_seq = 0
         """Last number given to a task that became ready (a store counts over all jobs)."""
@@ -100,6 +105,16 @@ class MemoryView:
         row = self._rows[held[0]]
         return not row.superseded
 
+    def next_signal(self, name: str, after: int) -> Signal | None:
+        kept = (s for s in self.signals if s.name == name and s.number > after and s.number not in self.taken)
+        return copy.deepcopy(next(kept, None))
+
+    def has_signal(self, name: str, signal_id: str) -> bool:
+        return any(signal.name == name and signal.signal_id == signal_id for signal in self.signals)
+
+    def callback(self, run_id: str) -> Callback | None:
+        return copy.deepcopy(self._callbacks.get(run_id))
+
     # What a store does
 
     def apply(self, decision: Decision) -> list[Task]:
@@ -115,6 +130,13 @@ class MemoryView:
             self._write(task, ready)
         self._results |= copy.deepcopy(decision.results)
         self._item_values |= copy.deepcopy(decision.items)
+        self.signals += copy.deepcopy(decision.signals)
+        for signal in decision.signals_taken:
+            assert signal.number not in self.taken, f"signal {signal.number} was taken twice"
+            self.taken[signal.number] = None
+        if decision.callback is not None:
+            assert decision.callback.run_id not in self._callbacks, "a run takes one callback"
+            self._callbacks[decision.callback.run_id] = copy.deepcopy(decision.callback)
         for task, reference in decision.artifacts:
             self._artifacts[reference.name] = (task.key, reference)
         if decision.params is not None:

@@ -18,8 +18,9 @@ from orpheus.api.routers._find import find_job
 from orpheus.artifacts.errors import MissingObject
 from orpheus.artifacts.manifest import build_manifest
 from orpheus.core.errors import InvalidRequest, UnknownJob
+from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job
-from orpheus.core.task import SETTLED, TaskState
+from orpheus.core.task import SETTLED, Task, TaskState
 from orpheus.protocol.jobs import EventPage, LogPage, Manifest, TaskPage
 
 __all__ = ["routes"]
@@ -71,11 +72,18 @@ async def list_tasks(call: Call) -> Answer:
             waiting_for=() if task.state in SETTLED else await reads.waiting_for_task(job, task),
             attempts=attempts.get(task.key),
             names=names,
+            asked=redaction.task_result(task, await reads.task_item(task)) if _asks(graph, task) else None,
             large_bytes=call.services.options.large_result_bytes,
         )
         for task in tasks
     ]
     return json_answer(TaskPage(items=items, next_cursor=cursor))
+
+
+def _asks(graph: Graph | None, task: Task) -> bool:
+    """Tell whether the task is an approval that has begun."""
+    node = graph.nodes.get(task.node) if graph is not None else None
+    return node is not None and node.kind is NodeKind.APPROVAL and task.started_at is not None
 
 
 class FollowQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -217,7 +217,7 @@ async def _run_report(call: Call, item: wire.ReportItem) -> RunReport:
     for value in (item.result, item.heartbeat, *(line.fields for line in item.lines)):
         if isinstance(value, dict | list):
             _check_value(value)
-    for number in (item.fraction, item.error.retry_after_s if item.error else None):
+    for number in (item.fraction, item.timeout_s, item.error.retry_after_s if item.error else None):
         if number is not None and not -1e12 < number < 1e12:
             raise InvalidRequest(f"{number} is out of range")
     error = None
@@ -231,7 +231,7 @@ async def _run_report(call: Call, item: wire.ReportItem) -> RunReport:
             type=told.type or None,
             details={"traceback": told.traceback} if told.traceback else {},
         )
-    elif item.kind == "completed" and item.artifacts:
+    elif item.kind in ("completed", "waiting") and item.artifacts:
         missing = await _missing_artifact(call, item)
         if missing is not None:
             return RunReport(run_id=item.run_id, kind="failed", error=missing)
@@ -243,6 +243,7 @@ async def _run_report(call: Call, item: wire.ReportItem) -> RunReport:
         error=error,
         final=item.error.final if item.error is not None else False,
         retry_after_s=item.error.retry_after_s if item.error is not None else None,
+        timeout_s=item.timeout_s,
         fraction=item.fraction,
         stage=item.stage,
         heartbeat=item.heartbeat,

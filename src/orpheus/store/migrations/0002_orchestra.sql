@@ -203,3 +203,31 @@ CREATE TABLE failures (
 ) STRICT;
 CREATE INDEX failures_by_time ON failures (failed_at);
 CREATE INDEX failures_by_group ON failures (failure, failed_at);
+
+-- Waiting for somebody outside (R22).
+
+-- Kept from the moment they are accepted until the job goes; `taken_at` says that a node has taken it.
+CREATE TABLE signals (
+  job_no      INTEGER NOT NULL REFERENCES jobs (job_no) ON DELETE CASCADE,
+  number      INTEGER NOT NULL,      -- counts the job's signals from 1
+  name        TEXT NOT NULL,
+  signal_id   TEXT,
+  payload     TEXT NOT NULL,
+  received_at REAL NOT NULL,
+  taken_at    REAL,
+  PRIMARY KEY (job_no, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX signals_untaken ON signals (job_no, name, number) WHERE taken_at IS NULL;
+CREATE UNIQUE INDEX signals_by_id ON signals (job_no, name, signal_id) WHERE signal_id IS NOT NULL;
+
+-- The one callback a run takes. There is no token in here: it is derived from the run and a key outside of this file.
+CREATE TABLE callbacks (
+  run_id      TEXT PRIMARY KEY,
+  job_no      INTEGER NOT NULL REFERENCES jobs (job_no) ON DELETE CASCADE,
+  node        TEXT NOT NULL,
+  "index"     INTEGER NOT NULL,
+  received_at REAL NOT NULL,
+  result      TEXT,
+  error       TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX callbacks_of_job ON callbacks (job_no);

@@ -27,6 +27,7 @@ from orpheus.store.store import Store
 from orpheus.testing.simulation.clock import ManualClock
 
 Reply = Callable[[Any], None]
+RUN_KEY = b"the simulation's"
 
 
 class Down(Exception):
@@ -87,7 +88,7 @@ class SimServer:
         self.starts += 1
         store = Store.open(self.path, now=self.clock.now(), epoch=f"epoch-{self.starts}")
         store.connection.execute("PRAGMA synchronous = OFF")  # a crash here is of the process, never of the disk
-        self.machine = Machine(store, clock=self.clock, rng=self.rng, options=self.options)
+        self.machine = Machine(store, clock=self.clock, rng=self.rng, run_key=RUN_KEY, options=self.options)
         self.machine.recover()
         self._follow_stream(self.machine)
         self.machine.follow()
