@@ -38,7 +38,12 @@ class CallbackBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unkn
     """Either a result or an error."""
 
     result: Any = msgspec.UNSET
-    error: CallbackError | None = None
+    error: CallbackError | msgspec.UnsetType = msgspec.UNSET
+
+
+Callback = Annotated[
+    CallbackBody, msgspec.Meta(extra_json_schema={"oneOf": [{"required": ["result"]}, {"required": ["error"]}]})
+]
 
 
 class CallbackInfo(msgspec.Struct, kw_only=True):

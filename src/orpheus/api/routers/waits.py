@@ -31,7 +31,7 @@ from orpheus.core.job import Job
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.task import NODE
 from orpheus.protocol.jobs import JobInfo
-from orpheus.protocol.waits import ApproveTaskBody, CallbackBody, CallbackInfo, RejectTaskBody, SignalBody
+from orpheus.protocol.waits import ApproveTaskBody, Callback, CallbackBody, CallbackInfo, RejectTaskBody, SignalBody
 
 routes = Routes("waits", "Approvals, signals and callbacks: what a running job waits for from outside.")
 
@@ -129,7 +129,7 @@ async def send_signal(call: Call) -> Answer:
 @routes.post(
     "/callbacks/{token}",
     role="token",
-    body=CallbackBody,
+    body=Callback,
     answers={200: CallbackInfo},
     errors=(UnknownCallback, StaleRun, MalformedBody, InvalidRequest, InvalidParams),
 )
@@ -140,10 +140,10 @@ async def call_back(call: Call) -> Answer:
     """
     body: CallbackBody = call.body
     has_result = body.result is not msgspec.UNSET
-    if has_result == (body.error is not None):
+    if has_result == (body.error is not msgspec.UNSET):
         raise InvalidRequest('a callback has either a "result" or an "error"', details=[{"path": ""}])
     error = None
-    if body.error is not None:
+    if body.error is not msgspec.UNSET:
         error = TaskError(code="task_failed", message=body.error.message, retryable=not body.error.final)
     else:
         _check_result(body.result)
