@@ -289,8 +289,8 @@ def test_health_and_metrics(server, worker, kit):
     answer = server.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     text = answer.text
-    for metric in ("orpheus_jobs{", "orpheus_tasks{", "orpheus_queue_ready", "orpheus_engine_commits_total",
-                   "orpheus_engine_claims_total", "orpheus_engine_rescues_total", "orpheus_store_commit_seconds_bucket"):  # fmt: skip
+    for metric in ("orpheus_jobs{", "orpheus_tasks{", "orpheus_queue_ready", "orpheus_store_commits_total",
+                   "orpheus_claims_total", "orpheus_rescues_total", "orpheus_store_commit_seconds_bucket"):  # fmt: skip
         assert metric in text, metric
     openapi = server.get("/openapi.json")
     assert "/jobs" in openapi["paths"] and server.http.get("/docs").status_code == 200

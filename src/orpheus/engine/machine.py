@@ -312,6 +312,7 @@ class Machine:
         """Follow one committed decision: the only place where a decision changes the memory."""
         decision = change.decision
         job = decision.job
+        self.meter.changed(change.applied, self.runs)
         for command in decision.commands:
             if isinstance(command, ForgetRun):
                 self._forget_run(command.run_id)

@@ -167,5 +167,7 @@ class EmbeddedReads(Reader):
             "publishing": len(machine.outbox),
             "windowed_tasks": len(machine.feed.dispatcher),
             "wal_bytes": machine.store.wal_bytes(),
+            "slots": sum(session.hello.slots for session in machine.sessions.all()),
+            "webhooks": machine.webhooks.stats(),
             "engine": machine.meter.shown(),
         }

@@ -28,13 +28,15 @@ class WebhookDesk(Protocol):
     def subscription(self, webhook_id: str, tenant: str | None) -> Subscription:
         """Raises UnknownWebhook."""
 
-    async def create(self, webhook: Subscription) -> Subscription:
+    async def create(self, webhook: Subscription, *, actor: str) -> Subscription:
         """Add a subscription; id and times are given to it."""
 
-    async def change(self, webhook_id: str, changes: Mapping[str, Any], *, tenant: str | None) -> Subscription:
+    async def change(
+        self, webhook_id: str, changes: Mapping[str, Any], *, tenant: str | None, actor: str
+    ) -> Subscription:
         """Change fields of `Subscription`. Disabling gives up what is pending for it."""
 
-    async def delete(self, webhook_id: str, *, tenant: str | None) -> None: ...
+    async def delete(self, webhook_id: str, *, tenant: str | None, actor: str) -> None: ...
     async def test(self, webhook_id: str, *, tenant: str | None) -> Delivery:
         """Queue a delivery of type `webhook.test`."""
 

@@ -46,21 +46,32 @@ class EmbeddedWebhooks:
             raise UnknownWebhook(f"there is no webhook {quoted(webhook_id)}", hint="GET /webhooks lists them.")
         return found
 
-    async def create(self, webhook: Subscription) -> Subscription:
-        made: Subscription = await self._call("create_webhook", lambda work: self._hooks.create(work, webhook))
+    async def create(self, webhook: Subscription, *, actor: str) -> Subscription:
+        def create(work: Work) -> Subscription:
+            made = self._hooks.create(work, webhook)
+            work.audit("webhook.created", made.webhook_id, actor=actor, tenant=made.tenant, events=list(made.events))
+            return made
+
+        made: Subscription = await self._call("create_webhook", create)
         return made
 
-    async def change(self, webhook_id: str, changes: Mapping[str, Any], *, tenant: str | None) -> Subscription:
+    async def change(
+        self, webhook_id: str, changes: Mapping[str, Any], *, tenant: str | None, actor: str
+    ) -> Subscription:
         def change(work: Work) -> Subscription:
-            return self._hooks.change(work, replace(self.subscription(webhook_id, tenant), **changes))
+            changed = self._hooks.change(work, replace(self.subscription(webhook_id, tenant), **changes))
+            # Which fields, not what they hold: a URL or a secret has no place in the trail.
+            work.audit("webhook.updated", webhook_id, actor=actor, tenant=changed.tenant, fields=sorted(changes))
+            return changed
 
         changed: Subscription = await self._call("change_webhook", change)
         return changed
 
-    async def delete(self, webhook_id: str, *, tenant: str | None) -> None:
+    async def delete(self, webhook_id: str, *, tenant: str | None, actor: str) -> None:
         def delete(work: Work) -> None:
-            self.subscription(webhook_id, tenant)
+            deleted = self.subscription(webhook_id, tenant)
             self._hooks.delete(work, webhook_id)
+            work.audit("webhook.deleted", webhook_id, actor=actor, tenant=deleted.tenant)
 
         await self._call("delete_webhook", delete)
 

@@ -274,7 +274,7 @@ class Transaction:
         applied.ended_runs.append((before.run_id, task))
         if task.state is TaskState.COMPLETED:
             return
-        outcome, error = _outcome(before, task)
+        outcome, error = attempt_outcome(before, task)
         finished_at = applied.job.updated_at
         self._unit.insert(
             "insert_attempt",
@@ -407,7 +407,7 @@ class Transaction:
         self._unit.flush()
 
 
-def _outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:
+def attempt_outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:
     """Name how an attempt ended, from its task's row before and after."""
     if task.state is TaskState.READY:
         return "returned", None

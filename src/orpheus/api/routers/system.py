@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from prometheus_client import generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import choose_encoder
 
 from orpheus.api.auth import authorise
 from orpheus.api.calls import Answer, Call, json_answer
-from orpheus.api.exposition import EngineStats
+from orpheus.api.exposition import EngineStats, Everything
 from orpheus.api.route import Media, Routes
 from orpheus.protocol.jobs import Stats
 
@@ -63,7 +62,12 @@ async def stats(call: Call) -> Answer:
 @routes.get(
     "/metrics",
     role="token",
-    answers={200: Media("text/plain", "Prometheus text format.", {"type": "string"})},
+    answers={
+        200: (
+            Media("text/plain", "Prometheus text format 0.0.4.", {"type": "string"}),
+            Media("application/openmetrics-text", "Where `Accept` asks for it.", {"type": "string"}),
+        )
+    },
 )
 async def metrics(call: Call) -> Answer:
     """Show metrics for Prometheus. Needs a key of all tenants with the role `read`, unless the setting `open_metrics` is on."""
@@ -71,5 +75,6 @@ async def metrics(call: Call) -> Answer:
     if not services.options.open_metrics:
         authorise(call.identity, "read", shared=True)
     counted: dict[str, Any] = dict(await services.engine.reads.stats())
-    text = generate_latest(services.metrics.registry) + generate_latest(EngineStats(counted))
-    return Answer(text, content_type=CONTENT_TYPE_LATEST.encode())
+    encode, content_type = choose_encoder(call.header(b"accept") or "")
+    text = encode(Everything(services.metrics.registry, EngineStats(counted)))
+    return Answer(text, content_type=content_type.encode())

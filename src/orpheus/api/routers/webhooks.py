@@ -54,7 +54,8 @@ async def create_webhook(call: Call) -> Answer:
             labels=asked.labels,
             description=asked.description,
             secrets=((secret, None),),
-        )
+        ),
+        actor=call.identity.actor,
     )
     return json_answer(_webhook(made, secret=secret), status=201)
 
@@ -147,14 +148,18 @@ async def change_webhook(call: Call) -> Answer:
         changes["events"] = check_events(changes["events"])
     if "enabled" in changes:
         changes["disabled_reason"] = "" if changes["enabled"] else f"disabled by {call.identity.actor}"
-    changed = await call.services.engine.webhooks.change(call.path["webhook_id"], changes, tenant=call.identity.tenant)
+    changed = await call.services.engine.webhooks.change(
+        call.path["webhook_id"], changes, tenant=call.identity.tenant, actor=call.identity.actor
+    )
     return json_answer(_webhook(changed))
 
 
 @routes.delete("/webhooks/{webhook_id}", role="operate", answers={204: None}, errors=(UnknownWebhook,))
 async def delete_webhook(call: Call) -> Answer:
     """Remove a subscription and give up what is pending for it."""
-    await call.services.engine.webhooks.delete(call.path["webhook_id"], tenant=call.identity.tenant)
+    await call.services.engine.webhooks.delete(
+        call.path["webhook_id"], tenant=call.identity.tenant, actor=call.identity.actor
+    )
     return NO_CONTENT
 
 
@@ -175,7 +180,7 @@ async def rotate_secret(call: Call) -> Answer:
     now = call.services.now()
     kept = tuple((old, now + asked.keep_old_s) for old in webhook.signing(now)[:1] if old != secret)
     changed = await call.services.engine.webhooks.change(
-        webhook.webhook_id, {"secrets": ((secret, None), *kept)}, tenant=call.identity.tenant
+        webhook.webhook_id, {"secrets": ((secret, None), *kept)}, tenant=call.identity.tenant, actor=call.identity.actor
     )
     return json_answer(_webhook(changed, secret=secret))
 
