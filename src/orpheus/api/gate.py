@@ -39,6 +39,7 @@ from orpheus.api.route import Endpoint
 from orpheus.api.services import Services
 from orpheus.core.errors import OrpheusError, QuotaExceeded
 from orpheus.core.suggest import did_you_mean
+from orpheus.telemetry import Span
 
 log = logging.getLogger("orpheus.api")
 
@@ -80,6 +81,7 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         call = self._call(scope, receive)
+        span = self._begin_span(scope, call)
         stamp = _stamp(call)
         status = 0
 
@@ -105,6 +107,8 @@ class Gate:
             await self._answer_error(error, scope, call, send_stamped)
         finally:
             endpoint: Endpoint | None = scope.get("orpheus.endpoint")
+            if span is not None:
+                _end_span(span, scope, endpoint, status)
             self._services.metrics.answered(
                 scope["method"] if endpoint else "-",
                 endpoint.path if endpoint else "-",
@@ -112,6 +116,18 @@ class Gate:
                 time.perf_counter() - began,
                 timed=endpoint is None or endpoint.timed,
             )
+
+    def _begin_span(self, scope: Scope, call: Call) -> Span | None:
+        """Begin the span of a request that changes something; a job it creates goes on from there."""
+        tracing = self._services.options.tracing
+        if tracing is None or scope["method"] in ("GET", "HEAD", "OPTIONS") or "/worker/" in scope["path"]:
+            return None
+        taken = call.headers.get(b"traceparent") == call.traceparent.encode()
+        given = call.traceparent if taken else None
+        about = {"http.request.method": scope["method"], "orpheus.correlation_id": call.correlation_id}
+        span = tracing.begin(f"{scope['method']}", "server", given, about)
+        call.traceparent = span.traceparent
+        return span
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self._call(scope, receive)
@@ -240,6 +256,16 @@ async def _refuse_socket(scope: Scope, send: Send, error: OrpheusError, call: Ca
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_stamp(call)]
     await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _end_span(span: Span, scope: Scope, endpoint: Endpoint | None, status: int) -> None:
+    if endpoint is not None:
+        span.rename(f"{scope['method']} {endpoint.path}")
+        span.note(http__route=endpoint.path)
+    span.note(http__response__status_code=status)
+    if status >= 500:
+        span.fail(f"answered {status}")
+    span.end()
 
 
 def _stamp(call: Call) -> Headers:

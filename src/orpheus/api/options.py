@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orpheus.telemetry import Tracing
+
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -46,5 +48,7 @@ class ApiOptions:
     """Webhooks may reach addresses that are not of the public internet."""
     webhook_keep_s: float = 7 * 86_400.0
     """Deliveries that came to their end are kept for so long."""
+    tracing: Tracing | None = None
+    """Makes spans of requests; None makes none."""
     supervised_workers: int = 0
     """How many workers `orpheus up` started: `/readyz` waits until as many have said hello."""

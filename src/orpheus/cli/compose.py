@@ -18,6 +18,7 @@ from importlib.metadata import version
 import uvicorn
 from fastapi import FastAPI
 
+from orpheus import telemetry
 from orpheus.api.app import create_app
 from orpheus.api.options import ApiOptions
 from orpheus.api.server import configured
@@ -57,6 +58,7 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
     """
     with DataLock.acquire(settings.data) as lock:
         objects = FolderStore(settings.data / OBJECTS)
+        tracing = telemetry.start("orpheus-server")
         try:
             engine = EmbeddedEngine(
                 settings.data / DATABASE,
@@ -77,6 +79,7 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
                 grace_s=settings.cancel_grace_s,
                 supervised_workers=expect_workers,
                 webhook_secrets=webhook_secrets(settings),
+                tracing=tracing,
                 webhook_allow_private=settings.webhook_allow_private,
             )
             for key in lent(settings.own_keys, time.time()):
@@ -84,6 +87,8 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
             yield Served(create_app(engine, objects, options, manage_engine=False), engine, lock)
         finally:
             objects.close()
+            if tracing is not None:
+                tracing.stop()
 
 
 def webhook_secrets(settings: Settings) -> tuple[str, ...]:

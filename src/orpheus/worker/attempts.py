@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from orpheus.protocol.worker import Assignment, ReportedArtifact, ReportedError, ReportItem
+from orpheus.telemetry import Tracing
 from orpheus.worker.attempt_files import AttemptFiles
 from orpheus.worker.capture import Redactor
 from orpheus.worker.child_pool import ChildPool, ChildWork
@@ -31,6 +32,7 @@ from orpheus.worker.reaper import Reaper
 from orpheus.worker.resources import Resources
 from orpheus.worker.runs import Run, Runs, StopReason
 from orpheus.worker.slots import Slots
+from orpheus.worker.spans import begin_span, end_span
 from orpheus.worker.spilling import spill_marker
 from orpheus.worker.work import Abandoned, Completed, Failed, Outcome, Stopped, Work
 
@@ -81,7 +83,9 @@ class Attempts:
         objects_for: Callable[[Assignment], Objects],
         downloads: bool,
         inline_bytes: Callable[[], int],
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._definitions = definitions
         self._runs = runs
         self._outbox = outbox
@@ -148,7 +152,10 @@ class Attempts:
             self._runs.begins(run)
             try:
                 files = AttemptFiles(self._objects_for(run.assignment), run.run_id, run.folder)
+                span = None if self._tracing is None else begin_span(self._tracing, run)
                 item, work = await self._make(run, files)
+                if span is not None:
+                    end_span(span, item)
                 completed = item is not None and item.kind == "completed"
                 # A run that the drain gives back says its last words too, and is left out of the last poll (worker.py).
                 self._outbox.end(run, item, given_back=run.stop_reason is StopReason.DRAIN)

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import urllib3
 
+from orpheus import telemetry
 from orpheus.authoring.errors import Cancelled
 from orpheus.protocol.worker import Assignment
 from orpheus.worker.attempt_files import AttemptFiles
@@ -118,6 +119,7 @@ class Runner:
 
     def __init__(self, setup: Setup, channel: Channel, definitions: Definitions) -> None:
         self._setup = setup
+        self._tracing = telemetry.start("orpheus-worker")
         self._definitions = definitions
         self._channel = channel
         # One loop for all attempts: what an async factory made belongs to it.
@@ -138,6 +140,8 @@ class Runner:
             self._channel.send(self._make(order))
         self._resources.close()
         self._loop.close()
+        if self._tracing is not None:
+            self._tracing.stop()
 
     def flag(self) -> None:
         """Note the stop (from the reading thread); the worker's SIGTERM brings it to the main thread."""
@@ -172,6 +176,8 @@ class Runner:
         finally:
             self._in_handler = False
             self._voice = None
+            if self._tracing is not None:
+                self._tracing.flush()  # the process may be ended at any time from here on
             logging.getLogger().removeHandler(handler)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
@@ -182,6 +188,8 @@ class Runner:
         handler = self._definitions.handler(assignment.handler, assignment.version)
         files = AttemptFiles(self._objects(assignment), assignment.run_id, Path(start.folder))
         context = WorkerContext(assignment, voice, files, devices=tuple(start.devices), in_loop=handler.is_async)
+        if self._tracing is not None:
+            self._tracing.join(assignment.traceparent)
         self._in_handler = not handler.is_async
         arguments = handler.arguments(assignment.args)
         loaded = self._resources.load_all(handler.resources)

@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any
 
+from orpheus import telemetry
 from orpheus.worker import capture
 from orpheus.worker.definitions import LoadFailed, load_definitions
 from orpheus.worker.link import Refused
@@ -41,7 +42,8 @@ async def run_worker(options: WorkerOptions) -> int:
     except LoadFailed as failed:
         logger.error("%s", failed)  # noqa: TRY400 (the message is for the author; it holds what matters)
         return EXIT_NOT_LOADED
-    worker = Worker(options, definitions)
+    tracing = telemetry.start("orpheus-worker")
+    worker = Worker(options, definitions, tracing)
     restore_output = capture.install()
     restore_signals = _catch_signals(worker)
     watching = asyncio.create_task(_drain_without_parent(worker)) if options.supervised else None
@@ -58,6 +60,8 @@ async def run_worker(options: WorkerOptions) -> int:
             watching.cancel()
         restore_signals()
         restore_output()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.stop)
     logger.info("stopped")
     return EXIT_OK
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from orpheus.protocol.version import PROTOCOL
 from orpheus.protocol.worker import Bye, CancelNotice, Hello, Poll
+from orpheus.telemetry import Tracing
 from orpheus.worker.attempts import STOP_GRACE_S, Attempts
 from orpheus.worker.capture import Redactor
 from orpheus.worker.child_pool import ChildPool
@@ -57,10 +58,12 @@ class Worker:
     Args:
         options: see WorkerOptions.
         definitions: the tasks and workflows it offers.
+        tracing: makes spans of attempts; None makes none.
     """
 
-    def __init__(self, options: WorkerOptions, definitions: Definitions) -> None:
+    def __init__(self, options: WorkerOptions, definitions: Definitions, tracing: Tracing | None = None) -> None:
         self._options = options
+        self._tracing = tracing
         self._definitions = definitions
         self._stop = asyncio.Event()
         prefetch = 0 if options.prefetch is None and options.resources else options.prefetch
@@ -134,6 +137,7 @@ class Worker:
             log_bytes_max=options.log_bytes_max,
             objects_for=objects.of,
             downloads=objects.remote,
+            tracing=self._tracing,
             inline_bytes=lambda: session.welcome.inline_bytes if session.welcome is not None else 65_536,
         )
         poller = Poller(
