@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from orpheus import Context, Permanent, ProcessFailed, Retry
-from orpheus.media import video
+from orpheus.media import guard, video
 from orpheus.media.errors import Refused, TooLarge
+from orpheus.media.limits import CHILD_TIME_S
 
 RETRY: Final = Retry(max_retries=2, initial_s=1.0)
 """A verdict about a file is final whatever this says; what is retried is a full disk or a machine out of memory."""
@@ -50,3 +51,12 @@ def run_ffmpeg(ctx: Context, argv: list[str], *, duration_s: float, what: str, t
     if done.returncode:
         ctx.log.warning("FFmpeg ended with status %d: %s", done.returncode, video.why(done.stderr))
     return done.returncode == 0
+
+
+def guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
+    """Run an operation of `opening.py` in a child that a cancel reaches."""
+    try:
+        done = ctx.run_process(guard.argv(operation, **arguments), timeout_s=CHILD_TIME_S, check=False)
+    except ProcessFailed as failed:  # despite check=False: its time is over
+        raise guard.took_too_long() from failed
+    return guard.read(done.returncode, done.stdout)

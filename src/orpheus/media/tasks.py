@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from orpheus import Context, File, ProcessFailed, task
-from orpheus.media import guard, image, video
+from orpheus import Context, File, task
+from orpheus.media import image, video
 from orpheus.media.checked import Checked
 from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import CHILD_TIME_S, ENCODE_TIME_S
 from orpheus.media.opening import named
-from orpheus.media.running import RETRY, run_ffmpeg, verdicts
+from orpheus.media.running import RETRY, guarded, run_ffmpeg, verdicts
 from orpheus.media.summary import Metadata
 
 
@@ -28,20 +27,11 @@ class Thumbnails:
     blurhash: str
 
 
-def _guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
-    """Run an operation of `opening.py` in a child that a cancel reaches."""
-    try:
-        done = ctx.run_process(guard.argv(operation, **arguments), timeout_s=CHILD_TIME_S, check=False)
-    except ProcessFailed as failed:  # despite check=False: its time is over
-        raise guard.took_too_long() from failed
-    return guard.read(done.returncode, done.stdout)
-
-
 @task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60)
 def validate_file(ctx: Context, source: File) -> Checked:
     """Sniff the file by its content, and really open it."""
     with verdicts(source.name):
-        found = Checked(**_guarded(ctx, "validate", path=ctx.path(source), name=source.name))
+        found = Checked(**guarded(ctx, "validate", path=ctx.path(source), name=source.name))
     ctx.log.info("%s is a %s (%s)", source.name, found.label, found.content_type)
     return found
 
@@ -50,7 +40,7 @@ def validate_file(ctx: Context, source: File) -> Checked:
 def extract_metadata(ctx: Context, source: File, checked: Checked) -> Metadata:
     """Read what a person wants to know of the file, and save it as `metadata.json`."""
     with verdicts(source.name):
-        facts = _guarded(ctx, "extract", path=ctx.path(source), sniffed=checked.sniffed, opener=checked.opener)
+        facts = guarded(ctx, "extract", path=ctx.path(source), sniffed=checked.sniffed, opener=checked.opener)
     facts |= {"name": source.name, "size_bytes": source.size_bytes, "sha256": source.sha256}
     ctx.save_json("metadata.json", facts)
     return Metadata.of(facts)

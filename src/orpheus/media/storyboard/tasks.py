@@ -1,0 +1,160 @@
+"""The tasks of the storyboard: `plan_shots`, one `render_scene` per scene, `stitch_scenes`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from orpheus import Context, File, task
+from orpheus.media import video
+from orpheus.media.checked import Checked
+from orpheus.media.errors import CorruptMedia, UnsupportedMedia
+from orpheus.media.limits import ENCODE_TIME_S
+from orpheus.media.opening import named
+from orpheus.media.providers import configured, replicate
+from orpheus.media.running import RETRY, guarded, run_ffmpeg, verdicts
+from orpheus.media.storyboard import film, stills
+from orpheus.media.storyboard.scenes import Clip, Renderer, Shot, Storyboard, shots
+
+_POLL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """The stitched video, and the scenes it is made of."""
+
+    video: File
+    duration_s: float
+    scenes: list[File]
+
+
+@task(retry=None)
+def plan_shots(board: Storyboard) -> list[Shot]:
+    """Check the storyboard, and give each scene its canvas."""
+    with verdicts("the storyboard"):
+        return shots(board)
+
+
+@task(executor="process", retry=RETRY, start_to_close_s=3600, weight=4, cache=True)
+def render_scene(ctx: Context, shot: Shot, renderer: Renderer = "local") -> Clip:
+    """Render one scene as `scenes/{id}.mp4`: on this machine, or by Replicate."""
+    scene, target = shot.scene, ctx.temp_dir / "scene.mp4"
+    with verdicts(f"scene {scene.id}"):
+        if renderer == "replicate":
+            argv = film.fitted_argv(
+                video.ffmpeg(),
+                _generated(ctx, shot),
+                target,
+                duration_s=scene.duration_s,
+                width=shot.width,
+                height=shot.height,
+                fps=shot.fps,
+            )
+        else:
+            argv = film.scene_argv(
+                video.ffmpeg(), scene, _stills(ctx, shot), target, width=shot.width, height=shot.height, fps=shot.fps
+            )
+        if not run_ffmpeg(ctx, argv, duration_s=scene.duration_s, what=f"scene {scene.id}", timeout_s=1800):
+            raise CorruptMedia("it could not be rendered")
+    metadata = {"duration_s": scene.duration_s, "renderer": renderer}
+    return Clip(scene.id, ctx.save(f"scenes/{scene.id}.mp4", target, "video/mp4", metadata), scene.duration_s)
+
+
+def _stills(ctx: Context, shot: Shot) -> film.Stills:
+    scene = shot.scene
+    first = _still(ctx, scene.image, ctx.temp_dir / "first.png", shot)
+    second = None if scene.image_end is None else _still(ctx, scene.image_end, ctx.temp_dir / "second.png", shot)
+    told = ctx.temp_dir / "caption.png"
+    written = stills.caption(scene.caption, told, width=shot.width, height=shot.height)
+    return film.Stills(first, second, told if written else None)
+
+
+def _still(ctx: Context, file: File, target: Path, shot: Shot) -> Path:
+    """Open a picture as carefully as an upload, and prepare it."""
+    checked = Checked(**guarded(ctx, "validate", path=ctx.path(file), name=file.name))
+    if checked.kind != "image":
+        raise UnsupportedMedia(f"{file.name} is no image but a {checked.label}", hint="A scene shows images.")
+    found = named(checked.sniffed, checked.opener)
+    stills.prepare(ctx.path(file), found, target, width=shot.width, height=shot.height)
+    return target
+
+
+def _generated(ctx: Context, shot: Shot) -> Path:
+    """Have Replicate make a clip of the scene.
+
+    The prediction's id is left with the heartbeat: an attempt after a crash waits for the same prediction instead of
+    paying for another. A cancelled attempt cancels it.
+    """
+    service = configured.replicate()
+    prediction = _begun(ctx, service, shot)
+    ctx.heartbeat({"prediction": prediction.id})
+    try:
+        while not prediction.ended:
+            ctx.progress(None, f"Replicate: {prediction.status}")
+            _pause(ctx, _POLL_S)
+            prediction = replicate.get(service, prediction.id)
+    except BaseException:
+        if ctx.is_cancelled:
+            replicate.cancel(service, prediction.id)
+        raise
+    target = ctx.temp_dir / "generated.mp4"
+    target.write_bytes(replicate.result_of(service, prediction))
+    checked = Checked(**guarded(ctx, "validate", path=target, name="generated.mp4"))
+    if checked.kind == "image" or checked.opener != "mov":
+        raise UnsupportedMedia(f"Replicate made a {checked.label}, which is no MP4")
+    return target
+
+
+def _begun(ctx: Context, service: configured.Configured, shot: Shot) -> replicate.Prediction:
+    before = ctx.last_heartbeat
+    if isinstance(before, dict) and before.get("prediction"):
+        found = replicate.get(service, str(before["prediction"]))
+        if found.status not in ("failed", "canceled", "aborted"):
+            return found
+    scene = shot.scene
+    given: dict[str, object] = {"prompt": scene.prompt or scene.caption or "subtle natural motion"}
+    for name, file in (("first_frame_image", scene.image), ("last_frame_image", scene.image_end)):
+        if file is not None:
+            data = ctx.path(file).read_bytes()
+            given[name] = replicate.upload(service, file.name, data, file.content_type)
+    return replicate.create(service, given)
+
+
+def _pause(ctx: Context, seconds: float) -> None:
+    """Wait, but not past a cancel."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ctx.progress(None)  # raises Cancelled once the attempt is told to stop
+        time.sleep(0.1)
+
+
+@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=6, cache=True)
+def stitch_scenes(ctx: Context, board: Storyboard, clips: list[Clip]) -> Film:
+    """Join the rendered scenes in order: `renders/storyboard.mp4`."""
+    target = ctx.temp_dir / "storyboard.mp4"
+    total_s = film.length_s(board.scenes)
+    with verdicts("the storyboard"):
+        paths = [ctx.path(clip.video) for clip in clips]
+        sound = None if board.audio is None else _sound(ctx, board.audio)
+        argv = film.stitch_argv(video.ffmpeg(), board.scenes, paths, sound, target, fps=board.fps)
+        if not run_ffmpeg(ctx, argv, duration_s=total_s, what="stitching", timeout_s=ENCODE_TIME_S):
+            raise CorruptMedia("the scenes could not be stitched")
+    metadata = {"duration_s": round(total_s, 3), "title": board.title}
+    made = ctx.save("renders/storyboard.mp4", target, "video/mp4", metadata)
+    return Film(made, round(total_s, 3), [clip.video for clip in clips])
+
+
+def _sound(ctx: Context, file: File) -> Path:
+    """Open the audio as carefully as an upload, and decode it, so that the stitching reads nothing foreign."""
+    checked = Checked(**guarded(ctx, "validate", path=ctx.path(file), name=file.name))
+    if checked.kind != "av":
+        raise UnsupportedMedia(f"{file.name} holds no sound: it is a {checked.label}")
+    target = ctx.temp_dir / "sound.wav"
+    argv = [
+        *(video.ffmpeg(), *video.input_argv(ctx.path(file), named(checked.sniffed, checked.opener))),
+        *("-map", "0:a:0", "-vn", "-ac", "2", "-ar", "48000", "-f", "wav", "-y", f"file:{target.absolute()}"),
+    ]
+    if not run_ffmpeg(ctx, argv, duration_s=0.0, what="", timeout_s=600):
+        raise CorruptMedia("the sound could not be decoded")
+    return target
