@@ -148,7 +148,7 @@ def stitch_scenes(ctx: Context, board: Storyboard, clips: list[Clip]) -> Film:
 def _sound(ctx: Context, file: File) -> Path:
     """Open the audio as carefully as an upload, and decode it, so that the stitching reads nothing foreign."""
     checked = Checked(**guarded(ctx, "validate", path=ctx.path(file), name=file.name))
-    if checked.kind != "av":
+    if checked.kind in ("image", "pdf"):
         raise UnsupportedMedia(f"{file.name} holds no sound: it is a {checked.label}")
     target = ctx.temp_dir / "sound.wav"
     argv = [
