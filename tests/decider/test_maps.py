@@ -73,6 +73,51 @@ def test_starts_are_a_stagger_apart(bench):
     assert b.ready() == ["j"]
 
 
+def paced(bench, pace, items=5):
+    """A map whose cap and stagger come from a task before it."""
+    node = {"name": "m", "kind": "map", "items": {"x": {"$param": "xs"}}}
+    options = {"max_concurrency": {"$get": [{"$ref": "p"}, "cap"]}, "stagger_s": {"$get": [{"$ref": "p"}, "apart"]}}
+    b = bench(
+        [{"name": "p"}, {**node, **options, "on_failure": "continue"}],
+        params={"xs": {"type": "array"}},
+        values={"xs": list(range(items))},
+    )
+    b.claim("p")
+    b.complete("p", pace)
+    return b
+
+
+def test_cap_and_stagger_may_be_found_at_run_time(bench):
+    """They are values as any other: of a param, or of an earlier task's result."""
+    b = paced(bench, {"cap": 2, "apart": 0})
+    assert b.states("m") == ["ready", "ready", "blocked", "blocked", "blocked"]
+    b = paced(bench, {"cap": None, "apart": 2.5}, items=2)
+    assert b.states("m") == ["ready", "blocked"]
+    b.claim("m", 0)
+    assert b.view.next_wake() == b.now + 2.5
+    b.sleep_until_due()
+    assert b.states("m") == ["running", "ready"]
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [{"cap": 0, "apart": 0}, {"cap": "2", "apart": 0}, {"cap": 1.5, "apart": 0}, {"cap": 1, "apart": -1}, {"cap": 1}],
+)
+def test_a_pace_that_is_none_is_a_binding_failure(bench, pace):
+    b = paced(bench, pace)
+    assert b.view.task("m").error.code == "binding_failed"
+
+
+def test_a_rewound_map_finds_its_pace_anew(bench):
+    b = paced(bench, {"cap": 1, "apart": 0}, items=2)
+    b.complete("m", 0, 0)
+    b.complete("m", 1, 1)
+    b.tell(f.RetryRequested(from_task="p"))
+    b.claim("p")
+    b.complete("p", {"cap": 2, "apart": 0})
+    assert b.states("m") == ["ready", "ready"]
+
+
 def test_an_item_that_never_starts_does_not_hold_up_the_stagger(bench):
     """Its place passes to the next one."""
     b = a_map(bench, list(range(2)), stagger_s=1.0, on_failure="continue", timeouts={"schedule_to_start_s": 10})

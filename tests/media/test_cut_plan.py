@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orpheus.media.cutting import fillers, repeats
+from orpheus.media.cutting.edl import edl
+from orpheus.media.cutting.fillers import Filler, is_filler
+from orpheus.media.cutting.plan import Settings, checked, plan
+from orpheus.media.cutting.render import cut_pcm, frame_rate, frames_of
+from orpheus.media.cutting.retime import Timeline, retimed
 from orpheus.media.errors import InvalidInput
 from orpheus.media.speech.transcript import Segment, Span, Word, build
-from orpheus.media.talk import fillers, repeats
-from orpheus.media.talk.edl import edl
-from orpheus.media.talk.fillers import Filler, is_filler
-from orpheus.media.talk.plan import Settings, checked, plan
-from orpheus.media.talk.render import cut_pcm, frame_rate, frames_of
-from orpheus.media.talk.retime import Timeline, retimed
 
 
 def spans(*pairs: tuple[float, float]) -> list[Span]:

@@ -9,11 +9,11 @@ import av
 import pytest
 
 from orpheus.media import video
+from orpheus.media.cutting import fillers, plan, render, repeats, retime
 from orpheus.media.sniff import sniff
 from orpheus.media.speech import captions, sound
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.speech.transcript import Span, Transcript, settled, words_of
-from orpheus.media.talk import fillers, plan, render, repeats, retime
 
 pytestmark = [pytest.mark.samples, pytest.mark.timeout(300)]
 

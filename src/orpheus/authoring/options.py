@@ -165,6 +165,8 @@ _WRITERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "when": lambda value: {"when": None if value is True else to_condition(value)},
     "concurrency_key": lambda value: {"concurrency_key": to_graph(value)},
     "cache_extra": lambda value: {"cache_extra": to_graph(value)},
+    "max_concurrency": lambda value: {"max_concurrency": to_graph(value)},
+    "stagger_s": lambda value: {"stagger_s": to_graph(value)},
     "resources": lambda value: {"resources": dict(value)},
     "rate_limit": lambda value: {"rate_limit": None if value is None else dict(value)},
 }

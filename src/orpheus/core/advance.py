@@ -18,6 +18,7 @@ from orpheus.core.draft import Draft, JobScope
 from orpheus.core.errors import TaskError
 from orpheus.core.graph import Node, OnFailure
 from orpheus.core.job import JobState
+from orpheus.core.pace import cap_of, find_pace, stagger_of
 from orpheus.core.task import NEVER, NODE, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, resolve, spread
 
@@ -84,6 +85,11 @@ def open_task(draft: Draft, task: Task, _node: Node) -> None:
 
 def open_map(draft: Draft, task: Task, node: Node) -> None:
     """Expand a map into one row per item. Items start blocked; cap and stagger release them (R13)."""
+    try:
+        find_pace(draft, task, node)
+    except BindingError as error:
+        fail_task(draft, task, binding_failed(task, error))
+        return
     if task.extra.get("expanded"):  # renewed by a retry, which kept the finished items
         begin_job(draft)
         task.started_at = draft.now
@@ -145,10 +151,11 @@ def _takes_items(draft: Draft, container: Task) -> bool:
 
 def _release(draft: Draft, container: Task, node: Node) -> None:
     opened = 0
+    cap, stagger_s = cap_of(container, node), stagger_of(container, node)
     while container.items_released < container.items_total and _takes_items(draft, container):
-        if node.max_concurrency is not None:
+        if cap is not None:
             active = container.items_released - container.items_settled
-            if active >= node.max_concurrency:
+            if active >= cap:
                 break
         if container.stagger_until is not None and draft.now < container.stagger_until:
             break
@@ -160,10 +167,10 @@ def _release(draft: Draft, container: Task, node: Node) -> None:
         if node.workflow:
             opened += 1
             open_child_node(draft, item, node)
-            if node.stagger_s > 0 and item.state is TaskState.WAITING:
-                container.stagger_until = draft.now + node.stagger_s
+            if stagger_s > 0 and item.state is TaskState.WAITING:
+                container.stagger_until = draft.now + stagger_s
             continue
-        if node.stagger_s > 0:
+        if stagger_s > 0:
             container.stagger_until = NEVER
         to_ready(draft, item)
     more = container.items_released < container.items_total

@@ -21,6 +21,7 @@ from orpheus.core.facts import (
     RunTimedOut,
     TaskClaimed,
 )
+from orpheus.core.pace import stagger_of
 from orpheus.core.retry import next_attempt_in
 from orpheus.core.task import NEVER, NODE, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, resolve
@@ -52,15 +53,18 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
     task.stage = None
     job.runs_active += 1
     job.current_stage = task.node
-    if task.index != NODE and node.stagger_s > 0 and task.attempt == 1:
-        _start_stagger(draft, task, node.stagger_s)
+    if task.index != NODE and task.attempt == 1:
+        _start_stagger(draft, task)
     draft.event("task.started", task, attempt=task.attempt, worker=fact.worker_name or fact.worker)
     draft.decision.assignment = {"args": args}
 
 
-def _start_stagger(draft: Draft, item: Task, stagger_s: float) -> None:
+def _start_stagger(draft: Draft, item: Task) -> None:
     """Let the next item of the map be released a stagger's length from now: this one has started."""
     container = draft.task(item.node)
+    stagger_s = stagger_of(container, draft.node(item))
+    if stagger_s <= 0:
+        return
     if container.stagger_until != NEVER:
         return  # another item was released meanwhile, as this one's first grant had been taken back
     draft.change(container)
@@ -91,7 +95,7 @@ def returned(draft: Draft, fact: RunReturned) -> None:
 def _undo_stagger(draft: Draft, item: Task) -> None:
     """Have the next item of the map wait for this one again: it has not started after all."""
     container = draft.task(item.node)
-    if draft.node(item).stagger_s > 0 and container.stagger_until != NEVER:
+    if stagger_of(container, draft.node(item)) > 0 and container.stagger_until != NEVER:
         draft.change(container)
         container.stagger_until = NEVER
         container.wake_at = None

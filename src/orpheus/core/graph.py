@@ -93,10 +93,10 @@ class Node:
     undo_unknown: bool = False
     cache: bool = False
     cache_extra: Any = None
-    max_concurrency: int | None = None
-    """Maps: items released and not yet settled at any time; None is no cap."""
-    stagger_s: float = 0.0
-    """Maps: least seconds between the starts of two items."""
+    max_concurrency: Any = None
+    """Maps: items released and not yet settled at any time, a whole number or a value; None is no cap (`pace.py`)."""
+    stagger_s: Any = 0.0
+    """Maps: least seconds between the starts of two items, a number or a value."""
     weight: float = 1.0
     """Share of the job's progress."""
     price: float = 0.0

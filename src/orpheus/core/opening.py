@@ -43,7 +43,7 @@ def _consider(draft: Draft, task: Task) -> None:
         return
     # Without predecessors nothing is referred to (3 % of a one-task job).
     gap = (
-        missing([node.args, node.items, node.duration], draft.has_value)
+        missing([node.args, node.items, node.duration, node.max_concurrency, node.stagger_s], draft.has_value)
         if draft.graph.predecessors[node.name]
         else None
     )

@@ -336,6 +336,9 @@ def _read_node(node: Node, place: Place, known: Known) -> Reading:
         reading.condition(node.when, "when")
     if node.concurrency_key is not None:
         reading.value(node.concurrency_key, "concurrency_key", secrets=False, item=True)
+    for option in ("max_concurrency", "stagger_s"):
+        if operator_of(getattr(node, option)) is not None:
+            reading.value(getattr(node, option), option, secrets=False)
     if node.duration is not None:
         reading.value(node.duration, "duration", secrets=False)
     if node.cache_extra is not None:

@@ -12,6 +12,7 @@ from orpheus.core.graph import NodeKind, OnFailure, Timeouts
 from orpheus.core.place import Place
 from orpheus.core.retry import RetryPolicy
 from orpheus.core.suggest import did_you_mean, quoted
+from orpheus.core.values import operator_of
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 NAME_RULE = "A name is 1 to 128 letters, digits, '_', '-' or '.', and does not begin with '-' or '.'."
@@ -77,6 +78,15 @@ def optional(reader: Reader) -> Reader:
 
     def read(value: Any, place: Place, option: str) -> Any:
         return None if value is None else reader(value, place, option)
+
+    return read
+
+
+def or_value(reader: Reader) -> Reader:
+    """Let a reference stand in the option's place; what it refers to is checked with the other values."""
+
+    def read(value: Any, place: Place, option: str) -> Any:
+        return value if operator_of(value) is not None else reader(value, place, option)
 
     return read
 
@@ -189,8 +199,8 @@ OPTIONS: dict[str, tuple[Reader, tuple[NodeKind, ...]]] = {
     "undo_unknown": (flag, _CALL),
     "cache": (flag, _RUN),
     "cache_extra": (anything, _RUN),
-    "max_concurrency": (optional(whole(1)), (NodeKind.MAP,)),
-    "stagger_s": (seconds, (NodeKind.MAP,)),
+    "max_concurrency": (or_value(optional(whole(1))), (NodeKind.MAP,)),
+    "stagger_s": (or_value(seconds), (NodeKind.MAP,)),
     "weight": (number(0.0, 1e9), _ANY),
     "price": (number(0.0, 1e12), _ANY),
     "prompt": (text, (NodeKind.APPROVAL,)),

@@ -12,6 +12,7 @@ from orpheus.core.children import waits_for_child
 from orpheus.core.dispatch import Capacity, Dispatcher, Needs, Offer
 from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job, JobState
+from orpheus.core.pace import cap_of, stagger_of
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 from orpheus.engine.base import Waiting
 from orpheus.engine.limits import source_of
@@ -143,8 +144,8 @@ def _why_blocked(
     if task.index != NODE and container is not None:
         node = graph.nodes[task.node]
         if container.stagger_until is not None and container.stagger_until > now:
-            return [Waiting("stagger", f"items start {node.stagger_s:g} s apart", container.started_at)]
-        return [Waiting("cap", f"at most {node.max_concurrency} items at a time", container.started_at)]
+            return [Waiting("stagger", f"items start {stagger_of(container, node):g} s apart", container.started_at)]
+        return [Waiting("cap", f"at most {cap_of(container, node)} items at a time", container.started_at)]
     open_nodes = [name for name, state in predecessors.items() if state not in SETTLED]
     if open_nodes:
         return [Waiting("task", names(open_nodes))]

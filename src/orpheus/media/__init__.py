@@ -3,11 +3,13 @@
 The parts that do the work are plain functions on paths and values, and none of them needs its extra to be imported.
 """
 
+from orpheus.media.boards.board import storyboard
+from orpheus.media.boards.tasks import plan_shots, render_scene, stitch_scenes
+from orpheus.media.cutting.tasks import plan_cuts, render_cut
+from orpheus.media.cutting.workflow import talk
 from orpheus.media.documents.tasks import assemble_text, ocr_page, read_text, render_pages
 from orpheus.media.record import summarise
 from orpheus.media.speech.tasks import transcribe
-from orpheus.media.talk.tasks import plan_cuts, render_cut
-from orpheus.media.talk.workflow import talk
 from orpheus.media.tasks import extract_audio, extract_metadata, make_poster, make_thumbnails, validate_file
 from orpheus.media.text.tasks import summarise_document, summarise_speech
 from orpheus.media.workflows import media, sum_range, sum_range_task, wordcount, wordcount_task
@@ -21,9 +23,13 @@ __all__ = [
     "media",
     "ocr_page",
     "plan_cuts",
+    "plan_shots",
     "read_text",
     "render_cut",
     "render_pages",
+    "render_scene",
+    "stitch_scenes",
+    "storyboard",
     "sum_range",
     "sum_range_task",
     "summarise",

@@ -16,6 +16,7 @@ from orpheus.core.conditions import holds
 from orpheus.core.decision import Event
 from orpheus.core.graph import Graph, NodeKind, OnFailure
 from orpheus.core.job import TERMINAL, Job, JobState
+from orpheus.core.pace import cap_of
 from orpheus.core.task import NEVER, NODE, SETTLED, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, missing
 from orpheus.testing.fold import FoldedJob, FoldError, fold_one
@@ -144,7 +145,7 @@ def _check_maps(rows: JobRows) -> None:
             f"there are {failed} and {skipped}"
         )
         active = sum(item.state in (_S.READY, _S.RUNNING, _S.RETRYING, _S.WAITING) for item in own)
-        cap = rows.graph.nodes[container.node].max_concurrency
+        cap = cap_of(container, rows.graph.nodes[container.node])
         assert cap is None or active <= cap, f"map {container.node} has {active} items under way, its cap is {cap}"
         if container.state is _S.COMPLETED:
             assert len(settled) == len(own), f"map {container.node} completed with items open"

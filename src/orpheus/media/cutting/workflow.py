@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orpheus import File, approval, optional, task, workflow
+from orpheus.media.cutting.plan import CutPlan, Settings
+from orpheus.media.cutting.tasks import Cut, plan_cuts, render_cut
 from orpheus.media.speech.tasks import Transcribed, transcribe
 from orpheus.media.summary import Metadata
-from orpheus.media.talk.plan import CutPlan, Settings
-from orpheus.media.talk.tasks import Cut, plan_cuts, render_cut
 from orpheus.media.tasks import extract_audio, extract_metadata, validate_file
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from orpheus import Context, File, Resource, task
 from orpheus.media import video
 from orpheus.media.checked import Checked
+from orpheus.media.cutting import fillers, plan, render, repeats, retime
+from orpheus.media.cutting.edl import edl
+from orpheus.media.cutting.plan import CutPlan, Settings
 from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
@@ -17,9 +20,6 @@ from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.speech.tasks import Transcribed, load_recogniser, read_transcript, samples_of
 from orpheus.media.speech.transcript import Span, words_of
 from orpheus.media.summary import Metadata
-from orpheus.media.talk import fillers, plan, render, repeats, retime
-from orpheus.media.talk.edl import edl
-from orpheus.media.talk.plan import CutPlan, Settings
 
 
 @dataclass(frozen=True, slots=True)

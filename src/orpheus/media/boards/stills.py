@@ -14,6 +14,8 @@ from orpheus.media.sniff import Type
 SUPERSAMPLED: Final = 3
 """How much larger than the canvas the picture is: motion is in whole pixels of it, so a third of a pixel on the canvas."""
 _LARGEST_SIDE: Final = 8_192
+_TYPEWRITER: Final = str.maketrans({"—": "-", "–": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "..."})
+"""What Pillow's own font has no letters for."""
 
 
 def prepare(path: Path, found: Type, target: Path, *, width: int, height: int) -> None:
@@ -29,7 +31,7 @@ def prepare(path: Path, found: Type, target: Path, *, width: int, height: int) -
     picture, _ = image.upright(path, found, at_least=max(size))
     flat = pil.new("RGB", picture.size, "black")
     flat.paste(picture, mask=picture.getchannel("A") if "A" in picture.getbands() else None)
-    ops.fit(flat, size, method=pil.Resampling.LANCZOS).save(target, "PNG", compress_level=1)
+    ops.fit(flat, size, method=pil.Resampling.LANCZOS, centering=(0.5, 0.4)).save(target, "PNG", compress_level=1)
 
 
 def caption(text: str, target: Path, *, width: int, height: int) -> bool:
@@ -37,12 +39,14 @@ def caption(text: str, target: Path, *, width: int, height: int) -> bool:
 
     The letters are those that come with Pillow (Latin); `ORPHEUS_FONT` names a font file for other scripts.
     """
+    named = os.environ.get("ORPHEUS_FONT")
     said = " ".join(text.split())[:400]
+    if not named:
+        said = said.translate(_TYPEWRITER)
     if not said:
         return False
     pil, draw_of, fonts = need("PIL.Image"), need("PIL.ImageDraw"), need("PIL.ImageFont")
     size = max(10, height // 18)
-    named = os.environ.get("ORPHEUS_FONT")
     font: Any = fonts.truetype(named, size) if named else fonts.load_default(size)
     layer = pil.new("RGBA", (width, height), (0, 0, 0, 0))
     draw = draw_of.Draw(layer)

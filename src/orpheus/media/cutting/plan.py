@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from orpheus.media.cutting.fillers import Filler
+from orpheus.media.cutting.repeats import Repeat
 from orpheus.media.errors import InvalidInput
 from orpheus.media.speech.transcript import Span
-from orpheus.media.talk.fillers import Filler
-from orpheus.media.talk.repeats import Repeat
 
 VERSION = 1
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from orpheus.media.storyboard.scenes import Scene, frames, overlap
+from orpheus.media.boards.scenes import Scene, frames, overlap
 
 _HEAD: Final = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-threads", "2")
 _ZOOM: Final = 0.18

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from orpheus import Context, File, task
 from orpheus.media import video
+from orpheus.media.boards import film, stills
+from orpheus.media.boards.scenes import Clip, Renderer, Shot, Storyboard, shots
 from orpheus.media.checked import Checked
-from orpheus.media.errors import CorruptMedia, UnsupportedMedia
+from orpheus.media.errors import CorruptMedia, InvalidInput, UnsupportedMedia
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.providers import configured, replicate
 from orpheus.media.running import RETRY, guarded, run_ffmpeg, verdicts
-from orpheus.media.storyboard import film, stills
-from orpheus.media.storyboard.scenes import Clip, Renderer, Shot, Storyboard, shots
 
 _POLL_S = 2.0
 
@@ -29,11 +30,33 @@ class Film:
     scenes: list[File]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The scenes to render, and at what pace."""
+
+    shots: list[Shot]
+    max_concurrency: int
+    stagger_s: float
+
+
 @task(retry=None)
-def plan_shots(board: Storyboard) -> list[Shot]:
-    """Check the storyboard, and give each scene its canvas."""
+def plan_shots(board: Storyboard, max_concurrency: int | None = None, start_delay_ms: int | None = None) -> Plan:
+    """Check the storyboard, give each scene its canvas, and settle how many render at a time."""
     with verdicts("the storyboard"):
-        return shots(board)
+        return Plan(
+            shots(board),
+            _setting("REPLICATE_MAX_CONCURRENCY", 4, least=1) if max_concurrency is None else max_concurrency,
+            (_setting("REPLICATE_START_DELAY_MS", 1000, least=0) if start_delay_ms is None else start_delay_ms) / 1000,
+        )
+
+
+def _setting(name: str, default: int, *, least: int) -> int:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise InvalidInput(f"{name} is {text!r}, not a whole number from {least}", hint="Set it where the worker runs.")
+    return int(text)
 
 
 @task(executor="process", retry=RETRY, start_to_close_s=3600, weight=4, cache=True)
