@@ -11,6 +11,7 @@ import pytest
 from orpheus.core import facts as f
 from orpheus.core.errors import InvalidRequest
 from orpheus.core.job import JobState
+from orpheus.core.log_lines import LogFilter
 from orpheus.core.task import TaskState
 from orpheus.store.reader import Reader
 
@@ -136,12 +137,12 @@ def test_logs_queues_workers_files_counts(hand: Any, reader: Reader, one_task_gr
         hand.tx.put_queue_settings("gpu", {"paused": True}, 1.0)
         hand.tx.record_worker("s", "w", {"slots": 3}, 1.0)
         hand.commit()
-        first = await reader.logs("a", node=None, after=0, limit=2)
+        first = await reader.logs("a", after=0, limit=2)
         assert [line["message"] for _number, line in first] == ["line 0", "line 1"]
-        rest = await reader.logs("a", node="count", after=first[-1][0], limit=9)
+        rest = await reader.logs("a", after=first[-1][0], limit=9, filters=LogFilter(node="count"))
         assert [line["fields"] for _number, line in rest] == [{"n": 2}]
-        assert await reader.logs("a", node="other", after=0, limit=9) == []
-        assert await reader.logs("nobody", node=None, after=0, limit=9) == []
+        assert await reader.logs("a", after=0, limit=9, filters=LogFilter(node="other")) == []
+        assert await reader.logs("nobody", after=0, limit=9) == []
         assert await reader.unsettled_dependencies("b") == [("a", "success", "running")]
         queues = {queue["name"]: queue for queue in await reader.queues()}
         assert queues["gpu"]["paused"] is True

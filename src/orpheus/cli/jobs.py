@@ -133,14 +133,19 @@ def events(
 @app.command()
 def logs(
     job_id: JobArgument,
+    *,
     follow: FollowFlag = False,
     task: Annotated[str | None, typer.Option(help="Only lines of this task.")] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Only lines of this item of a map.")] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Only lines of this attempt.")] = None,
+    level: Annotated[str | None, typer.Option(help="This level and above: debug, info, warning, error.")] = None,
+    q: Annotated[str | None, typer.Option("-q", help="Only lines that hold this text.")] = None,
     server: ServerFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Print what a job's tasks logged and printed; with --json one object a line."""
     with connect(server) as client:
-        for line in client.logs(job_id, follow=follow, task=task):
+        for line in client.logs(job_id, follow=follow, task=task, index=index, attempt=attempt, level=level, q=q):
             if json:
                 print_json(line, line=True)
             else:

@@ -138,11 +138,11 @@ def follow_events(job_id: str, after: int, patience: Patience) -> Follower[Event
     )
 
 
-def follow_logs(job_id: str, task: str | None, patience: Patience) -> Follower[LogInfo]:
+def follow_logs(job_id: str, query: Mapping[str, Any], patience: Patience) -> Follower[LogInfo]:
     """Follow a job's log lines until the server says that the job has ended and all has been told."""
     return Follower(
         job_path(job_id, "logs"),
-        {"follow": True, "node": task},
+        {**query, "follow": True},
         decoder_of(LogInfo),
         lambda _line: False,
         patience,

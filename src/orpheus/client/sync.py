@@ -199,11 +199,23 @@ class Client:
             Pager(EventInfo, job_path(job_id, "events"), {}, self._patience, after=str(after) if after else None)
         )
 
-    def logs(self, job_id: str, *, follow: bool = False, task: str | None = None) -> Iterator[LogInfo]:
-        """Iterate over a job's log lines; with `follow` until it has ended."""
+    def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = False,
+        task: str | None = None,
+        index: int | None = None,
+        attempt: int | None = None,
+        level: str | None = None,
+        q: str | None = None,
+    ) -> Iterator[LogInfo]:
+        """Iterate over a job's log lines; with `follow` until it has ended. `level` is the least that is wanted, `q` a text
+        in the line."""
+        query = {"node": task, "index": index, "attempt": attempt, "level": level, "q": q}
         if follow:
-            return self._follow(lambda: follow_logs(job_id, task, self._patience))
-        return self._pages(Pager(LogInfo, job_path(job_id, "logs"), {"node": task}, self._patience))
+            return self._follow(lambda: follow_logs(job_id, query, self._patience))
+        return self._pages(Pager(LogInfo, job_path(job_id, "logs"), query, self._patience))
 
     # Orders
 

@@ -17,6 +17,7 @@ from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.facts import ArtifactRef, Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
+from orpheus.core.log_lines import EVERY_LINE, LogFilter
 from orpheus.core.schedule import Firing, Schedule
 from orpheus.core.task import Task
 from orpheus.engine.audit import AuditEntry, AuditFilter
@@ -241,7 +242,7 @@ class Reads(Protocol):
     async def attempts(self, task: Task) -> list[Mapping[str, Any]]: ...
     async def events(self, job_id: str, *, after: int, limit: int) -> list[Event]: ...
     async def logs(
-        self, job_id: str, *, node: str | None, after: int, limit: int
+        self, job_id: str, *, after: int, limit: int, filters: LogFilter = EVERY_LINE
     ) -> list[tuple[int, Mapping[str, Any]]]: ...
     async def artifacts(self, job_id: str) -> list[Mapping[str, Any]]: ...
     async def graph(self, definition_id: str) -> Graph | None: ...

@@ -27,6 +27,7 @@ from orpheus.store import database, rows
 from orpheus.store.definitions import GraphCache
 from orpheus.store.limits import list_tenants, oldest_ready_at
 from orpheus.store.listing import JobQuery, list_jobs
+from orpheus.store.log_reads import LogReads
 from orpheus.store.payloads import map_result, outcomes_of
 from orpheus.store.queries import query
 from orpheus.store.records import artifact_record, file_record, queue_record, worker_record
@@ -42,7 +43,7 @@ StreamEvent = tuple[int, str, str, str, Event]
 """`(cursor, job_id, tenant, correlation_id, event)`."""
 
 
-class Reader(ScheduleReads, WebhookReads):
+class Reader(ScheduleReads, WebhookReads, LogReads):
     """The reads of one store. Safe to close twice; unknown things are None."""
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:
@@ -114,23 +115,6 @@ class Reader(ScheduleReads, WebhookReads):
         def read(connection: sqlite3.Connection) -> list[Event]:
             found = connection.execute(query("events_of_job"), (job_id, after, limit))
             return [rows.event_from_row(row) for row in found]
-
-        return await self._run(read)
-
-    async def logs(
-        self, job_id: str, *, node: str | None, after: int, limit: int
-    ) -> list[tuple[int, Mapping[str, Any]]]:
-        """Return `(number, line)`; the number of the last one is where the next page begins."""
-
-        def read(connection: sqlite3.Connection) -> list[tuple[int, Mapping[str, Any]]]:
-            job = _job_no(connection, job_id)
-            if job is None:
-                return []
-            if node is None:
-                found = connection.execute(query("logs_of_job"), (job[0], after, limit))
-            else:
-                found = connection.execute(query("logs_of_node"), (job[0], after, node, limit))
-            return [(row[0], _log_record(row)) for row in found]
 
         return await self._run(read)
 
@@ -477,11 +461,6 @@ def _current_attempt(task: Task) -> dict[str, Any]:
         "outcome": "completed" if task.state is TaskState.COMPLETED else None,
         "error": None,
     }
-
-
-def _log_record(row: Row) -> dict[str, Any]:
-    names = ("at", "node", "index", "attempt", "run_id", "level", "stream", "message")
-    return {**dict(zip(names, row[1:9], strict=True)), "fields": rows.read_mapping(row[9])}
 
 
 def _encode(value: Any) -> str:

@@ -161,13 +161,16 @@ class Attempts:
                 self._outbox.end(run, item, given_back=run.stop_reason is StopReason.DRAIN)
                 if work is not None and not work.vacated.done():
                     logger.warning(
-                        "run %s (%s) does not stop; its slot stays taken", run.run_id, run.assignment.handler
+                        "run %s (%s) does not stop; its slot stays taken",
+                        run.run_id,
+                        run.assignment.handler,
+                        extra=_about(run),
                     )
                     await work.vacated
             finally:
                 self._slots.give()
         except Exception:
-            logger.exception("run %s: the worker itself failed", run.run_id)
+            logger.exception("run %s: the worker itself failed", run.run_id, extra=_about(run))
             self._outbox.end(run, _failed(run, ReportedError(message="the worker failed inside; see its log")))
         finally:
             self._runs.vacate(run, completed=completed)
@@ -362,6 +365,18 @@ def _fetch_files(value: Any, files: AttemptFiles) -> None:
     if isinstance(value, list):
         for inner in value:
             _fetch_files(inner, files)
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """Tell a log record which attempt it is about."""
+    asked = run.assignment
+    return {
+        "job_id": asked.job_id,
+        "run_id": asked.run_id,
+        "task": asked.task,
+        "attempt": asked.attempt,
+        "correlation_id": asked.correlation_id,
+    }
 
 
 def _failed(run: Run, error: ReportedError) -> ReportItem:

@@ -113,6 +113,10 @@ async def _drain_without_parent(worker: Worker) -> None:
     worker.drain()
 
 
+_ABOUT = ("job_id", "run_id", "task", "attempt", "correlation_id")
+"""What a record says it is about, passed as `extra`."""
+
+
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -121,6 +125,7 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= {name: getattr(record, name) for name in _ABOUT if hasattr(record, name)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ from orpheus.artifacts.manifest import build_manifest
 from orpheus.core.errors import InvalidRequest, UnknownJob
 from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job
+from orpheus.core.log_lines import LogFilter
 from orpheus.core.task import SETTLED, Task, TaskState
 from orpheus.protocol.jobs import EventPage, LogPage, Manifest, TaskPage
 
@@ -93,9 +94,20 @@ class FollowQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     cursor: Place | None = None
 
 
+Level = Literal["debug", "info", "warning", "error", "critical"]
+
+
 class LogsQuery(FollowQuery, kw_only=True, forbid_unknown_fields=True):
     node: str | None = None
     """Only lines of this node."""
+    index: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Only lines of this item of a map."""
+    attempt: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Only lines of this attempt."""
+    level: Level | None = None
+    """This level and those above it."""
+    q: Annotated[str, msgspec.Meta(min_length=1, max_length=500)] | None = None
+    """Only lines that hold this text; case does not matter."""
 
 
 @routes.get(
@@ -135,11 +147,12 @@ async def list_events(call: Call) -> Sendable:
 async def list_logs(call: Call) -> Sendable:
     """List the log lines of a job's attempts, oldest first."""
     query: LogsQuery = call.query
+    filters = LogFilter(node=query.node, index=query.index, attempt=query.attempt, level=query.level, q=query.q)
     job = await find_job(call)
     reads = call.services.engine.reads
 
     async def page(after: int) -> list[tuple[int, Any]]:
-        rows = await reads.logs(job.job_id, node=query.node, after=after, limit=query.limit)
+        rows = await reads.logs(job.job_id, after=after, limit=query.limit, filters=filters)
         return [(number, render.log_info(row)) for number, row in rows]
 
     after = whole_number(query.cursor)

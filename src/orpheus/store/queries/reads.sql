@@ -11,13 +11,10 @@ SELECT job_no, definition_id FROM jobs WHERE job_id = ?;
 SELECT attempt, run_id, worker, started_at, finished_at, outcome, error FROM attempts
 WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? ORDER BY attempt, finished_at, run_id;
 
+-- `log_reads.py` puts filters in behind `log_no > ?`.
 -- name: logs_of_job
 SELECT log_no, at, node, "index", attempt, run_id, level, stream, message, fields FROM logs INDEXED BY logs_of_job
 WHERE job_no = ? AND log_no > ? ORDER BY log_no LIMIT ?;
-
--- name: logs_of_node
-SELECT log_no, at, node, "index", attempt, run_id, level, stream, message, fields FROM logs INDEXED BY logs_of_job
-WHERE job_no = ? AND log_no > ? AND node = ? ORDER BY log_no LIMIT ?;
 
 -- name: unsettled_dependencies
 SELECT jobs.job_id, dependencies."on", jobs.state

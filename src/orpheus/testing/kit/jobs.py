@@ -260,7 +260,7 @@ class KitJob(Generic[R]):
     @property
     def logs(self) -> list[str]:
         """Messages that handlers logged, in order."""
-        lines = self._kit.ask(lambda reads: reads.logs(self.id, node=None, after=0, limit=10_000))
+        lines = self._kit.ask(lambda reads: reads.logs(self.id, after=0, limit=10_000))
         return [str(line["message"]) for _number, line in lines]
 
     @property
