@@ -63,8 +63,8 @@ def waiting_by_row(job: Job) -> list[Waiting]:
                 reasons.append(Waiting("approval", "somebody has to approve the job", job.created_at))
             if job.unmet_jobs:
                 reasons.append(Waiting("job", f"{job.unmet_jobs} other jobs have to end first", job.created_at))
-            if job.run_at is not None and not reasons:
-                reasons.append(Waiting("time", f"starts at {_instant(job.run_at)}", job.created_at))
+            if job.wake_at is not None:  # a pending job is only woken for its time
+                reasons.append(Waiting("time", f"until {_instant(job.wake_at)}", job.created_at))
     return reasons
 
 

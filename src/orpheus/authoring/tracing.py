@@ -46,9 +46,10 @@ class Tracer:
         chosen = base if name is None else name
         line = author_line()
         if chosen in self._lines:
+            how = f"{base}.using(name=…)(…)" if node.get("kind", "task") in ("task", "map") else f"{base}(…, name=…)"
             raise DefinitionError(
                 f'workflow "{self.workflow}" ({line}): a node named {chosen!r} was added at {self._lines[chosen]} already',
-                hint=f"A task used twice needs a name: {base}.using(name=…)(…).",
+                hint=f"What is used twice needs a name: {how}.",
             )
         written: dict[str, Any] = {"name": chosen, **node}
         before = self._after(after)

@@ -10,7 +10,7 @@ from orpheus.cli.connect import ServerFlag, connect
 from orpheus.cli.output import JsonFlag, note, print_json, say, table
 from orpheus.cli.params import parse_labels
 from orpheus.cli.progress import follow_progress
-from orpheus.cli.show import age, outcome, print_event, print_job, print_log, print_result
+from orpheus.cli.show import age, outcome, print_event, print_job, print_log, print_result, state_of
 from orpheus.cli.tree import tree
 from orpheus.client import Client
 from orpheus.protocol.jobs import JobInfo
@@ -56,7 +56,7 @@ def list_jobs(
         note("no jobs")
         return
     rows = [
-        (one.job_id, one.workflow, one.state, f"{one.progress_percentage:.0f} %", age(one.created_at) + " ago")
+        (one.job_id, one.workflow, state_of(one), f"{one.progress_percentage:.0f} %", age(one.created_at) + " ago")
         for one in found
     ]
     table(("job", "workflow", "state", "progress", "created"), rows)

@@ -15,6 +15,12 @@ from orpheus.protocol.jobs import EventInfo, JobInfo, LogInfo, WaitingFor
 ENDED = ("completed", "failed", "cancelled")
 
 
+def state_of(job: JobInfo) -> str:
+    """Return a job's state, and for one that waits for its time until when."""
+    waits = any(one.reason == "time" for one in job.waiting_for)
+    return f"{job.state} until {job.run_at}" if job.state == "pending" and waits else job.state
+
+
 def outcome(job: JobInfo) -> ExitCode:
     """Return the exit status that tells how a job ended."""
     return ExitCode.OK if job.state == "completed" else ExitCode.FAILED

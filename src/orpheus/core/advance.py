@@ -212,7 +212,7 @@ def _wake_of(duration: Any, now: float) -> float:
                 raise BindingError(f"{duration['until']!r} has no time zone")
             return until.timestamp()
         seconds = float(duration)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise BindingError(f"{duration!r} is not a time to sleep: {error}") from None
     if not 0 <= seconds < NEVER:
         raise BindingError(f"cannot sleep {seconds} seconds")
