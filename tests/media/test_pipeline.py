@@ -24,7 +24,7 @@ def skipped(done: InlineRun) -> set[str]:
 
 
 IMAGE = {"make_thumbnails"}
-FILM = {"make_poster"}
+FILM = {"make_poster", "make_sprite"}
 SOUND = {"extract_audio", "transcribe", "summarise_speech"}
 PDF = {"read_text", "ocr_page", "assemble_text", "render_pages", "summarise_document"}
 BRANCHES = IMAGE | FILM | SOUND | PDF
@@ -64,7 +64,7 @@ def test_a_photo(samples: Path, tmp_path: Path) -> None:
 def test_a_video_with_sound(samples: Path, tmp_path: Path) -> None:
     done = send(samples / "video/bigbuckbunny.mp4", tmp_path)
     assert skipped(done) == BRANCHES - FILM - SOUND
-    assert set(done.artifacts) == {"metadata.json", "poster.webp", *sound(done)}
+    assert set(done.artifacts) == {"metadata.json", "poster.webp", "sprite.webp", "sprite.vtt", *sound(done)}
     assert done.result.notes == ["Nobody speaks in it."]
 
 

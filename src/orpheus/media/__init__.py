@@ -9,20 +9,34 @@ from orpheus.media.cutting.tasks import plan_cuts, render_cut
 from orpheus.media.cutting.workflow import talk
 from orpheus.media.documents.tasks import assemble_text, ocr_page, read_text, render_pages
 from orpheus.media.record import summarise
+from orpheus.media.renditions.tasks import encode_rendition, make_sprite, package_hls, plan_renditions
 from orpheus.media.speech.tasks import transcribe
 from orpheus.media.tasks import extract_audio, extract_metadata, make_poster, make_thumbnails, validate_file
 from orpheus.media.text.tasks import summarise_document, summarise_speech
-from orpheus.media.workflows import media, sum_range, sum_range_task, wordcount, wordcount_task
+from orpheus.media.workflows import (
+    media,
+    pdf_workflow,
+    sum_range,
+    sum_range_task,
+    video_workflow,
+    wordcount,
+    wordcount_task,
+)
 
 __all__ = [
     "assemble_text",
+    "encode_rendition",
     "extract_audio",
     "extract_metadata",
     "make_poster",
+    "make_sprite",
     "make_thumbnails",
     "media",
     "ocr_page",
+    "package_hls",
+    "pdf_workflow",
     "plan_cuts",
+    "plan_renditions",
     "plan_shots",
     "read_text",
     "render_cut",
@@ -38,6 +52,7 @@ __all__ = [
     "talk",
     "transcribe",
     "validate_file",
+    "video_workflow",
     "wordcount",
     "wordcount_task",
 ]

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from orpheus import File, task
 from orpheus.media.checked import Checked
 from orpheus.media.documents.tasks import Text
+from orpheus.media.renditions.tasks import Rendition, Sprite
 from orpheus.media.running import RETRY
 from orpheus.media.speech.tasks import Transcribed
 from orpheus.media.summary import Metadata, Summary, sentence
 from orpheus.media.tasks import Thumbnails
+from orpheus.media.text.chapters import Chapter
 from orpheus.media.text.tasks import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSummary:
+    """The result of `video`."""
+
+    record: Summary
+    chapters: list[Chapter] = field(default_factory=list)
+    sprite: Sprite | None = None
+    renditions: list[Rendition] = field(default_factory=list)
+    stream: File | None = None
+    """The master playlist; a player finds the rest beside it."""
+
+
+@task(retry=RETRY)
+def sum_up_video(
+    record: Summary,
+    sprite: Sprite | None,
+    renditions: list[Rendition] | None,
+    stream: File | None,
+    digest: Digest | None,
+) -> VideoSummary:
+    """Put together what `video` made."""
+    return VideoSummary(record, digest.chapters if digest else [], sprite, renditions or [], stream)
 
 
 @task(version=2, retry=RETRY)
@@ -19,6 +47,7 @@ def summarise(
     *,
     thumbnails: Thumbnails | None = None,
     poster: File | None = None,
+    sprite: Sprite | None = None,
     audio: File | None = None,
     words: Transcribed | None = None,
     text: Text | None = None,
@@ -41,6 +70,7 @@ def summarise(
         files=[
             *(thumbnails.files if thumbnails else []),
             *(file for file in (poster, audio) if file is not None),
+            *((sprite.picture, sprite.cues) if sprite else ()),
             *((words.transcript, words.srt, words.vtt) if words else ()),
             *((text.pages, text.document) if text else ()),
             *(pages or ()),
