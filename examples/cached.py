@@ -1,6 +1,6 @@
 """Work that was done before is not done again: the same text by the same voice is spoken once.
 
-orpheus run examples/cached.py:speak -p lines='["good night", "good night"]'
+orpheus run examples/cached.py:speak -p lines='["good night", "good day"]'      # twice: the second time nothing is spoken
 """
 
 import hashlib

@@ -69,3 +69,13 @@ def test_the_example_of_a_test() -> None:
         timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_cached(kit: Kit) -> None:
+    """The second job speaks nothing anew."""
+    speak = example("cached").speak
+    first = kit.submit(speak, lines=["good night", "good day"]).run()
+    assert first.result == [32, 32] and len(first.logs) == 2
+    second = kit.submit(speak, lines=["good day", "good morning", "good night"]).run()
+    assert second.result == [32] * 3 and second.logs == ["speaking 'good morning'"]
+    assert [second.task("voice", index).cached for index in range(3)] == [True, False, True]
