@@ -25,7 +25,7 @@ from orpheus import (
 )
 from orpheus.core.errors import InvalidParams
 from orpheus.core.task import TaskState
-from orpheus.testing.inline import JobFailed, run_job
+from orpheus.testing.inline import JobFailed, Stuck, run_job
 
 
 @task
@@ -200,3 +200,35 @@ def test_params_are_checked() -> None:
         run_job(doubles, {"numbers": "three"})
     with pytest.raises(orpheus.DefinitionError, match="nmbers"):
         orpheus.run(doubles, nmbers=[1])  # type: ignore[call-arg]
+
+
+def test_questions_are_answered() -> None:
+    """Approvals and signals by name, in the job and in its child; a job that nobody answers is stuck and says for what."""
+
+    @task
+    def join(plan: list[int], name: str) -> str:
+        return f"{plan} {name}"
+
+    @workflow
+    def inner(plan: list[int]) -> str:
+        return join(plan, orpheus.wait_for("name", str, timeout_s=60))
+
+    @workflow
+    def outer() -> str:
+        plan = orpheus.approval("Right?", [1, 2], editable=True, timeout_s=60, name="plan")
+        return orpheus.child(inner, plan)
+
+    asked: list[str] = []
+
+    def ask(question: Any) -> Any:
+        asked.append(str(question))
+        return "Ada"
+
+    assert run_job(outer, {}, approvals="auto", signals={"name": "Eve"}).result == "[1, 2] Eve"
+    assert run_job(outer, {}, approvals={"plan": [3]}, ask=ask).result == "[3] Ada"
+    assert asked == ["signal 'name' (name)"]
+    with pytest.raises(JobFailed) as failed:
+        run_job(outer, {}, approvals={"Right?": False})
+    assert failed.value.code == "rejected"
+    with pytest.raises(Stuck, match=r"approvals={'Right\?'"):
+        orpheus.run(outer)

@@ -71,3 +71,42 @@ def test_the_menu_is_there(name: str) -> None:
 
     assert getattr(orpheus.testing, name)
     assert name in orpheus.testing.__all__
+
+
+QUESTIONS = """
+from orpheus import approval, task, wait_for, workflow
+
+@task
+def join(plan: list[int], name: str) -> str:
+    return f"{plan} {name}"
+
+@workflow
+def asks() -> str:
+    plan = approval("Is it right?", [1, 2], editable=True, timeout_s=60, name="plan")
+    return join(plan, wait_for("name", str, timeout_s=60))
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--approve-all", "--signal", 'name="Ada"'], '"[1, 2] Ada"'),
+        (["--approve", "plan=[3]", "--signal", 'name="Ada"'], '"[3] Ada"'),
+        (["--approve", "Is it right?", "--signal", 'name="Ada"'], '"[1, 2] Ada"'),
+    ],
+)
+def test_questions_are_answered_on_the_command_line(tmp_path: Path, flags: list[str], told: str) -> None:
+    (tmp_path / "questions.py").write_text(QUESTIONS)
+    done = inline(tmp_path, "questions.py:asks", *flags)
+    assert (done.returncode, done.stdout.strip()) == (0, told), done.stderr
+
+
+def test_a_question_nobody_answers(tmp_path: Path) -> None:
+    """Without a terminal it is an error that says how to answer; a rejection fails the job."""
+    (tmp_path / "questions.py").write_text(QUESTIONS)
+    stuck = inline(tmp_path, "questions.py:asks")
+    assert stuck.returncode == 1 and "answer approval 'Is it right?' (plan)" in stuck.stderr
+    rejected = inline(tmp_path, "questions.py:asks", "--reject", "plan")
+    assert rejected.returncode == 1 and "rejected" in rejected.stderr
+    garbled = inline(tmp_path, "questions.py:asks", "--approve", "plan=[")
+    assert garbled.returncode == 2 and "not JSON" in garbled.stderr

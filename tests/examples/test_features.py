@@ -79,3 +79,17 @@ def test_cached(kit: Kit) -> None:
     second = kit.submit(speak, lines=["good day", "good morning", "good night"]).run()
     assert second.result == [32] * 3 and second.logs == ["speaking 'good morning'"]
     assert [second.task("voice", index).cached for index in range(3)] == [True, False, True]
+
+
+def test_approval(kit: Kit) -> None:
+    module = example("approval")
+    job = kit.submit(module.talk, minutes=12)
+    job.run_until_waiting()
+    job.approve("Review the cuts", value=module.Plan([module.Cut(0.0, 30.0)]), comment="keep the end")
+    assert job.run().result == "1 cuts, 690 s left"
+
+
+def test_payment(kit: Kit) -> None:
+    """The payment comes before the order is ready for it."""
+    job = kit.submit(example("payment").order, item="print").signal("payment", {"amount": 12.5})
+    assert job.run().result == "one print, paid 12.5 EUR"

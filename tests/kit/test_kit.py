@@ -111,7 +111,7 @@ def test_a_job_that_waits_for_a_person(kit: Kit, flows: Any) -> None:
     assert job.run().state == "completed"
     with pytest.raises(AssertionError, match="has ended"):
         job.run_until_waiting()
-    other = kit.using(requires_approval=True).submit(flows.rendering, n=1).reject("no")
+    other = kit.using(requires_approval=True).submit(flows.rendering, n=1).reject(reason="no")
     kit.settle()
     assert other.state == "cancelled" and other.error is not None and other.error.code == "rejected"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import traceback
 from bdb import BdbQuit
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,6 +17,7 @@ import orpheus
 from orpheus.authoring.codec import to_wire
 from orpheus.authoring.registry import load_module
 from orpheus.authoring.workflow import Workflow
+from orpheus.cli.asking import ask_person
 from orpheus.cli.errors import CommandError
 from orpheus.cli.exits import ExitCode
 from orpheus.cli.files import file_param_of, results_folder
@@ -28,8 +31,36 @@ from orpheus.core.suggest import did_you_mean
 from orpheus.testing.inline import InlineRun, JobFailed, Stuck, run_job
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Answers from the command line."""
+
+    approve: Sequence[str]
+    """`NAME` or `NAME=JSON`."""
+    reject: Sequence[str]
+    signals: Sequence[str]
+    """`NAME` or `NAME=JSON`."""
+    everything: bool
+
+    def approvals(self) -> dict[str, Any] | Literal["auto"]:
+        if self.everything:
+            return "auto"
+        return {**_named(self.approve, True), **dict.fromkeys(self.reject, False)}
+
+
+def _named(texts: Sequence[str], bare: Any) -> dict[str, Any]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            found[name] = msgspec.json.decode(value) if equals else bare
+        except msgspec.DecodeError as error:
+            raise CommandError("invalid_input", f"{text!r}: what follows = is not JSON: {error}") from None
+    return found
+
+
 def run_inline(
-    target: Target, params: dict[str, Any], imports: Sequence[str], out: Path | None, *, as_json: bool
+    target: Target, params: dict[str, Any], imports: Sequence[str], out: Path | None, given: Given, *, as_json: bool
 ) -> ExitCode:
     """Run the target here and write its artifacts to the results' folder.
 
@@ -41,7 +72,13 @@ def run_inline(
     if target.file is not None:
         params = {file_param_of(workflow.to_json().get("params") or {}, workflow.name): target.file, **params}
     try:
-        done = run_job(workflow, params)
+        done = run_job(
+            workflow,
+            params,
+            approvals=given.approvals(),
+            signals=_named(given.signals, None),
+            ask=ask_person if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        )
     except JobFailed as failed:
         if failed.__cause__ is not None:
             _show_own_code(failed.__cause__)

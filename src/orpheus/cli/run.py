@@ -46,6 +46,21 @@ def run(
     inline: Annotated[
         bool, typer.Option("--inline", help="Run in this very process, without a server: breakpoints work.")
     ] = False,
+    approve: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--approve",
+            help="--inline: approve by prompt or node, with a value if it was edited.",
+            metavar="NAME[=JSON]",
+        ),
+    ] = None,
+    approve_all: Annotated[bool, typer.Option("--approve-all", help="--inline: approve whatever asks.")] = False,
+    reject: Annotated[
+        list[str] | None, typer.Option("--reject", help="--inline: reject by prompt or node.", metavar="NAME")
+    ] = None,
+    signals: Annotated[
+        list[str] | None, typer.Option("--signal", help="--inline: send a signal.", metavar="NAME[=JSON]")
+    ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what server and worker log.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -61,9 +76,10 @@ def run(
     chosen = parse_target(target, workflow)
     params = parse_params(param)
     if inline:
-        from orpheus.cli.inline import run_inline  # noqa: PLC0415 (loads what workers load)
+        from orpheus.cli.inline import Given, run_inline  # noqa: PLC0415 (loads what workers load)
 
-        raise typer.Exit(run_inline(chosen, params, imports or [], out, as_json=json))
+        given = Given(approve or [], reject or [], signals or [], everything=approve_all)
+        raise typer.Exit(run_inline(chosen, params, imports or [], out, given, as_json=json))
     settings = load({"data": data, "import": imports or None, "concurrency": concurrency}).settings
     with opened(settings, chosen.imports, verbose=verbose) as backstage:
         client = backstage.client

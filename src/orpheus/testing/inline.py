@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from orpheus.authoring.file import LOCAL
 from orpheus.authoring.workflow import Workflow
 from orpheus.core.decision import Event
 from orpheus.core.job import Job
 from orpheus.core.task import Task
+from orpheus.testing.answers import Answers, Ask
 from orpheus.testing.kit.errors import JobFailed, Stuck
 from orpheus.testing.kit.jobs import KitJob
 from orpheus.testing.kit.kit import Kit
@@ -61,7 +62,7 @@ def run(workflow: Workflow[P, R], /, *args: P.args, **params: P.kwargs) -> R:
     Raises:
         InvalidParams: they don't fit.
         JobFailed: a task failed for good; `__cause__` is its exception.
-        Stuck: it waits for somebody's answer; `run_job` takes answers.
+        Stuck: it waits for somebody's answer; `orpheus.testing.run_job` takes answers.
     """
     result: R = run_job(workflow, workflow.signature.bind(args, params)).result
     return result
@@ -74,10 +75,19 @@ def run_job(
     resources: Mapping[Callable[[], Any], Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    approvals: Mapping[str, Any] | Literal["auto"] | None = None,
+    signals: Mapping[str, Any] | None = None,
+    callbacks: Mapping[str, Any] | None = None,
+    ask: Ask | None = None,
 ) -> InlineRun:
     """Run a workflow in this process and return everything there is to see.
 
     Args:
+        approvals: answers to approvals, by prompt or node: True approves the value as it is, False rejects it, anything
+            else approves it as edited. `"auto"` approves everything.
+        signals: payloads, by the signal's name.
+        callbacks: what other systems would bring, by node.
+        ask: asked for what is not answered above; what it returns counts as there.
         resources: values that take the place of `Resource(factory)`, by factory.
         folder: where artifacts go; a temporary one, removed at exit, when left out.
         seed: of the jitter of backoffs.
@@ -92,7 +102,10 @@ def run_job(
             kit.resource(factory, value)
         began = kit.clock.now()
         job: KitJob[Any] = kit.submit_bound(workflow, params)
-        job.run()
+        answers = Answers(approvals, signals, callbacks, ask)
+        while not kit.drive(job):
+            if not answers.give_one(kit):
+                raise Stuck(f"{job.why_stuck()}\n{answers.missing(kit)}", job)
         return _outcome(kit, job, folder, kit.clock.now() - began)
 
 

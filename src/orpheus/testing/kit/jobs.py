@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,12 +17,15 @@ from orpheus.core import facts
 from orpheus.core.decision import Event
 from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.facts import Fact
+from orpheus.core.graph import Graph
 from orpheus.core.job import TERMINAL, Job
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.task import NODE, SETTLED, Task
 from orpheus.engine.base import JobFilter, Reads, Waiting
 from orpheus.testing.kit.errors import JobFailed, Stuck
 from orpheus.testing.kit.events import EventLog
+from orpheus.testing.kit.fakes import NOTHING
+from orpheus.testing.kit.questions import Question, asked, pick
 
 if TYPE_CHECKING:
     from orpheus.testing.kit.kit import Kit
@@ -77,7 +80,7 @@ class KitJob(Generic[R]):
             Stuck: it waits for somebody or something that never comes; the message says for what.
         """
         if not self._kit.drive(self):
-            raise Stuck(self._why_stuck(), self)
+            raise Stuck(self.why_stuck(), self)
         return self
 
     def run_until_waiting(self) -> list[Waiting]:
@@ -92,19 +95,86 @@ class KitJob(Generic[R]):
 
     # Orders
 
-    def approve(self, *, params: Mapping[str, Any] | None = None, comment: str = "") -> KitJob[R]:
-        """Approve the job itself (`requires_approval`), with some params edited."""
-        edited = None
-        if params is not None:
-            job, (known, _result) = self._row(), self._kit.ask(lambda reads: reads.job_payload(self.id))
-            wired = {**known, **self._kit.wire(self._workflow, params)}
-            graph = self._kit.ask(lambda reads: reads.graph(job.definition_id))
-            assert graph is not None, "a job's definition is kept as long as the job"
-            edited = self._kit.engine.machine.checker.check(graph, wired)
-        return self._tell(facts.JobApproved(params=edited, comment=comment, actor="test"))
+    @property
+    def questions(self) -> list[Question]:
+        """What it asks somebody outside now: approvals with their values, signals, callbacks."""
+        job = self._row()
+        found = []
+        for question in asked(job, self._graph(job), self.tasks):
+            value = None
+            if question.kind == "approval":
+                task = self.task(question.task)
+                value = self._kit.unspilled(self._kit.ask(partial(_item, task)))
+            found.append(replace(question, value=value))
+        return found
 
-    def reject(self, reason: str = "") -> KitJob[R]:
-        return self._tell(facts.JobRejected(reason=reason, actor="test"))
+    def approve(
+        self,
+        what: str | None = None,
+        *,
+        value: Any = NOTHING,
+        params: Mapping[str, Any] | None = None,
+        comment: str = "",
+    ) -> KitJob[R]:
+        """Approve an approval node (R14), or the job itself while it is pending (R15).
+
+        Args:
+            what: the node's prompt or name; left out, the only one that asks.
+            value: what the person made of the value, where that may be edited.
+            params: edited params of the job.
+
+        Raises:
+            LookupError: nothing of that name asks.
+            InvalidParams: the edit does not fit its type.
+        """
+        if what is None and any(one.kind == "job" for one in self.questions):
+            return self._tell(facts.JobApproved(params=self._edited(params), comment=comment, actor="test"))
+        if what is None and not self.questions:
+            return self._tell(facts.JobApproved(comment=comment, actor="test"))  # refused, or in effect already
+        node = pick(self.questions, "approval", what).task
+        edited = value is not NOTHING
+        wired = self._kit.wire(None, {"value": value})["value"] if edited else None
+        return self._tell(facts.TaskApproved(node=node, value=wired, edited=edited, comment=comment, actor="test"))
+
+    def reject(self, what: str | None = None, *, reason: str = "") -> KitJob[R]:
+        """Reject an approval node, or the job itself while it is pending; see `approve`."""
+        if what is None and any(one.kind == "job" for one in self.questions):
+            return self._tell(facts.JobRejected(reason=reason, actor="test"))
+        node = pick(self.questions, "approval", what).task
+        return self._tell(facts.TaskRejected(node=node, reason=reason, actor="test"))
+
+    def signal(self, name: str, payload: Any = None, *, signal_id: str | None = None) -> KitJob[R]:
+        """Tell it that something has happened outside (R22); kept, if nothing waits for it yet.
+
+        Raises:
+            UnknownSignal: its graph waits for no such signal.
+        """
+        wired = self._kit.wire(None, {"payload": payload})["payload"]
+        return self._tell(facts.SignalReceived(name=name, payload=wired, signal_id=signal_id, actor="test"))
+
+    def call_back(self, task: str | None = None, *, result: Any = None, error: TaskError | None = None) -> KitJob[R]:
+        """Bring the result of a task that returned `wait_for_callback(…)`, as another system would (R22).
+
+        Args:
+            task: its node; left out, the only one that waits.
+        """
+        question = pick(self.questions, "callback", task)
+        token = self._kit.engine.machine.claims.tokens.callback(question.run_id)
+        wired = self._kit.wire(None, {"result": result})["result"]
+        self._kit.call(lambda engine: engine.call_back(token, result=wired, error=error))
+        return self
+
+    def _edited(self, params: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        if params is None:
+            return None
+        known, _result = self._kit.ask(lambda reads: reads.job_payload(self.id))
+        wired = {**known, **self._kit.wire(self._workflow, params)}
+        return self._kit.engine.machine.checker.check(self._graph(self._row()), wired)
+
+    def _graph(self, job: Job) -> Graph:
+        graph = self._kit.ask(lambda reads: reads.graph(job.definition_id))
+        assert graph is not None, "a job's definition is kept as long as the job"
+        return graph
 
     def cancel(self, reason: str = "") -> KitJob[R]:
         return self._tell(facts.CancelRequested(reason=reason, actor="test"))
@@ -296,6 +366,8 @@ class KitJob(Generic[R]):
 
     def asks(self) -> bool:
         """Tell whether all it waits for is somebody's answer, be it asked by a child job."""
+        if self._row().runs_active:
+            return False
         reasons = self.waiting_for
         if not reasons or any(one.reason not in ASKING | {"child"} for one in reasons):
             return False
@@ -303,7 +375,8 @@ class KitJob(Generic[R]):
             return True
         return all(child.asks() for child in self.children if not child.ended)
 
-    def _why_stuck(self) -> str:
+    def why_stuck(self) -> str:
+        """Say what it and each of its tasks wait for."""
         return f"{self!r} does not move, however much time passes.\n{self._waits()}{self._told_error()}"
 
     def _waits(self) -> str:
@@ -333,6 +406,10 @@ async def _events(job_id: str, after: int, reads: Reads) -> list[Event]:
 
 async def _tasks(job_id: str, cursor: str | None, reads: Reads) -> tuple[list[Task], str | None]:
     return await reads.tasks(job_id, node=None, states=(), limit=PAGE, cursor=cursor)
+
+
+async def _item(task: Task, reads: Reads) -> Any:
+    return await reads.task_item(task)
 
 
 async def _waiting(job: Job, task: Task, reads: Reads) -> list[Waiting]:
