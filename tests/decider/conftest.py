@@ -67,7 +67,9 @@ class Bench:
         for row in rows:
             counts[row.state] = counts.get(row.state, 0) + 1
         assert {state: n for state, n in job.counts.items() if n} == counts
-        assert job.nodes_open == sum(1 for row in rows if row.index == NODE and row.state not in SETTLED)
+        assert job.nodes_open == sum(
+            1 for row in rows if row.index == NODE and row.node in self.graph.nodes and row.state not in SETTLED
+        )
         assert job.runs_active == sum(
             1 for row in rows if row.state is TaskState.RUNNING and row.run_id and row.finished_at is None
         )

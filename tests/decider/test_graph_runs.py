@@ -4,7 +4,7 @@ import pytest
 
 from orpheus.core import facts as f
 from orpheus.core.decision import Finalise, ForgetRun, PublishArtifacts, TellDependents
-from orpheus.core.errors import InvalidGraph, InvalidTransition, StaleRun
+from orpheus.core.errors import InvalidTransition, StaleRun
 
 REF = lambda name, *path: {"$get": [{"$ref": name}, *path]} if path else {"$ref": name}  # noqa: E731
 
@@ -196,15 +196,3 @@ def test_sleep_begins_the_job_and_ends_by_the_clock(bench):
     assert (b.job, b.state("s"), b.view.next_wake()) == ("running", "waiting", 1060)
     b.sleep_until_due()
     assert b.ready() == ["a"]
-
-
-@pytest.mark.parametrize(
-    "node",
-    [
-        {"undo": "unwork"},
-    ],
-)
-def test_what_this_version_cannot_do_is_refused_at_submission(bench, node):
-    """Running it without would break a promise of its author; nothing is created."""
-    with pytest.raises(InvalidGraph, match=r"node 'a'.*this version cannot run"):
-        bench([{"name": "a", **node}])

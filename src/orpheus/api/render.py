@@ -194,7 +194,7 @@ def task_info(
         asked: what an approval asks about.
         names: workers' names by session; a session without one is shown by its id.
     """
-    node = graph.nodes.get(task.node) if graph is not None else None
+    node = graph.all_nodes.get(task.node) if graph is not None else None
     shown, size = without_spills(result, None)
     if size is None and isinstance(shown, dict | list | str):
         size = len(msgspec.json.encode(shown))
@@ -224,6 +224,7 @@ def task_info(
         finished_at=instant(task.finished_at),
         child_job=task.extra.get("child_job"),
         approval=approval_info(task, graph, asked, large_bytes=large_bytes),
+        compensated=bool(task.extra.get("compensated")),
         attempts=msgspec.UNSET if attempts is None else [_attempt_info(row, names) for row in attempts],
         items={
             "total": task.items_total,

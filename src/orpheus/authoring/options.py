@@ -71,6 +71,7 @@ class TaskOptions(TypedDict, total=False):
     undo: Any
     """The task that compensates this one (R19)."""
     undo_unknown: bool
+    """Undo also what may have happened: an attempt was lost, timed out, or was stopped."""
     cache: bool
     cache_extra: Any
     weight: float
@@ -114,6 +115,8 @@ class ChildOptions(TypedDict, total=False):
 TIMEOUTS = ("schedule_to_start_s", "start_to_close_s", "schedule_to_close_s", "heartbeat_s")
 TASK_OPTIONS = tuple(TaskOptions.__annotations__)
 NODE_OPTIONS = (*NodeOptions.__annotations__,)
+UNDO_OPTIONS = ("queue", "priority", "retry", "timeouts", "resources", "rate_limit")
+"""Options of the undo task that hold when it undoes, in the words of a node."""
 CHILD_OPTIONS = (*ChildOptions.__annotations__,)
 
 
@@ -156,7 +159,20 @@ def _undo(value: Any) -> dict[str, Any]:
     definition = getattr(value, "definition", None)
     if definition is None:
         raise DefinitionError(f"undo is a task, not {value!r}", hint="Write undo=the_task that takes it back.")
-    return {"undo": definition.name, "undo_version": definition.version}
+    arguments = definition.signature.arguments
+    needed = [argument.name for argument in arguments if argument.default is argument.empty]
+    if len(needed) > 1 or (arguments and arguments[0].kind is arguments[0].POSITIONAL_ONLY):
+        raise DefinitionError(
+            f"undo: task {definition.name!r} ({definition.source}) needs {', '.join(needed)}",
+            hint="What undoes a task gets one argument, by its name: the result of what it undoes.",
+        )
+    options = definition.node_options
+    return {
+        "undo": definition.name,
+        "undo_version": definition.version,
+        "undo_argument": arguments[0].name if arguments else None,
+        "undo_options": {name: options[name] for name in UNDO_OPTIONS if name in options},
+    }
 
 
 _WRITERS: dict[str, Callable[[Any], dict[str, Any]]] = {

@@ -232,6 +232,9 @@ def open_child_node(draft: Draft, task: Task, node: Node) -> None:
 
 def settle(draft: Draft, task: Task) -> None:
     """Tell the rest that a task has reached a settled state (already moved there, its event written)."""
+    if task.node in draft.graph.undos:
+        draft.compensates = True
+        return
     if task.index != NODE:
         _settle_item(draft, task)
         return
@@ -250,7 +253,7 @@ def settle(draft: Draft, task: Task) -> None:
 def share_of(draft: Draft, task: Task) -> float:
     """Return what a task contributes to `weight_total`: its node's weight, divided evenly between a map's items."""
     weight = draft.node(task).weight
-    if task.index == NODE:
+    if task.index == NODE or weight == 0.0:
         return weight
     total = draft.task(task.node).items_total
     return weight / total if total else 0.0

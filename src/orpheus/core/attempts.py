@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from orpheus.core.advance import begin_job, fail_task, settle, share_of, start_deadline, to_ready
 from orpheus.core.caching import remember
-from orpheus.core.closing import cancel_task, end_if_still, end_run
+from orpheus.core.closing import cancel_task, end_if_still, end_run, note_unknown
+from orpheus.core.compensation import undo_args
 from orpheus.core.decision import PublishArtifacts
 from orpheus.core.draft import Draft, JobScope
 from orpheus.core.errors import InvalidTransition, TaskError
@@ -31,12 +32,13 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
     """Begin an attempt and answer with its arguments; a task whose arguments cannot be made fails instead."""
     job = draft.job
     task = draft.task(fact.node, fact.index)
-    if task.state is not TaskState.READY or job.paused or job.closing is not None:
+    undoes = task.node in draft.graph.undos
+    if task.state is not TaskState.READY or job.paused or (job.closing is not None and not undoes):
         raise InvalidTransition(f"task {fact.node!r} of job {job.job_id} cannot be claimed now")
     node = draft.node(task)
     scope = JobScope(draft, task)
     try:
-        args = {name: resolve(value, scope) for name, value in node.args.items()}
+        args = undo_args(draft, task) if undoes else {name: resolve(v, scope) for name, v in node.args.items()}
         if task.index != NODE:
             args |= {name: scope.item() for name in node.items}
     except (BindingError, Skipped) as error:
@@ -53,7 +55,7 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
     task.stage = None
     job.runs_active += 1
     job.current_stage = task.node
-    if task.index != NODE and task.attempt == 1:
+    if task.index != NODE and task.attempt == 1 and not undoes:
         _start_stagger(draft, task)
     draft.event("task.started", task, attempt=task.attempt, worker=fact.worker_name or fact.worker)
     draft.decision.assignment = {"args": args}
@@ -77,7 +79,7 @@ def returned(draft: Draft, fact: RunReturned) -> None:
     """Take back a grant that never reached its worker: no attempt was made (R8)."""
     task = draft.run(fact)
     end_run(draft, task)
-    if draft.job.closing is not None:
+    if ends_with_job(draft, task):
         cancel_task(draft, task)
         end_if_still(draft)
         return
@@ -94,6 +96,8 @@ def returned(draft: Draft, fact: RunReturned) -> None:
 
 def _undo_stagger(draft: Draft, item: Task) -> None:
     """Have the next item of the map wait for this one again: it has not started after all."""
+    if item.node in draft.graph.undos:
+        return  # of an undo there is no map
     container = draft.task(item.node)
     if stagger_of(container, draft.node(item)) > 0 and container.stagger_until != NEVER:
         draft.change(container)
@@ -112,6 +116,7 @@ def completed(draft: Draft, fact: RunCompleted) -> None:
         error = TaskError(
             code="artifact_conflict", message=message, hint="give one of them another name", task=task.node
         )
+        note_unknown(draft, task)
         _end_badly(draft, task, error, retry_after_s=None)
         return
     end_run(draft, task)
@@ -132,12 +137,15 @@ def completed(draft: Draft, fact: RunCompleted) -> None:
 def failed(draft: Draft, fact: RunFailed) -> None:
     """Decide between another attempt and the end of the task (R17)."""
     task = draft.run(fact)
+    if fact.cancelled or fact.error.code == "result_too_large":
+        note_unknown(draft, task)
     _end_badly(draft, task, fact.error, retry_after_s=fact.retry_after_s)
 
 
 def lost(draft: Draft, fact: RunLost) -> None:
     """Take an attempt away from a worker that was not heard of for a lease's length. It counts (R9)."""
     task = draft.run(fact)
+    note_unknown(draft, task)
     worker = fact.worker_name or task.worker
     draft.event("task.rescued", task, attempt=task.attempt, worker=worker)
     error = TaskError(
@@ -174,14 +182,16 @@ def timeout_error(draft: Draft, task: Task, code: str) -> TaskError:
 def timed_out(draft: Draft, fact: RunTimedOut) -> None:
     """End an attempt that passed a limit; whether another follows is for the policy to say."""
     task = draft.run(fact)
+    note_unknown(draft, task)
     _end_badly(draft, task, timeout_error(draft, task, fact.code), retry_after_s=None)
 
 
 def fenced(draft: Draft, fact: RunFenced) -> None:
     """Stop waiting for a run that was told to stop and did not within its grace (R18)."""
     task = draft.run(fact)
-    if draft.job.closing is None:
+    if not ends_with_job(draft, task):
         raise InvalidTransition(f"run {fact.run_id} was not told to stop")
+    note_unknown(draft, task)
     end_run(draft, task)
     cancel_task(draft, task)
     end_if_still(draft)
@@ -202,6 +212,11 @@ def progressed(draft: Draft, fact: RunProgressed) -> None:
         task.heartbeat = fact.heartbeat
 
 
+def ends_with_job(draft: Draft, task: Task) -> bool:
+    """Tell whether the job's end ends the task: that of an undo does not (R19)."""
+    return draft.job.closing is not None and task.node not in draft.graph.undos
+
+
 def _end_badly(draft: Draft, task: Task, error: TaskError, *, retry_after_s: float | None) -> None:
     end_run(draft, task)
     end_attempt_badly(draft, task, error, retry_after_s=retry_after_s)
@@ -209,7 +224,7 @@ def _end_badly(draft: Draft, task: Task, error: TaskError, *, retry_after_s: flo
 
 def end_attempt_badly(draft: Draft, task: Task, error: TaskError, *, retry_after_s: float | None) -> None:
     """Retry or fail a task whose attempt no worker holds any more (R17)."""
-    if draft.job.closing is not None:
+    if ends_with_job(draft, task):
         cancel_task(draft, task, error)
         end_if_still(draft)
         return

@@ -18,8 +18,8 @@ from dataclasses import asdict
 from typing import Any
 
 from orpheus.core.advance import fail_task, settle
-from orpheus.core.attempts import close_deadline, end_attempt_badly, timeout_error
-from orpheus.core.closing import cancel_task, end_if_still, end_run
+from orpheus.core.attempts import close_deadline, end_attempt_badly, ends_with_job, timeout_error
+from orpheus.core.closing import cancel_task, end_if_still, end_run, note_unknown
 from orpheus.core.decision import Callback, PublishArtifacts
 from orpheus.core.draft import Draft
 from orpheus.core.errors import StaleRun, TaskError, UnknownTask
@@ -36,7 +36,8 @@ def waiting(draft: Draft, fact: RunWaiting) -> None:
     early = draft.view.callback(fact.run_id)
     if early is not None:
         _settle(draft, task, early)
-    elif draft.job.closing is not None:
+    elif ends_with_job(draft, task):
+        note_unknown(draft, task)
         cancel_task(draft, task)
     else:
         limit = close_deadline(draft, task)
@@ -125,4 +126,5 @@ def timed_out(draft: Draft, task: Task) -> None:
         retryable=True,
         task=task.node,
     )
+    note_unknown(draft, task)
     end_attempt_badly(draft, task, error, retry_after_s=None)

@@ -13,7 +13,7 @@ from orpheus.core.decision import CancelRun, Finalise, ForgetRun, TellDependents
 from orpheus.core.draft import Draft, JobScope
 from orpheus.core.errors import TaskError
 from orpheus.core.graph import NodeKind
-from orpheus.core.job import JobState
+from orpheus.core.job import Job, JobState
 from orpheus.core.task import IDLE, NODE, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, operator_of, resolve
 
@@ -40,6 +40,8 @@ def begin_closing(draft: Draft, outcome: JobState, error: TaskError | None, *, b
     elif because_of is not None:
         job.nodes_open -= 1
     for task in draft.tasks((*IDLE, TaskState.RUNNING)):
+        if task.node in draft.graph.undos:
+            continue  # a cancel does not stop the compensation (R19)
         if task.state is not TaskState.RUNNING or _is_container(draft, task):
             cancel_task(draft, task)
         else:
@@ -55,6 +57,8 @@ def _is_container(draft: Draft, task: Task) -> bool:
 def cancel_task(draft: Draft, task: Task, error: TaskError | None = None) -> None:
     """End a task because its job ends; its child job ends with it."""
     stop_child(draft, task, f"its parent job {task.job_id} ends")
+    if task.state is TaskState.WAITING and task.run_id is not None:
+        note_unknown(draft, task)  # what it waits for may have happened, or may happen yet
     if error is not None:
         task.error = error
     draft.move(task, TaskState.CANCELLED)
@@ -64,6 +68,12 @@ def cancel_task(draft: Draft, task: Task, error: TaskError | None = None) -> Non
         return
     container = draft.change(draft.task(task.node))
     container.items_settled += 1
+
+
+def note_unknown(draft: Draft, task: Task) -> None:
+    """Remember of a task that wants to know that an attempt's outcome is not known (R19)."""
+    if draft.node(task).undo_unknown:
+        task.extra = {**task.extra, "unknown": True}
 
 
 def end_run(draft: Draft, task: Task) -> None:
@@ -103,11 +113,30 @@ def _output(draft: Draft, value: Any) -> Any:
 
 
 def end_if_still(draft: Draft) -> None:
-    """End a closing job once no attempt runs and no child is open: by way of the manifest where there are files, else at
-    once."""
+    """End a closing job once no attempt runs and no child is open. A bad end first undoes what is to be undone (R19)."""
     job = draft.job
     if job.closing is None or job.runs_active > 0 or job.extra.get("children_open"):
         return
+    if draft.graph.undos and job.closing is not JobState.COMPLETED:
+        draft.compensates = True
+    else:
+        end_now(draft)
+
+
+def is_still(job: Job) -> bool:
+    """Tell whether nothing of a closing job moves any more: runs, children, compensation."""
+    compensation = job.extra.get("compensation")
+    return (
+        job.runs_active == 0
+        and not job.extra.get("children_open")
+        and (compensation is None or "failed" in compensation)
+    )
+
+
+def end_now(draft: Draft) -> None:
+    """End a closing job: by way of the manifest where there are files, else at once."""
+    job = draft.job
+    assert job.closing is not None
     job.wake_at = None
     if job.has_files:
         draft.command(Finalise(str(job.closing), job.generation))

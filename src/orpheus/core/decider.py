@@ -9,8 +9,8 @@ node is open the job closes and ends, by way of `Finalised` where there are file
 Where to look: which node may begin → `opening.py`; what a settled task sets free → `advance.py`; what becomes of an
 attempt → `attempts.py`; who is waited for → `approvals.py`, `signals.py`, `callbacks.py`; how a job ends → `closing.py`;
 what holds it back → `gates.py`; what may be changed → `amend.py`; what runs again → `rewind.py`; child jobs →
-`children.py`, `child_ends.py`; time → `waking.py`; its first rows → `submission.py`. The tables of legal transitions are in
-`job.py` and `task.py`, and nothing here moves a row past them.
+`children.py`, `child_ends.py`; what is undone → `compensation.py`; time → `waking.py`; its first rows → `submission.py`. The
+tables of legal transitions are in `job.py` and `task.py`, and nothing here moves a row past them.
 
 The order of commands and events is part of the decider's compatibility: change it and you change `DECIDER_VERSION`.
 """
@@ -27,13 +27,14 @@ from orpheus.core import (
     caching,
     callbacks,
     child_ends,
+    compensation,
     gates,
     rewind,
     signals,
     waking,
 )
 from orpheus.core import facts as f
-from orpheus.core.closing import end_job
+from orpheus.core.closing import end_job, is_still
 from orpheus.core.decision import Decision, Draws, View
 from orpheus.core.draft import Draft
 from orpheus.core.opening import advance
@@ -57,6 +58,8 @@ def decide(view: View, fact: f.Fact, now: float, draws: Draws) -> Decision:
     draft = Draft(view, view.job(), view.graph, now=now, draws=draws, actor=fact.actor)
     _HANDLERS[type(fact)](draft, fact)
     advance(draft)
+    if draft.compensates:
+        compensation.go_on(draft)
     return draft.done()
 
 
@@ -75,7 +78,7 @@ def _finalised(draft: Draft, fact: f.Finalised) -> None:
     job = draft.job
     if job.closing is None or str(job.closing) != fact.outcome or job.generation != fact.generation:
         return
-    if job.runs_active == 0:
+    if is_still(job):
         end_job(draft, finished_at=fact.finished_at)
 
 

@@ -33,6 +33,8 @@ class Draft:
         self.actor = actor
         self.decision = Decision(job=job, is_new=view is None)
         self.to_consider: deque[str] = deque()
+        self.compensates = False
+        """The job has something to undo before it ends: `compensation.go_on` comes last in the decision."""
         self.releasing: list[str] = []
         """Maps whose items are being released right now."""
         self._tasks: dict[tuple[str, int], Task] = {}
@@ -73,12 +75,12 @@ class Draft:
             for row in self.view.tasks(wanted, node):
                 rows[row.node, row.index] = self._tasks.setdefault((row.node, row.index), row)
         rows |= {key: row for key, row in self._tasks.items() if node is None or row.node == node}
-        order = {name: place for place, name in enumerate(self.graph.nodes)}
+        order = {name: place for place, name in enumerate(self.graph.all_nodes)}
         chosen = [row for row in rows.values() if row.state in wanted and row.key not in self._left_behind]
         return sorted(chosen, key=lambda row: (order[row.node], row.index))
 
     def node(self, task: Task) -> Node:
-        return self.graph.nodes[task.node]
+        return self.graph.all_nodes[task.node]
 
     def params(self) -> Any:
         if self.decision.params is not None:

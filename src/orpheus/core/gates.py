@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orpheus.core.children import tell_children
 from orpheus.core.closing import begin_closing
+from orpheus.core.compensation import check_may_cancel
 from orpheus.core.draft import Draft
 from orpheus.core.errors import InvalidTransition, TaskError
 from orpheus.core.facts import (
@@ -99,6 +100,7 @@ def cancel_requested(draft: Draft, fact: CancelRequested) -> None:
         return
     if job.state in TERMINAL:
         raise InvalidTransition(f"job {job.job_id} is {job.state}; it cannot be cancelled any more")
+    check_may_cancel(job)
     job.cancel_requested_at = draft.now
     job.cancel_reason = fact.reason or None
     draft.event("job.cancel_requested", None, reason=fact.reason)

@@ -28,6 +28,14 @@ FORMAT = 1
 NOT_APPROVED = ("rejected", "timeout_approval")
 """Error codes of an approval that nobody gave."""
 
+UNDO = ":undo"
+"""Ends the name of an undo's node; no node of an author can have a colon in its name."""
+
+
+def undo_of(node: str) -> str:
+    """Return the name of the node that undoes a node."""
+    return node + UNDO
+
 
 class NodeKind(StrEnum):
     TASK = "task"
@@ -90,7 +98,12 @@ class Node:
     undo: str | None = None
     """Name of the task that compensates this one (R19)."""
     undo_version: int = 1
+    undo_argument: str | None = "result"
+    """The argument of the undo task that gets the result of what it undoes; None: it takes none."""
+    undo_options: Mapping[str, Any] = field(default_factory=dict)
+    """How the undo task is run: `queue`, `priority`, `retry`, `timeouts`, `resources`, `rate_limit`, read like a node's own."""
     undo_unknown: bool = False
+    """Undo also what may have happened: an attempt was lost, timed out or was stopped."""
     cache: bool = False
     cache_extra: Any = None
     max_concurrency: Any = None
@@ -149,6 +162,28 @@ class Graph:
     """Paths into each node's result that others read. A worker that spills a large result reports these inline, so that
     the core can decide without opening files. Of a map, whose worker sees single items, they are paths into an item's result."""
     has_file_params: bool = False
+    undos: Mapping[str, Node] = field(default_factory=dict)
+    """The nodes of undo tasks, `<name>:undo`. They are not among `nodes`: their rows come into being when a job ends badly."""
+
+    @cached_property
+    def all_nodes(self) -> Mapping[str, Node]:
+        """What rows may be of: the nodes, then the undos."""
+        return {**self.nodes, **self.undos} if self.undos else self.nodes
+
+    @cached_property
+    def undo_order(self) -> tuple[str, ...]:
+        """The nodes with an undo, each before all that it depends on; the later ones first among equals (R19)."""
+        unmet = {name: len(self.dependents[name]) for name in self.nodes}
+        free = [name for name, count in unmet.items() if not count]
+        order: list[str] = []
+        while free:
+            name = free.pop()
+            order.append(name)
+            for before in self.predecessors[name]:
+                unmet[before] -= 1
+                if not unmet[before]:
+                    free.append(before)
+        return tuple(name for name in order if self.nodes[name].undo is not None)
 
     @cached_property
     def weight_total(self) -> float:

@@ -62,7 +62,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, OnFailure):
         return str(value)
     if isinstance(value, Mapping):
-        return dict(value)
+        return {key: _plain(inner) if is_dataclass(inner) else inner for key, inner in value.items()}
     return value
 
 
@@ -110,6 +110,19 @@ def graph_schema() -> dict[str, Any]:
         "on_failure": {"enum": [str(choice) for choice in OnFailure]},
         "undo": {"type": ["string", "null"]},
         "undo_version": whole,
+        "undo_argument": {"type": ["string", "null"]},
+        "undo_options": _object(
+            {
+                "queue": name,
+                "priority": {"type": ["integer", "null"], "minimum": 1, "maximum": 5},
+                "retry": {"$ref": "#/$defs/retry"},
+                "timeouts": _object({inner.name: limit for inner in fields(Timeouts)}),
+                "resources": {"type": "object", "additionalProperties": whole},
+                "rate_limit": {
+                    "anyOf": [{"type": "null"}, _object({"limit": limit, "period_s": limit}, ["limit", "period_s"])]
+                },
+            }
+        ),
         "undo_unknown": {"type": "boolean"},
         "cache": {"type": "boolean"},
         "cache_extra": value,

@@ -6,6 +6,7 @@ in a map even item by item.
 
 from __future__ import annotations
 
+from orpheus.core import compensation
 from orpheus.core.amend import priority_of
 from orpheus.core.cache_key import NO_CACHE
 from orpheus.core.children import stop_child
@@ -23,7 +24,10 @@ def retry_requested(draft: Draft, fact: RetryRequested) -> None:
     """Begin a new generation with the failed tasks, or with `from_task` and all that depends on it."""
     job = draft.job
     _check_allowed(draft, fact)
-    affected, whole = _affected(draft, fact.from_task)
+    if compensation.has_failed(job):
+        compensation.resume(draft)
+        return
+    affected, whole = _affected(draft, fact.from_task, compensation.forget(draft))
     _stop_what_is_affected(draft, affected)
     job.generation += 1
     job.error = None
@@ -58,6 +62,11 @@ def _check_allowed(draft: Draft, fact: RetryRequested) -> None:
             )
         if job.state in (JobState.PENDING, JobState.QUEUED):
             raise InvalidTransition(f"job {job.job_id} is {job.state}: nothing of it has run yet")
+        if compensation.has_failed(job):
+            raise InvalidTransition(
+                f"job {job.job_id} is only partly undone, so it cannot be rewound yet",
+                hint="retry it without from_task: it goes on undoing",
+            )
     elif job.state not in (JobState.FAILED, JobState.CANCELLED):
         raise InvalidTransition(
             f"job {job.job_id} is {job.state}; only a failed or cancelled job can be retried",
@@ -73,14 +82,18 @@ def _check_allowed(draft: Draft, fact: RetryRequested) -> None:
         )
 
 
-def _affected(draft: Draft, from_task: str | None) -> tuple[list[str], dict[str, bool]]:
-    """Return affected nodes in node order, and for each whether all of it runs again (a map may keep finished items)."""
+def _affected(draft: Draft, from_task: str | None, undone: list[str]) -> tuple[list[str], dict[str, bool]]:
+    """Return affected nodes in node order, and for each whether all of it runs again (a map may keep finished items).
+
+    What was undone counts as not done: its effect is gone (R19).
+    """
     graph = draft.graph
     broken = [
         task.node
         for task in draft.tasks((TaskState.FAILED, TaskState.CANCELLED))
         if task.index == NODE and not _failed_and_went_on(task, graph.nodes[task.node])
     ]
+    broken += [name for name in undone if name not in broken]
     starts = broken if from_task is None else [from_task, *broken]
     below: dict[str, bool] = {}
     waiting = [name for start in starts for name in graph.dependents[start]]
@@ -160,7 +173,8 @@ def _renew_items(draft: Draft, container: Task, node: Node, items: list[Task]) -
     renewed = []
     settled = 0
     for item in items:
-        if item.state in (TaskState.FAILED, TaskState.CANCELLED) and not _failed_and_went_on(item, node):
+        broken = item.state in (TaskState.FAILED, TaskState.CANCELLED) and not _failed_and_went_on(item, node)
+        if broken or item.extra.get("compensated"):
             value = draft.view.item_value(item.node, item.index)
             draft.supersede(item)
             new = draft.add(_new_row(draft, item, node, 0))

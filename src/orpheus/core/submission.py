@@ -8,11 +8,11 @@ from typing import Any
 
 from orpheus.core.amend import highest_of, priority_of
 from orpheus.core.closing import begin_closing
+from orpheus.core.compensation import go_on
 from orpheus.core.decision import Decision, Draws, StartChild
 from orpheus.core.draft import Draft
-from orpheus.core.errors import InvalidGraph
 from orpheus.core.gates import dependency_failed, leave_pending
-from orpheus.core.graph import Graph, Node, NodeKind
+from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import Job, JobState
 from orpheus.core.opening import advance
 from orpheus.core.task import NODE, Task, TaskState
@@ -87,26 +87,8 @@ def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, ha
     )
 
 
-def _what_comes_later(node: Node) -> str | None:
-    """Say what about a node this version cannot do; running it without would break a promise of its author."""
-    if node.undo is not None:
-        return "has an undo"
-    return None
-
-
 def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
-    """Create a job.
-
-    Raises:
-        InvalidGraph: it has nodes of a kind this version cannot run.
-    """
-    for node in graph.nodes.values():
-        later = _what_comes_later(node)
-        if later is not None:
-            raise InvalidGraph(
-                f"workflow {graph.name!r}, node {node.name!r} ({node.source}): it {later}, which this version cannot run",
-                hint="leave it out, and clean up in a task of its own",
-            )
+    """Create a job."""
     job = Job(
         job_id=request.job_id,
         tenant=request.tenant,
@@ -167,4 +149,6 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
     else:
         leave_pending(draft)
     advance(draft)
+    if draft.compensates:
+        go_on(draft)
     return draft.done()

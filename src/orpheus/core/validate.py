@@ -18,7 +18,7 @@ from typing import Any
 
 from orpheus.core import validate_options as options
 from orpheus.core.errors import InvalidGraph, UnknownReference
-from orpheus.core.graph import FORMAT, Graph, Node, NodeKind
+from orpheus.core.graph import FORMAT, Graph, Node, NodeKind, undo_of
 from orpheus.core.graph_json import definition_id, graph_schema, graph_to_json
 from orpheus.core.place import Place
 from orpheus.core.plain import NotPlain, check_plain
@@ -115,6 +115,7 @@ class _Parse:
             dependents=_reverse(predecessors),
             needed_paths=_needed(nodes, read_paths),
             has_file_params=holds_files(params),
+            undos=_undos(nodes),
         )
         # The hash is of the graph's own canonical form, so it is computed from a graph that lacks only the hash.
         object.__setattr__(graph, "definition_id", definition_id(graph))
@@ -247,6 +248,23 @@ class _Parse:
             predecessors[name] = tuple(before)
             paths.update(reading.paths)
         return predecessors, paths
+
+
+def _undos(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Return the nodes of the undo tasks, by name. Their weight is nothing: undoing is no progress."""
+    return {
+        undo_of(name): Node(
+            name=undo_of(name),
+            task=node.undo,
+            version=node.undo_version,
+            weight=0.0,
+            extra={"undoes": name},
+            source=node.source,
+            **node.undo_options,
+        )
+        for name, node in nodes.items()
+        if node.undo is not None
+    }
 
 
 def _declared(params: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -144,6 +144,12 @@ def rate_limit(value: Any, place: Place, option: str) -> dict[str, float]:
     return read
 
 
+def undo_options(value: Any, place: Place, option: str) -> dict[str, Any]:
+    """Read how an undo task is run; what equals a node's default is left out."""
+    read = _fields(value, place, option, _UNDO)
+    return {key: found for key, found in read.items() if found != _UNDO_DEFAULTS[key]}
+
+
 def on_failure(value: Any, place: Place, option: str) -> OnFailure:
     return OnFailure(one_of(*OnFailure)(value, place, option))
 
@@ -167,6 +173,22 @@ _RETRY: dict[str, Reader] = {
     "final_errors": names,
 }
 _TIMEOUTS: dict[str, Reader] = {inner.name: limit_s for inner in fields(Timeouts)}
+_UNDO: dict[str, Reader] = {
+    "queue": name,
+    "priority": optional(whole(1, 5)),
+    "retry": retry,
+    "timeouts": timeouts,
+    "resources": resources,
+    "rate_limit": optional(rate_limit),
+}
+_UNDO_DEFAULTS: dict[str, Any] = {
+    "queue": "default",
+    "priority": None,
+    "retry": RetryPolicy(),
+    "timeouts": Timeouts(),
+    "resources": {},
+    "rate_limit": None,
+}
 _RATE: dict[str, Reader] = {"limit": number(0.0, 1e9, above=True), "period_s": number(0.0, MAX_SECONDS, above=True)}
 
 _ANY = tuple(NodeKind)
@@ -196,6 +218,8 @@ OPTIONS: dict[str, tuple[Reader, tuple[NodeKind, ...]]] = {
     "on_failure": (on_failure, _ANY),
     "undo": (optional(name), _CALL),
     "undo_version": (whole(1), _CALL),
+    "undo_argument": (optional(name), _CALL),
+    "undo_options": (undo_options, _CALL),
     "undo_unknown": (flag, _CALL),
     "cache": (flag, _RUN),
     "cache_extra": (anything, _RUN),

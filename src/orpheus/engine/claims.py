@@ -194,7 +194,7 @@ class Claim(Operation):
         self, decision: Decision, pick: ReadyRef, run_id: str, args: Mapping[str, object], graph: Graph
     ) -> Grant:
         task = next(t for t in decision.tasks if t.key == pick.key)
-        node = graph.nodes[pick.node]
+        node = graph.all_nodes[pick.node]
         return Grant(
             run_id=run_id,
             run_token=self._claims.tokens.make(run_id),

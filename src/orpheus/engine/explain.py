@@ -59,12 +59,16 @@ def why_job(job: Job, *, dependencies: Sequence[tuple[str, str, str]], now: floa
     if job.paused:
         reasons.append(Waiting("pause", "the job is paused"))
     if job.closing is not None:
-        if job.runs_active:
+        if job.runs_active and "compensation" not in job.extra:
             detail = f"{job.runs_active} runs have been told to stop before the job is {job.closing}"
             reasons.append(Waiting("stopping", detail, job.cancel_requested_at))
         elif open_children := job.extra.get("children_open"):
             detail = f"{open_children} child jobs have to end before the job is {job.closing}"
             reasons.append(Waiting("child", detail, job.updated_at))
+        elif opened := job.extra.get("compensation", {}).get("open"):
+            shown = opened[0] if opened[1] == NODE else f"{opened[0]}[{opened[1]}]"
+            detail = f"{shown} is undone before the job is {job.closing}"
+            reasons.append(Waiting("compensation", detail, job.updated_at))
         else:
             detail = f"its files are published before it is {job.closing}" + (f": {publishing}" if publishing else "")
             reasons.append(Waiting("publishing", detail, job.updated_at))
@@ -126,7 +130,7 @@ def why_task(
 
 def _why_waiting(task: Task, graph: Graph) -> Waiting:
     """Say who or what a task that holds no slot waits for, and until when."""
-    node = graph.nodes[task.node]
+    node = graph.all_nodes[task.node]
     until = f"until {instant(task.wake_at)}" if task.wake_at is not None else ""
     if node.kind is NodeKind.APPROVAL:
         asked = f": {node.prompt}" if node.prompt else ""
@@ -142,7 +146,7 @@ def _why_blocked(
     task: Task, graph: Graph, predecessors: Mapping[str, TaskState], container: Task | None, now: float
 ) -> list[Waiting]:
     if task.index != NODE and container is not None:
-        node = graph.nodes[task.node]
+        node = graph.all_nodes[task.node]
         if container.stagger_until is not None and container.stagger_until > now:
             return [Waiting("stagger", f"items start {stagger_of(container, node):g} s apart", container.started_at)]
         return [Waiting("cap", f"at most {cap_of(container, node)} items at a time", container.started_at)]

@@ -53,7 +53,7 @@ class NeedsBook:
         key = (graph.definition_id, name)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = needs_of(graph.nodes[name])
+            found = self._known[key] = needs_of(graph.all_nodes[name])
             if len(self._known) > self._keep:
                 self._known.popitem(last=False)
         return found

@@ -362,7 +362,7 @@ class Machine:
         self.runs.start(
             grant.task,
             session.session_id,
-            graph.nodes[grant.task.node].timeouts,
+            graph.all_nodes[grant.task.node].timeouts,
             wall=self.clock.now(),
             now=self.clock.monotonic(),
         )
@@ -380,9 +380,9 @@ class Machine:
             running = [task for task in tx.running() if task.run_id is not None and task.state is TaskState.RUNNING]
             for task in running:
                 view = tx.view(task.job_id)
-                node = view.graph.nodes[task.node]
+                node = view.graph.all_nodes[task.node]
                 run = self.runs.start(task, task.worker or "", node.timeouts, wall=now, now=mono, restored=True)
-                if view.job().closing is not None:
+                if view.job().closing is not None and task.node not in view.graph.undos:
                     # It was told to stop, and nobody knows whether it heard: its grace begins anew.
                     reason = view.job().cancel_reason or f"the job is {view.job().closing}"
                     self.runs.stop_by(run.run_id, reason=reason, grace_s=self.options.grace_s, now=mono)

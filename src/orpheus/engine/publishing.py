@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orpheus.core.closing import is_still
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import ArtifactsPublished, Finalised
 from orpheus.engine.work import Operation, Work
@@ -191,7 +192,12 @@ class Collect(Operation):
         delivery = None
         if job is not None:
             wanted = self._finalise
-            still = wanted is not None and job.closing is not None and wanted == (str(job.closing), job.generation)
+            still = (
+                wanted is not None
+                and job.closing is not None
+                and is_still(job)
+                and wanted == (str(job.closing), job.generation)
+            )
             outcome = wanted[0] if wanted is not None and still else None
             delivery = Delivery(
                 job=job,

@@ -46,7 +46,8 @@ class EmbeddedReads(Reader):
         publishing = self._machine.outbox.fault_of(job.job_id)
         now = self._machine.clock.now()
         reasons = why_job(job, dependencies=dependencies, now=now, publishing=publishing)
-        if job.closing is not None or job.state is JobState.PENDING:
+        compensates = job.closing is not None and "compensation" in job.extra
+        if (job.closing is not None and not compensates) or job.state is JobState.PENDING:
             return reasons
         states: tuple[str, ...] = (TaskState.READY.value, TaskState.RETRYING.value, TaskState.WAITING.value)
         if job.runs_active:
@@ -66,7 +67,7 @@ class EmbeddedReads(Reader):
         if job.state is JobState.PENDING:
             return await self.waiting_for_job(job)
         graph = await self.graph(job.definition_id)
-        if graph is None or task.node not in graph.nodes:
+        if graph is None or task.node not in graph.all_nodes:
             return []
         predecessors: Mapping[str, TaskState] = {}
         container = None

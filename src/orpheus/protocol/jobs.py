@@ -187,6 +187,8 @@ class TaskInfo(msgspec.Struct, kw_only=True):
     """The job that the node, or this item of a map, has opened."""
     approval: ApprovalInfo | msgspec.UnsetType = msgspec.UNSET
     """Approval nodes: what is asked, and what was decided."""
+    compensated: bool = False
+    """Its undo has completed (R19)."""
     attempts: list[AttemptInfo] | msgspec.UnsetType = msgspec.UNSET
     items: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Maps: total, settled, failed, skipped."""

@@ -48,7 +48,7 @@ class Payloads:
 
     def result(self, job: JobEntry, task: Task, graph: Graph) -> Any:
         """Return a task's result; a map's own is put together from its items."""
-        if task.index == NODE and graph.nodes[task.node].kind is NodeKind.MAP:
+        if task.index == NODE and graph.all_nodes[task.node].kind is NodeKind.MAP:
             return self._map_result(job, task)
         return self._read(("result", *task.key), "task_result", (job.job_no, task.node, task.index, task.generation))
 

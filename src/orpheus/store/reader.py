@@ -175,7 +175,7 @@ class Reader(ScheduleReads, WebhookReads, LogReads):
         graph = None if job is None else self._graph(connection, job[1])
         if job is None or graph is None:
             return [], None
-        names = list(graph.nodes) if node is None else [node]
+        names = list(graph.all_nodes) if node is None else [node]
         begin, after = (names[0], NODE - 1) if cursor is None and names else _task_cursor(cursor)
         if begin not in names:
             return [], None
@@ -203,7 +203,7 @@ class Reader(ScheduleReads, WebhookReads, LogReads):
             graph = None if job is None else self._graph(connection, job[1])
             if job is None or graph is None:
                 return None
-            node = graph.nodes.get(task.node)
+            node = graph.all_nodes.get(task.node)
             if node is not None and node.kind is NodeKind.MAP and task.index == NODE:
                 if task.state is not TaskState.COMPLETED:
                     return None

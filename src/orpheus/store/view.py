@@ -44,7 +44,7 @@ class StoreView:
 
     def tasks(self, states: Iterable[TaskState] | None = None, node: str | None = None) -> Sequence[Task]:
         wanted = None if states is None else frozenset(states)
-        order = {name: place for place, name in enumerate(self._graph.nodes)}
+        order = {name: place for place, name in enumerate(self._graph.all_nodes)}
         found = [
             entry.task
             for entry in self._unit.current_tasks(self._job, node)

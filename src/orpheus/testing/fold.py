@@ -14,6 +14,7 @@ from typing import Any
 from orpheus.core import job as job_table
 from orpheus.core import task as task_table
 from orpheus.core.decision import Event
+from orpheus.core.graph import UNDO
 from orpheus.core.job import TERMINAL, JobState
 from orpheus.core.task import NODE, SETTLED, TaskState
 
@@ -34,6 +35,7 @@ class FoldedTask:
     """When attempts began, in this generation."""
     crowded: bool = False
     """(A map) a grant of one item was taken back when the next was released already: two are ready at once."""
+    compensated: bool = False
 
 
 @dataclass(slots=True)
@@ -102,7 +104,8 @@ def _fold_job(job: FoldedJob, verb: str, event: Event) -> None:
         target = _JOB_STATES[verb]
         if not job_table.may(job.state, target):
             raise FoldError(f"event {event.seq}: a {job.state} job cannot become {target}")
-        if job.cancel_requested and target in (JobState.COMPLETED, JobState.FAILED):
+        gave_up = event.data.get("error", {}).get("code") == "compensation_failed"
+        if job.cancel_requested and target in (JobState.COMPLETED, JobState.FAILED) and not gave_up:
             raise FoldError(f"event {event.seq}: a job whose cancel was committed became {target} (R18)")
         job.state = target
         if target in TERMINAL:
@@ -124,7 +127,16 @@ def _fold_retry(job: FoldedJob, data: Mapping[str, Any]) -> None:
         raise FoldError(f"a {job.state} job cannot be retried into {target}")
     if data["generation"] != job.generation + 1:
         raise FoldError(f"generation {data['generation']} follows {job.generation}")
-    job.state, job.generation, job.cancel_requested = target, data["generation"], False
+    job.state, job.generation = target, data["generation"]
+    undos = [key for key in job.tasks if key[0].endswith(UNDO)]
+    if "compensation" in data:  # it goes on undoing where it gave up; what was undone stays so
+        for key in undos:
+            if job.tasks[key].state is TaskState.FAILED:
+                del job.tasks[key]
+        return
+    job.cancel_requested = False
+    for key in undos:
+        del job.tasks[key]
     for node, indices in data["renewed"].items():
         crowded = job.tasks[node, NODE].crowded
         for key in [key for key in job.tasks if key[0] == node]:
@@ -155,6 +167,8 @@ _BEGINS = ("ready", "started", "waiting")
 def _fold_task(job: FoldedJob, predecessors: Mapping[str, Iterable[str]], verb: str, event: Event) -> None:
     assert event.task is not None, "task events name their task"
     key = (event.task, NODE if event.index is None else event.index)
+    if verb == "ready" and key not in job.tasks and event.task.endswith(UNDO):
+        _begin_undo(job, key, event)
     task = job.tasks.get(key)
     if task is None:
         raise FoldError(f"event {event.seq} is about {key}, which does not exist")
@@ -162,18 +176,22 @@ def _fold_task(job: FoldedJob, predecessors: Mapping[str, Iterable[str]], verb: 
         if event.run_id != task.run_id or task.state is not TaskState.RUNNING:
             raise FoldError(f"event {event.seq} rescues {event.run_id}, which does not run")
         return
+    if verb == "compensated":
+        _fold_compensated(job, key, event)
     target = _TASK_STATES.get(verb)
     if target is None:
         return
     if not task_table.may(task.state, target):
         raise FoldError(f"event {event.seq}: {key} cannot go from {task.state} to {target}")
     if verb in _BEGINS and key[1] == NODE:
-        for before in predecessors[key[0]]:
+        for before in predecessors.get(key[0], ()):
             if job.tasks[before, NODE].state not in SETTLED:
                 raise FoldError(f"event {event.seq}: {key[0]!r} began before {before!r} was settled")
     if job.state in TERMINAL:
         raise FoldError(f"event {event.seq}: {key} moved although the job is {job.state}")
     task.state = target
+    if "child_job" in event.data and verb == "waiting":
+        task.starts.append(event.at)  # a child begins when it is opened
     if verb == "started":
         _fold_start(job, task, key, event)
     elif verb == "ready" and event.data.get("reason") == "grant_not_received":
@@ -182,6 +200,24 @@ def _fold_task(job: FoldedJob, predecessors: Mapping[str, Iterable[str]], verb: 
         _note_crowd(job, task, key)
     elif verb in ("completed", "cached"):
         _fold_artifacts(job, event)
+
+
+def _begin_undo(job: FoldedJob, key: tuple[str, int], event: Event) -> None:
+    """An undo begins to exist when it becomes ready: one at a time, of something that is there (R19)."""
+    target = job.tasks.get((key[0].removesuffix(UNDO), key[1]))
+    if target is None or target.state not in SETTLED or target.compensated:
+        raise FoldError(f"event {event.seq}: {key} undoes what is not there (R19)")
+    open_undos = [place for place, task in job.tasks.items() if place[0].endswith(UNDO) and task.state not in SETTLED]
+    if open_undos:
+        raise FoldError(f"event {event.seq}: {key} began before {open_undos[0]} was done (R19)")
+    job.tasks[key] = FoldedTask(job.generation)
+
+
+def _fold_compensated(job: FoldedJob, key: tuple[str, int], event: Event) -> None:
+    undo = job.tasks.get((key[0] + UNDO, key[1]))
+    if undo is None or undo.state is not TaskState.COMPLETED or job.tasks[key].compensated:
+        raise FoldError(f"event {event.seq}: {key} was compensated twice, or by nothing (R19)")
+    job.tasks[key].compensated = True
 
 
 def _note_crowd(job: FoldedJob, task: FoldedTask, key: tuple[str, int]) -> None:

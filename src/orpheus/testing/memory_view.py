@@ -46,7 +46,7 @@ class MemoryView:
         self.taken: dict[int, None] = {}
         """Numbers of those that a node has taken."""
         self._callbacks: dict[str, Callback] = {}
-        self._order = {name: place for place, name in enumerate(graph.nodes)}
+        self._order = {name: place for place, name in enumerate(graph.all_nodes)}
         self.ready_seq = 0
         """Last number given to a task that became ready (a store counts over all jobs)."""
         self.events: list[Event] = []
@@ -68,7 +68,7 @@ class MemoryView:
 
     def tasks(self, states: Iterable[TaskState] | None = None, node: str | None = None) -> Sequence[Task]:
         wanted = None if states is None else set(states)
-        nodes = self._graph.nodes if node is None else (node,)
+        nodes = self._graph.all_nodes if node is None else (node,)
         found: list[Task] = []
         for name in nodes:
             own = self._current.get((name, NODE))
@@ -82,7 +82,7 @@ class MemoryView:
         return copy.deepcopy(self._params)
 
     def result(self, node: str, index: int = NODE) -> Any:
-        if index == NODE and self._graph.nodes[node].kind is NodeKind.MAP:
+        if index == NODE and self._graph.all_nodes[node].kind is NodeKind.MAP:
             return [
                 item_result(state is TaskState.COMPLETED, result, _failure(error, place, state))
                 for place, (state, result, error) in enumerate(self.item_outcomes(node))

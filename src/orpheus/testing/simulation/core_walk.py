@@ -20,6 +20,8 @@ from orpheus.core.decision import (
     KnownResult,
     LookUpResult,
     PublishArtifacts,
+    StartChild,
+    TellJob,
 )
 from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.job import TERMINAL, Job
@@ -57,6 +59,10 @@ class Walk:
     unpublished: list[str] = field(default_factory=list)
     known: dict[str, KnownResult] = field(default_factory=dict)
     """Results of tasks with a cache, by key."""
+    children: dict[str, StartChild] = field(default_factory=dict)
+    """Child jobs that have not ended, by id."""
+    children_told: dict[str, None] = field(default_factory=dict)
+    """Those of them that were told to end."""
     seen_events: int = 0
     serial: int = 0
     trace: list[str] = field(default_factory=list)
@@ -91,6 +97,12 @@ class Walk:
                 self.unpublished += [ref.name for _, ref in decision.artifacts]
             elif isinstance(command, LookUpResult):
                 looked_up.append(command)
+            elif isinstance(command, StartChild):
+                if command.job_id in self.children:
+                    raise Broken(f"child {command.job_id} was opened twice")
+                self.children[command.job_id] = command
+            elif isinstance(command, TellJob) and isinstance(command.fact, f.CancelRequested):
+                self.children_told[command.job_id] = None
         self.look()
         if decision.known_result is not None:
             self.known[decision.known_result.key] = decision.known_result
@@ -118,6 +130,12 @@ class Walk:
         self.history.see(rows, self.view.events[self.seen_events :])
         self.seen_events = len(self.view.events)
         check_starts(rows, self.history.folded)
+        if rows.job.extra.get("children_open", 0) != len(self.children):
+            raise Broken(
+                f"the job counts {rows.job.extra.get('children_open')} children, {len(self.children)} are open"
+            )
+        if rows.job.state in TERMINAL and self.children:
+            raise Broken(f"the job has ended and its children {list(self.children)} have not")
         for task in rows.current:
             if task.state is TaskState.RUNNING and task.run_id is not None and task.run_id in self.forgotten:
                 raise Broken(f"{task.key} runs as {task.run_id}, which the engine was told to forget")
@@ -137,7 +155,7 @@ def walk(seed: int, *, steps: int = 60) -> Walk:
         Broken: a promise is broken; the message ends with the trace.
     """
     rng = Random(seed)  # noqa: S311 (a seed is what it is for)
-    graph = parse_graph(random_workflow(rng, "walk"))
+    graph = parse_graph(random_workflow(rng, "walk", ("inner",)))
     new = NewJob(
         job_id=f"job-{seed}",
         tenant="ada",
@@ -148,6 +166,7 @@ def walk(seed: int, *, steps: int = 60) -> Walk:
         timeout_s=rng.choice((None, None, None, 60.0)),
         has_files=rng.random() < 0.3,
         dependencies=(("other", "success"),) if rng.random() < 0.1 else (),
+        definitions={"inner": "hash of inner"},
     )
     decision = submit(new, graph, 1_000_000.0, _Draws(rng))
     view = MemoryView(graph, decision)
@@ -176,8 +195,9 @@ _ACTIONS = (
     "return",
     "progress",
     "fence",
+    "child",
 )
-_WEIGHTS = (30, 25, 10, 12, 12, 3, 3, 6, 6, 3, 5, 3)
+_WEIGHTS = (30, 25, 10, 12, 12, 3, 3, 6, 6, 3, 5, 3, 10)
 
 
 def _step(self: Walk, action: str) -> None:
@@ -197,6 +217,8 @@ def _step(self: Walk, action: str) -> None:
         _wake(self)
     elif action == "publish":
         _publish(self)
+    elif action == "child":
+        _end_child(self)
     elif action == "order":
         self.tell(_order(self))
     elif action == "stale" and self.forgotten:
@@ -275,6 +297,30 @@ def _order(self: Walk) -> f.Fact:
     )
 
 
+def _end_child(
+    self: Walk, states: tuple[str, ...] = ("completed", "completed", "failed", "cancelled", "refused")
+) -> None:
+    """A child job ends, or turns out never to have begun; one that was told to end does not complete any more."""
+    if not self.children:
+        return
+    child_id = self.rng.choice(list(self.children))
+    child = self.children[child_id]
+    state = self.rng.choice(("cancelled", "failed") if child_id in self.children_told else states)
+    error = None if state == "completed" else TaskError(code="task_failed", message="no")
+    del self.children[child_id]
+    fact = f.ChildEnded(
+        node=child.node,
+        index=child.index,
+        generation=child.generation,
+        child_job=child_id,
+        state=state,
+        result=_result(self.rng) if state == "completed" else None,
+        error=error,
+    )
+    if not self.tell(fact):
+        raise Broken(f"the end of child {child_id} was refused")
+
+
 def _dependency(self: Walk) -> f.Fact:
     """The job it depends on ends: told once, and only while it waits."""
     if not self.job.unmet_jobs:
@@ -311,6 +357,7 @@ def _finish(self: Walk) -> None:
         if self.job.paused:
             self.tell(f.ResumeRequested())
         moved = len(self.trace)
+        _end_child(self, ("completed",))
         for run_id, (node, index) in list(self.runs.items()):
             if run_id not in self.forgotten:
                 self.tell(f.RunCompleted(node=node, index=index, run_id=run_id, result=_result(self.rng)))

@@ -7,10 +7,13 @@ Every handler returns the same kind of value, so that any node can read from any
 
 from __future__ import annotations
 
+import json
 from random import Random
 from typing import Any
+from zlib import crc32
 
 HANDLERS = ("work@1", "work@2", "render@1", "look@1")
+UNDO_HANDLER = "take_back@1"
 QUEUES = ("default", "gpu", "slow")
 PARAMS: dict[str, Any] = {
     "type": "object",
@@ -34,14 +37,18 @@ def random_params(rng: Random) -> dict[str, Any]:
     }
 
 
-def random_workflow(rng: Random, name: str) -> dict[str, Any]:
-    """Make a workflow definition in its JSON form: chains, diamonds, fans and joins of one to about a dozen nodes."""
+def random_workflow(rng: Random, name: str, children: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Make a workflow definition in its JSON form: chains, diamonds, fans and joins of one to about a dozen nodes.
+
+    Args:
+        children: workflows with the same params, which some nodes open as child jobs.
+    """
     count = rng.choice((1, 1, 2, 3, 3, 4, 5, 6, 8, 12))
     nodes: list[dict[str, Any]] = []
     for number in range(count):
         kind = rng.choices(("task", "map", "sleep"), (10, 4, 1))[0]
         nodes.append(_node(rng, f"{kind}{number}", kind, [node["name"] for node in nodes]))
-    return {
+    definition = {
         "format": 1,
         "name": name,
         "version": 1,
@@ -49,6 +56,51 @@ def random_workflow(rng: Random, name: str) -> dict[str, Any]:
         "nodes": nodes,
         "output": _output(rng, [node["name"] for node in nodes]),
     }
+    return _with_undo_and_children(definition, children)
+
+
+def _with_undo_and_children(definition: dict[str, Any], children: tuple[str, ...]) -> dict[str, Any]:
+    """Let some nodes be undone, and others open child jobs. Drawn from the definition itself, so that what else a seed
+    means stays as it was."""
+    rng = Random(crc32(json.dumps(definition, sort_keys=True).encode()))  # noqa: S311 (not for secrets)
+    nodes = definition["nodes"]
+    if children and rng.random() < 0.25:
+        for _ in range(rng.choice((1, 1, 2))):
+            nodes.append(_child(rng, len(nodes), rng.choice(children), [node["name"] for node in nodes]))
+        if rng.random() < 0.5:
+            last = nodes[-1]["name"]
+            task: dict[str, Any] = {"name": f"task{len(nodes)}", "kind": "task"}
+            _worked(rng, task, [])
+            nodes.append({**task, "args": {"a0": {"$optional": {"$ref": last}}}, "after": [last]})
+    for node in nodes:
+        if node["kind"] in ("task", "map", "child") and rng.random() < 0.2:
+            node["undo"], _, version = UNDO_HANDLER.partition("@")
+            node["undo_version"] = int(version)
+            node["undo_options"] = {"retry": {"max_retries": rng.randint(0, 4), "initial_s": 0.5, "jitter": 0.0}}
+            node["undo_unknown"] = rng.random() < 0.5
+    return definition
+
+
+def _child(rng: Random, number: int, workflow: str, before: list[str]) -> dict[str, Any]:
+    near = [name for name in before[-4:] if not name.startswith("child")]
+    args: dict[str, Any] = {name: {"$param": name} for name in ("n", "flag", "items")}
+    if near and rng.random() < 0.3:
+        args["n"] = _value(rng, near)  # perhaps no number: then there will be no child
+    node: dict[str, Any] = {"name": f"child{number}", "kind": "child", "workflow": workflow, "args": args}
+    if near and rng.random() < 0.5:
+        node["after"] = [rng.choice(near)]
+    node["on_failure"] = rng.choice(("fail", "skip", "continue"))
+    if rng.random() < 0.2:
+        node["timeout_s"] = 30.0
+    if rng.random() < 0.4:
+        del args["n"]
+        node |= {"kind": "map", "items": {"n": _list(rng, near)}}
+        node.pop("timeout_s", None)
+        if rng.random() < 0.5:
+            node["max_concurrency"] = rng.randint(1, 3)
+        if rng.random() < 0.3:
+            node["stagger_s"] = rng.choice((0.5, 2.0))
+    return node
 
 
 def _node(rng: Random, name: str, kind: str, before: list[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from orpheus.store.database import connect_reader
 from orpheus.store.queries import query
 from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import QUEUES
-from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_skips, check_starts
+from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_family, check_skips, check_starts
 from orpheus.testing.simulation.server import Shelf
 from orpheus.testing.simulation.workers import Observed
 
@@ -123,10 +123,15 @@ class Inspector:
             event = _event(rest)
             fresh.setdefault(job_no, []).append(event)
             self._note_end(job_no, event)
+        families: dict[int, None] = {}
         started: list[Start] = []
         for job_no, events in fresh.items():
             rows = self.job(job_no)
             self._see(job_no, rows, events)
+            if "parent" in rows.job.extra:
+                families[self.job_no(rows.job.extra["parent"]["job"])] = None
+            if "definitions" in rows.job.extra:
+                families[job_no] = None
             for event in events:
                 self.kinds[event.type] += 1
                 self._check_lost(event, rows)
@@ -134,6 +139,8 @@ class Inspector:
                     assert event.task is not None
                     index = NODE if event.index is None else event.index
                     started.append(Start(job_no, event.task, index, event.run_id))
+        for job_no in families:
+            self._check_family(job_no)
         if started:
             self._check_limits(started)
         if self._observed.faults:
@@ -152,6 +159,7 @@ class Inspector:
             rows = self.job(job_no)
             found[rows.job.job_id] = None
             self._see(job_no, rows, [])
+            self._check_family(job_no)
         lost = [job_id for job_id in self.acknowledged if job_id not in found]
         if lost:
             raise Broken(f"jobs were acknowledged and are gone: {lost} (promise 1)")
@@ -210,7 +218,7 @@ class Inspector:
             run_id = sources.get(task.key) if task.cached else task.run_id
             if task.state is not TaskState.COMPLETED or not task.handler or run_id is None:
                 continue
-            if rows.graph.nodes[task.node].kind is NodeKind.MAP and task.index == NODE:
+            if rows.graph.all_nodes[task.node].kind is NodeKind.MAP and task.index == NODE:
                 continue
             if run_id not in self._observed.completed:
                 raise Broken(f"{task.key} completed by {run_id}, which never reported that")
@@ -284,7 +292,7 @@ class Inspector:
                 raise Broken(f"{task.key} began in queue {task.queue}, which is paused (R26)")
         for key, count in keys.items():
             sharing = [task for task in tasks if task.concurrency_key == key]
-            most = max(self._graph_of(task).nodes[task.node].concurrency_limit for task in sharing)
+            most = max(self._graph_of(task).all_nodes[task.node].concurrency_limit for task in sharing)
             if count > most and any(task.run_id in fresh for task in sharing):
                 raise Broken(f"{count} runs share the key {key!r}, the limit is {most} (R25)")
 
@@ -337,6 +345,11 @@ class Inspector:
         statement = query("current_tasks").replace("AND superseded = 0", "")
         tasks = [read.task_from_row(job.job_id, row) for row in self._rows(statement, job_no)]
         return JobRows(job, self._graphs[job.definition_id], tasks)
+
+    def _check_family(self, job_no: int) -> None:
+        parent = read.job_from_row(self._rows(f"{_JOB} WHERE job_no = ?", job_no)[0])
+        of_parent = "WHERE job_no IN (SELECT job_no FROM children WHERE parent_no = ?)"
+        check_family(parent, [read.job_from_row(row) for row in self._rows(f"{_JOB} {of_parent}", job_no)])
 
     def jobs(self) -> list[Job]:
         return [read.job_from_row(row) for row in self._rows(f"{_JOB} ORDER BY job_no")]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from orpheus.core.children import waits_for_child
 from orpheus.core.conditions import holds
 from orpheus.core.decision import Event
 from orpheus.core.graph import Graph, NodeKind, OnFailure
@@ -56,6 +57,7 @@ def check_job(rows: JobRows, folded: FoldedJob) -> None:
         _check_maps(rows)
         _check_state(rows)
         _check_liveness(rows)
+        check_compensation(rows)
     except AssertionError as error:
         if isinstance(error, Broken):
             raise
@@ -104,7 +106,9 @@ def _check_counters(rows: JobRows) -> None:
     counted = Counter(str(task.state) for task in current)
     told = {str(state): count for state, count in job.counts.items() if count}
     assert told == dict(counted), f"counts say {told}, the rows {dict(counted)}"
-    nodes_open = sum(task.index == NODE and task.state not in SETTLED for task in current)
+    nodes_open = sum(
+        task.index == NODE and task.node in rows.graph.nodes and task.state not in SETTLED for task in current
+    )
     assert job.nodes_open == nodes_open, f"nodes_open is {job.nodes_open}, the rows say {nodes_open}"
     runs = [task for task in current if task.state is _S.RUNNING and not _is_map(rows.graph, task)]
     assert job.runs_active == len(runs), f"runs_active is {job.runs_active}, {len(runs)} run"
@@ -119,7 +123,7 @@ def _check_counters(rows: JobRows) -> None:
 
 
 def _is_map(graph: Graph, task: Task) -> bool:
-    return task.index == NODE and graph.nodes[task.node].kind is NodeKind.MAP
+    return task.index == NODE and graph.all_nodes[task.node].kind is NodeKind.MAP
 
 
 def _check_maps(rows: JobRows) -> None:
@@ -165,7 +169,7 @@ def _check_state(rows: JobRows) -> None:
         assert job.progress_percentage == 100.0 and job.error is None
         for task in current:
             if task.state is _S.FAILED:
-                lasting = rows.graph.nodes[task.node].on_failure
+                lasting = rows.graph.all_nodes[task.node].on_failure
                 assert lasting is OnFailure.CONTINUE, (
                     f"the job completed although {task.key} failed (on_failure {lasting})"
                 )
@@ -175,11 +179,12 @@ def _check_state(rows: JobRows) -> None:
     if job.state is JobState.PENDING or job.state is JobState.QUEUED:
         assert not any(task.state is _S.RUNNING for task in current), "something runs in a job that has not begun"
     if job.cancel_requested_at is not None:
-        assert job.closing is JobState.CANCELLED or job.state is JobState.CANCELLED, (
+        gave_up = job.error is not None and job.error.code == "compensation_failed"
+        assert gave_up or job.closing is JobState.CANCELLED or job.state is JobState.CANCELLED, (
             "a cancel was committed and forgotten (R18)"
         )
     for task in current:
-        node = rows.graph.nodes[task.node]
+        node = rows.graph.all_nodes[task.node]
         assert task.attempt <= node.retry.max_retries + 1, f"{task.key} had {task.attempt} attempts (R5)"
         assert 0.0 <= task.progress <= 1.0, f"progress of {task.key} is {task.progress}"
 
@@ -190,7 +195,9 @@ def _check_liveness(rows: JobRows) -> None:
     if job.state in TERMINAL:
         return
     if job.closing is not None:
-        assert job.runs_active > 0 or job.has_files, "the job closes, nothing runs, and nobody will end it"
+        undoing = any(t.node in rows.graph.undos and t.state in (_S.READY, _S.RETRYING) for t in current)
+        moves = job.runs_active > 0 or job.has_files or job.extra.get("children_open") or undoing
+        assert moves, "the job closes, nothing runs, and nobody will end it"
         return
     if job.state is JobState.PENDING:
         held = job.unmet_jobs > 0 or (job.requires_approval and job.approved_at is None) or job.wake_at is not None
@@ -202,7 +209,9 @@ def _check_liveness(rows: JobRows) -> None:
             assert task.ready_seq is not None and task.handler, f"{task.key} is ready but cannot be found by a claim"
             moving += 1
         elif task.state in (_S.RETRYING, _S.WAITING):
-            assert task.wake_at is not None, f"{task.key} is {task.state} and nobody will wake it"
+            assert task.wake_at is not None or waits_for_child(task), (
+                f"{task.key} is {task.state} and nobody will wake it"
+            )
             moving += 1
         elif task.state is _S.RUNNING and not _is_map(rows.graph, task):
             moving += 1
@@ -211,6 +220,49 @@ def _check_liveness(rows: JobRows) -> None:
         elif task.state is _S.BLOCKED and task.index == NODE:
             assert task.unmet > 0, f"{task.key} is blocked by nothing"
     assert moving, "nothing of the job is under way, and nothing will come"
+
+
+def check_compensation(rows: JobRows) -> None:
+    """Check that what is undone is undone for a reason, one at a time and in order, and all of it by the end (R19).
+
+    That each is undone once is for the fold to say.
+    """
+    job, graph, current = rows.job, rows.graph, rows.current
+    if not graph.undos:
+        return
+    undos = [task for task in current if task.node in graph.undos]
+    done = [task for task in current if task.extra.get("compensated")]
+    if job.state is JobState.COMPLETED or (job.closing is None and job.state not in TERMINAL):
+        assert not undos and not done, f"{(undos + done)[0].key} is undone in a job that is {job.state}"
+        return
+    still_there = [task for task in current if task.node in graph.nodes and _is_to_undo(rows, task)]
+    assert sum(task.state not in SETTLED for task in undos) <= 1, "two undos are under way"
+    for task in done:
+        later = _below(graph, task.node)
+        for other in still_there:
+            follows = other.node == task.node and other.index > task.index
+            assert other.node not in later and not follows, f"{task.key} was undone before {other.key}"
+    gave_up = job.error is not None and job.error.code == "compensation_failed"
+    if job.state in TERMINAL and not gave_up:
+        assert not still_there, f"the job ended and {still_there[0].key} was not undone"
+
+
+def _is_to_undo(rows: JobRows, task: Task) -> bool:
+    node = rows.graph.nodes[task.node]
+    if node.undo is None or task.extra.get("compensated") or _is_map(rows.graph, task):
+        return False
+    return (task.state is _S.COMPLETED and not task.cached) or (node.undo_unknown and bool(task.extra.get("unknown")))
+
+
+def _below(graph: Graph, name: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for after in graph.dependents[waiting.pop()]:
+            if after not in found:
+                found.add(after)
+                waiting.append(after)
+    return found
 
 
 def _check_map_moves(container: Task, items: list[Task]) -> int:
@@ -335,6 +387,23 @@ class _EndScope:
 
     def item(self) -> Any:
         raise BindingError("no item")
+
+
+def check_family(parent: Job, children: Sequence[Job]) -> None:
+    """Check that no job has ended while a child of it is open, and that each child's end was told to its parent once.
+
+    A child that was retried by itself after its end is nobody's any more.
+    """
+    untold = sum(_is_untold(job) for job in children)
+    if untold and parent.state in TERMINAL:
+        raise Broken(f"job {parent.job_id} is {parent.state}, and {untold} children of it are open")
+    counted = parent.extra.get("children_open", 0)
+    if counted != untold:
+        raise Broken(f"job {parent.job_id} counts {counted} open children, there are {untold}")
+
+
+def _is_untold(job: Job) -> bool:
+    return "parent" in job.extra and not job.extra["parent"].get("told")
 
 
 def check_settled(job: Job) -> None:

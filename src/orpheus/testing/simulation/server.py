@@ -16,6 +16,7 @@ from typing import Any
 
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import Fact
+from orpheus.core.validate import parse_graph
 from orpheus.engine.base import PollAnswer, RunReport, Submission, WorkerHello
 from orpheus.engine.machine import Machine
 from orpheus.engine.options import EngineOptions
@@ -154,6 +155,12 @@ class SimServer:
                 self.shelf.deliver(delivery)
                 machine.outbox.delivered(delivery)
         return bool(ready)
+
+    def publish(self, definition: Mapping[str, Any]) -> None:
+        """Have a workflow that jobs may open as a child; before anything else happens."""
+        graph = parse_graph(dict(definition))
+        self._machine().call("publish", lambda work: work.tx.put_definition(definition, graph, work.now))
+        self.step()
 
     # Requests. The reply is called at most once, and never by a process that has ended.
 

@@ -8,13 +8,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from orpheus.core.job import TERMINAL, JobState
 from orpheus.core.validate import parse_graph
 from orpheus.engine.options import EngineOptions
 from orpheus.testing.simulation.clients import Clients
 from orpheus.testing.simulation.clock import ManualClock
-from orpheus.testing.simulation.graphs import HANDLERS, QUEUES, random_workflow
+from orpheus.testing.simulation.graphs import HANDLERS, QUEUES, UNDO_HANDLER, random_workflow
 from orpheus.testing.simulation.inspector import Inspector
 from orpheus.testing.simulation.invariants import Broken, check_settled
 from orpheus.testing.simulation.receivers import Receivers
@@ -81,6 +82,16 @@ def weather_of(rng: Random) -> Weather:
     )
 
 
+def _children() -> list[dict[str, Any]]:
+    """Return the workflows that others open as child jobs; the last one has children itself."""
+    rng = Random(1)  # noqa: S311 (the same for all seeds: what is around them differs enough)
+    return [
+        random_workflow(rng, "inner"),
+        random_workflow(rng, "other"),
+        random_workflow(rng, "middle", ("inner", "other")),
+    ]
+
+
 class World:
     """One simulated cluster.
 
@@ -102,8 +113,10 @@ class World:
         )
         self.server = SimServer(folder / "orpheus.db", self.clock, Random(self.rng.getrandbits(64)), options)  # noqa: S311
         self.server.publish_faults = self.weather.publish_faults
-        workflows = [random_workflow(self.rng, f"flow-{number}") for number in range(6)]
-        graphs = {graph.definition_id: graph for graph in map(parse_graph, workflows)}
+        self.published = _children()
+        names = tuple(str(workflow["name"]) for workflow in self.published)
+        workflows = [random_workflow(self.rng, f"flow-{number}", names) for number in range(6)]
+        graphs = {graph.definition_id: graph for graph in map(parse_graph, [*workflows, *self.published])}
         self.observed = Observed()
         self.inspector = Inspector(
             self.server.path,
@@ -134,7 +147,7 @@ class World:
             self.server,
             self.clock,
             rng,
-            handlers=tuple(sorted(HANDLERS if everything else rng.sample(HANDLERS, 2))),
+            handlers=tuple(sorted((*(HANDLERS if everything else rng.sample(HANDLERS, 2)), UNDO_HANDLER))),
             queues=() if everything else tuple(sorted(rng.sample(QUEUES, 2))),
             slots=rng.choice((1, 3, 8)),
             resources={"gpu": 2} if everything else {},
@@ -177,6 +190,9 @@ class World:
             self.server.start()
             self.observed.awake_since = self.clock.monotonic()
             self.log.append(f"{self.clock.monotonic():.2f} the server started")
+            if self.server.starts == 1:
+                for workflow in self.published:
+                    self.server.publish(workflow)
         self.clients.step(weather.submit, weather.order)
         if weather.submit:  # not in peace
             self.schedules.step()
