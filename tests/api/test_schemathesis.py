@@ -12,9 +12,10 @@ import pytest
 # What a schema cannot say: whether a cursor is one of ours, whether params fit the job's workflow, whether a graph holds
 # together. There, a well-formed body may still be refused with 422. And what waits by design is not waited for: some of the
 # jobs that come up never end. `DELETE /jobs/{id}` cancels: the job stays to be looked at, so use_after_free is not asked.
+# The first key that is made shuts the server, so none is made.
 CONFIG = """
 [[operations]]
-include-path-regex = "^/(jobs|jobs/batch|jobs/bulk|jobs/.job_id./(tasks|approve)|workflows|schedules|schedules/.name.)$"
+include-path-regex = "^/(jobs(/batch|/bulk)?|jobs/.job_id./(tasks|approve)|workflows|audit|schedules(/.name.)?|webhooks(/.webhook_id.(/rotate)?)?)$"
 [operations.checks.positive_data_acceptance]
 enabled = false
 
@@ -46,7 +47,7 @@ def test_schemathesis_finds_nothing(live, submit):
         command = [
             str(Path(sys.executable).with_name("schemathesis")), f"--config-file={config}", "run", f"{live.url}/openapi.json",
             "--max-examples=15", "--seed=1", "--suppress-health-check=all", "--request-timeout=8", "--workers=2",
-            "--exclude-path=/stream", "--exclude-checks=use_after_free", "--continue-on-failure", "--no-color",
+            "--exclude-path=/stream", "--exclude-path=/keys", "--exclude-checks=use_after_free", "--continue-on-failure", "--no-color",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=140, cwd=folder)
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2000:]
