@@ -78,6 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     webhook_allow_private: Annotated[bool, _about("Let webhooks reach private, loopback and link-local addresses.")] = (
         False
     )
+    ageing_s: Annotated[
+        float | None, _about("A priority that others went before for so long goes first once; none is off.", gt=0)
+    ] = None
 
     workers: Annotated[int, _about("Worker processes that `up` keeps running.", ge=0, le=256)] = 1
     imports: Annotated[list[str], _about("Modules with tasks and workflows that workers load.")] = []

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from orpheus.core.dispatch import Dispatcher
 from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.facts import ArtifactRef, Fact
 from orpheus.core.job import Job
@@ -185,7 +184,6 @@ class Cluster:
             rng=self.rng,
             run_key=b"the bench's",
             options=self.options,
-            dispatcher=Dispatcher(),
         )
         self.machine.recover()
 
@@ -250,7 +248,13 @@ class Cluster:
         box.get()
 
     def submit_many(self, *submissions: Submission) -> list[Submitted]:
-        operation = Submit(prepare(submissions), checker=self.machine.checker, rng=self.rng, params_max_bytes=1_000_000)
+        operation = Submit(
+            prepare(submissions),
+            checker=self.machine.checker,
+            rng=self.rng,
+            params_max_bytes=1_000_000,
+            tenants=self.machine.tenants,
+        )
         answers: list[Submitted] = self.do(operation)
         return answers
 

@@ -147,8 +147,8 @@ actions = st.lists(
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(script=actions, window=st.sampled_from([12, 512]))
-def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window: int) -> None:
+@given(script=actions, window=st.sampled_from([12, 512]), began=st.booleans())
+def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window: int, began: bool) -> None:
     """Whatever happens: each pick is allowed, nothing allowed is left when fewer were picked than wanted (work conserving),
     no higher priority could have gone, and within a tenant no older task could have gone. A window is wider than a pick: what
     a pick drains below its rows, the next refill brings."""
@@ -181,6 +181,8 @@ def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window:
                             ):
                                 assert one.ready_seq <= other.ready_seq
                     model.take(one, now)
+                    if began:
+                        dispatcher.began(one.key, now)
                     for name, amount in one.needs.resources:
                         left[name] -= amount
                 if len(picked) < free:
@@ -223,6 +225,9 @@ def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window:
                         dispatcher.remove_job(other.job_id)
             case ("wait", length):
                 now += length
+                for key in model.held:  # claims are committed sooner or later; until then they count as of now
+                    if not began:
+                        dispatcher.began(key, now - length)
             case ("tenant", tenant, most):
                 model.tenants[tenant] = most
                 dispatcher.set_tenant(tenant, max_running=most)
@@ -382,7 +387,8 @@ def test_rate_holds_in_every_window(limit: int, period_s: float, steps: list[flo
         recent = [at for at in starts if at + period_s > now]
         assert free == (len(recent) < limit)
         if free:
-            log.take(now, (limit, period_s))
+            log.pick((limit, period_s))
+            log.began(now)
             starts.append(now)
 
 
@@ -406,7 +412,8 @@ def test_a_start_that_is_given_back_is_that_very_one(limit: int, steps: list[tup
                 log.recall(at)
         elif sum(at + 10.0 > now for at in starts) < limit:
             assert log.free_at(rate) <= now
-            log.take(now, rate)
+            log.pick(rate)
+            log.began(now)
             starts.append(now)
         # What was dropped when it was over may be missing after an undo, so the log may only be freer by nothing.
         assert (log.free_at(rate) <= now) == (sum(at + 10.0 > now for at in starts) < limit)
@@ -455,7 +462,8 @@ def test_why_names_every_reason() -> None:
     source = Source("gpu", 3, "ada", "draw@1", "k")
     running = ReadyRef("j", "n", -1, 1, 1, source, needs)
     dispatcher.set_queue("gpu", concurrency=1)
-    dispatcher.restore(running, 100.0)
+    dispatcher.restore(running)
+    dispatcher.gates.recall("task:draw", 100.0, running.key)
     dispatcher.set_queue("gpu", paused=True, concurrency=1)
     reasons = [r.reason for r in dispatcher.why(source, needs, [], 101.0)]
     assert reasons == ["pause", "slot", "key", "rate", "worker"]
@@ -475,7 +483,12 @@ def test_next_wake_says_when_a_rate_opens() -> None:
     dispatcher = Dispatcher()
     for seq in range(4):
         dispatcher.add(ref(seq, needs=Needs(rate=(2, 10.0))))
-    assert len(dispatcher.pick(offer(4), 100.0)) == 2
+    picked = dispatcher.pick(offer(4), 99.0)
+    assert len(picked) == 2
+    assert dispatcher.next_wake() is None  # nobody knows before they have begun
+    for one in picked:
+        dispatcher.began(one.key, 100.0)
+    assert dispatcher.pick(offer(4), 100.0) == []
     assert dispatcher.next_wake() == 110.0
     assert dispatcher.pick(offer(4), 109.9) == []
     assert len(dispatcher.pick(offer(4), 110.0)) == 2

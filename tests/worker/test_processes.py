@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from orpheus.authoring.context import Context, ProcessFailed
 from orpheus.authoring.registry import load
 from orpheus.authoring.task import Task, task
+from orpheus.worker.devices import visible_devices
 
 FLOWS = """
     import os, signal, subprocess, sys, time
@@ -243,6 +245,74 @@ def test_devices_are_isolated(flows: Any, stage: Any, run_async: Any) -> None:
             none = await server.end_of(await server.give("square", args={"n": 1}))
             assert none.result["cuda"] == ""
             assert server.polls[-1].resources_free == {"gpu": 2}
+
+    run_async(body)
+
+
+def test_a_worker_lends_the_devices_it_was_given(
+    flows: Any, stage: Any, run_async: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several workers on one machine: each is started with the devices it may lend, and its indices count among these."""
+    path, tasks = flows
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5ea, 3")
+
+    async def body() -> None:
+        async with stage(*tasks, imports=(path,), resources={"gpu": 2}) as (server, _worker):
+            runs = [await server.give("on_gpu", resources={"gpu": 1}) for _ in range(2)]
+            results = [(await server.end_of(run_id)).result for run_id in runs]
+            assert sorted((result["cuda"], result["devices"]) for result in results) == [("3", [1]), ("GPU-5ea", [0])]
+
+    run_async(body)
+    with pytest.raises(ValueError, match="gpu=3 cannot be lent: CUDA_VISIBLE_DEVICES names 2"):
+        visible_devices({"gpu": 3})
+    assert visible_devices({"gpu": 2}, {}) == ("0", "1")
+    assert visible_devices({"vram_mb": 5}) == ()
+
+
+@pytest.mark.parametrize("stubborn", [True, False])
+def test_a_device_comes_back_when_its_process_is_gone(
+    flows: Any, stage: Any, run_async: Any, tmp_path: Path, stubborn: bool
+) -> None:
+    """Cancelled, even by force, with what it started: no second attempt ever shares the device with the first."""
+    path, tasks = flows
+    where = tmp_path / "pid"
+
+    async def body() -> None:
+        async with stage(*tasks, imports=(path,), resources={"gpu": 1}, concurrency=2) as (server, _worker):
+            first = await server.give("linger", args={"stubborn": stubborn, "where": str(where)}, resources={"gpu": 1})
+            await until(lambda: where.exists() and where.read_text().isdigit())
+            second = await server.give("on_gpu", resources={"gpu": 1})  # waits for the device
+            await asyncio.sleep(0.3)
+            assert not server.said(second, "completed")
+            await server.cancel(first, grace_s=1.0)
+            result = (await server.end_of(second)).result
+            assert result["devices"] == [0] and not alive(int(where.read_text()))
+            await until(lambda: server.polls[-1].resources_free == {"gpu": 1})
+
+    run_async(body)
+
+
+@task
+def stays(ctx: Context, where: str) -> None:
+    while not Path(where).exists():
+        with contextlib.suppress(BaseException):
+            time.sleep(0.02)
+
+
+def test_a_handler_that_does_not_stop_keeps_what_it_leased(stage: Any, run_async: Any, tmp_path: Path) -> None:
+    """A thread cannot be ended: its memory is lent to nobody until it is really over."""
+    where = tmp_path / "go"
+
+    async def body() -> None:
+        async with stage(stays, resources={"vram_mb": 100}, concurrency=2) as (server, _worker):
+            run_id = await server.give("stays", args={"where": str(where)}, resources={"vram_mb": 60})
+            await until(lambda: server.polls and server.polls[-1].resources_free == {"vram_mb": 40})
+            await server.cancel(run_id, grace_s=0.2)
+            assert (await server.end_of(run_id)).kind in ("cancelled", "failed")
+            await asyncio.sleep(0.3)
+            assert server.polls[-1].resources_free == {"vram_mb": 40}
+            where.touch()
+            await until(lambda: server.polls[-1].resources_free == {"vram_mb": 100})
 
     run_async(body)
 

@@ -63,7 +63,12 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
             engine = EmbeddedEngine(
                 settings.data / DATABASE,
                 publisher=Publisher(objects, env=settings.env),
-                options=EngineOptions(env=settings.env, lease_s=settings.lease_s, grace_s=settings.cancel_grace_s),
+                options=EngineOptions(
+                    env=settings.env,
+                    lease_s=settings.lease_s,
+                    grace_s=settings.cancel_grace_s,
+                    ageing_s=settings.ageing_s,
+                ),
             )
             options = ApiOptions(
                 env=settings.env,

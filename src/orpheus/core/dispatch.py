@@ -14,6 +14,7 @@ the row is still ready). Nothing here is durable: after a start, `announce` the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
@@ -240,11 +241,7 @@ class Dispatcher:
         Every ref returned holds its limits until `released` or `give_back`; its row must be claimed in the transaction
         that follows. Within one answer the worker's resources are counted down.
         """
-        while self._due and self._due[0][0] <= now:
-            at, _, gate = heappop(self._due)
-            if gate.due == at:
-                gate.due = None
-            gate.tell()
+        self.wake(now)
         picked: list[ReadyRef] = []
         if offer.free <= 0 or not offer.handlers:
             return picked
@@ -291,7 +288,7 @@ class Dispatcher:
             if blocked is not None:
                 gate, name, at = blocked
                 shelf.park(lane, seq, gate, (gate, name))
-                if at is not None and (gate.due is None or at < gate.due):
+                if at is not None and at < math.inf and (gate.due is None or at < gate.due):
                     gate.due = at
                     self._serial += 1
                     heappush(self._due, (at, self._serial, gate))
@@ -302,7 +299,7 @@ class Dispatcher:
             del self._where[ref.key]
             level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0))
             self._held[ref.key] = ref
-            self.gates.take(ref, now)
+            self.gates.take(ref)
             self._look_for_thirst(window)
             return ref
         return None
@@ -348,6 +345,10 @@ class Dispatcher:
             del self._weights[tenant]
         self.gates.set_tenant(tenant, max_running, self.running_of(tenant) if max_running is not None else 0)
 
+    def began(self, key: Key, now: float) -> None:
+        """The claim of a pick is on disk, as of this instant: rates count its start from then on."""
+        self.gates.began(key, now)
+
     def released(self, key: Key) -> None:
         """The run is over. Safe to repeat."""
         ref = self._held.pop(key, None)
@@ -368,12 +369,23 @@ class Dispatcher:
             self.unbegun(ref.key)
             self.add(ref)
 
-    def restore(self, ref: ReadyRef, started_at: float | None) -> None:
-        """A running task found at start-up: count its limits without asking. Call in the order of `started_at`; with None
-        its start is not counted against rates (`gates.recall` does)."""
+    def restore(self, ref: ReadyRef) -> None:
+        """A running task found at start-up: count what it holds without asking. Rates hear of its start by
+        `gates.recall`."""
         if ref.key not in self._held:
             self._held[ref.key] = ref
-            self.gates.take(ref, started_at)
+            self.gates.take(ref, rated=False)
+
+    def wake(self, now: float) -> bool:
+        """Have the lines of rates that may have opened look again; tell whether there were any."""
+        woken = False
+        while self._due and self._due[0][0] <= now:
+            at, _, gate = heappop(self._due)
+            if gate.due == at:
+                gate.due = None
+            gate.tell()
+            woken = True
+        return woken
 
     def next_wake(self) -> float | None:
         """Return when a rate lets a parked task through; a poll that found nothing should be tried again then."""

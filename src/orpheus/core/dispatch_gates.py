@@ -1,21 +1,30 @@
 """Every limit that ready tasks have in common: taken together at a pick or not at all, and given back (R25).
 
-    blocked? ─► take ─┬─► release                 the run is over: its slots are free, its start was made
-                      └─► refund, then release    it never began: the start is given back too
+    blocked? ─► take ─┬─► began ─► release        the claim is on disk; later the run is over and its slots are free
+                      └─► refund, then release    it never began: its starts are given back too
 
-**When a rate is spent.** A pick spends one start of each rate it is under: of its queue, of its task. The start is given
-back, that very one, when no worker ever had the run: the claim was refused (cancelled, paused or rewound in between), its
-transaction was dropped, or its grant never arrived (R8). Work that was cancelled before it began eats no rate. A run that a
-worker has had stays spent, however it ends.
+**When a rate is spent.** A pick reserves one start of each rate it is under: of its queue, of its task. It is spent at the
+instant of the claim, the `started_at` of the attempt, and given back, that very one, when no worker ever had the run: the
+claim was refused (cancelled, paused or rewound in between), its transaction was dropped, or its grant never arrived (R8).
+Work that was cancelled before it began eats no rate. A run that a worker has had stays spent, however it ends.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from orpheus.core.dispatch_limits import Blocked, KeyGate, QueueGate, Rate, RateGate, TenantGate, task_name
 from orpheus.core.dispatch_types import Key, Needs, ReadyRef, Reason, Source
 from orpheus.core.dispatch_why import seconds
+
+
+@dataclass(slots=True)
+class _Start:
+    """What a held task spends: the logs that count it, and since when (None: it is picked, and has not begun)."""
+
+    gates: tuple[QueueGate | RateGate, ...]
+    at: float | None = None
 
 
 class Gates:
@@ -27,8 +36,8 @@ class Gates:
         """Only of tenants with a limit: without one nothing is counted."""
         self._keys: dict[str, KeyGate] = {}
         self._rates: dict[str, RateGate] = {}
-        self._starts: dict[Key, float] = {}
-        """When a held task that some rate counts was started."""
+        self._starts: dict[Key, _Start] = {}
+        """Of held tasks that some rate counts."""
 
     # Asking
 
@@ -97,8 +106,9 @@ class Gates:
 
     # Taking and giving back
 
-    def take(self, ref: ReadyRef, now: float | None) -> None:
-        """Count a start. `now` None counts its slots only: its start is told by `recall`."""
+    def take(self, ref: ReadyRef, *, rated: bool = True) -> None:
+        """Count what it holds, and reserve its starts. `rated` False counts its slots only: its starts are told by
+        `recall`."""
         source, needs = ref.source, ref.needs
         queue = self._queue(source.queue)
         queue.running += 1
@@ -111,18 +121,33 @@ class Gates:
             if key is None:
                 key = self._keys[source.concurrency_key] = KeyGate(source.concurrency_key)
             key.running += 1
-        if now is None:
+        if not rated or (queue.rate is None and needs.rate is None):
             return
+        gates: list[QueueGate | RateGate] = []
         if queue.rate is not None:
-            queue.starts.take(now, queue.rate)
-            self._starts[ref.key] = now
+            queue.starts.pick(queue.rate)
+            gates.append(queue)
         if needs.rate is not None:
-            self._rate(source.handler).starts.take(now, needs.rate)
-            self._starts[ref.key] = now
+            gate = self._rate(source.handler)
+            gate.starts.pick(needs.rate)
+            gates.append(gate)
+        self._starts[ref.key] = _Start(tuple(gates))
+
+    def began(self, key: Key, now: float) -> None:
+        """The claim is on disk: its starts count from now on."""
+        start = self._starts.get(key)
+        if start is not None and start.at is None:
+            start.at = now
+            for gate in start.gates:
+                gate.starts.began(now)
+                gate.tell()  # lines that could not know when to look again can now
 
     def release(self, ref: ReadyRef) -> None:
         """The run is over; the lines that waited for what it held look again."""
         source = ref.source
+        start = self._starts.get(ref.key)
+        if start is not None and start.at is None:
+            self.refund(ref)
         self._starts.pop(ref.key, None)
         queue = self._queue(source.queue)
         queue.running -= 1
@@ -139,19 +164,13 @@ class Gates:
             if gate.running == 0 and not gate.lines:
                 del self._keys[source.concurrency_key]
 
-    def refund(self, ref: ReadyRef) -> bool:
-        """Give back the start of a held task that never began; tell whether a rate had counted one."""
-        at = self._starts.pop(ref.key, None)
-        if at is None:
-            return False
-        queue = self._queue(ref.source.queue)
-        queue.starts.refund(at)
-        queue.tell()
-        if ref.needs.rate is not None:
-            rate = self._rate(ref.source.handler)
-            rate.starts.refund(at)
-            rate.tell()
-        return True
+    def refund(self, ref: ReadyRef) -> None:
+        """Give back the starts of a held task that never began."""
+        start = self._starts.pop(ref.key, None)
+        if start is not None:
+            for gate in start.gates:
+                gate.starts.refund(start.at)
+                gate.tell()
 
     def recall(self, scope: str, at: float, key: Key | None = None) -> None:
         """A start that was made before this process began (`rates_of` names scopes); call in order of `at`.
@@ -163,7 +182,8 @@ class Gates:
         gate: QueueGate | RateGate = self._queue(name) if kind == "queue" else self._rate(f"{name}@")
         gate.starts.recall(at)
         if key is not None:
-            self._starts[key] = at
+            known = self._starts.get(key)
+            self._starts[key] = _Start((gate,) if known is None else (*known.gates, gate), at)
 
     # Setting
 
@@ -200,4 +220,4 @@ class Gates:
 
 
 def _in(length_s: float) -> str:
-    return "never" if length_s == math.inf else f"{seconds(length_s)} to go"
+    return "others are just starting" if length_s == math.inf else f"{seconds(length_s)} to go"

@@ -27,24 +27,35 @@ class Line(Protocol):
 
 class RateLog:
     """The latest starts, exact: in no window of `period_s` are there more than `limit` (a token bucket would let twice
-    as many through around a boundary)."""
+    as many through around a boundary). What was picked and has not begun yet counts as if it began now."""
 
-    __slots__ = ("_kept", "_starts")
+    __slots__ = ("_kept", "_picked", "_starts")
 
     def __init__(self) -> None:
         self._starts: deque[float] = deque()
+        self._picked = 0
         self._kept = 1
 
     def free_at(self, rate: Rate) -> float:
-        """Return the instant from which one more start fits; `-inf` when it always does."""
+        """Return the instant from which one more start fits: `-inf` when it always does, `inf` when nobody can say before
+        something that was picked has begun."""
         limit, period_s = _slice(rate)
         self._kept = max(self._kept, limit)
-        if len(self._starts) < limit:
+        left = limit - self._picked
+        if left <= 0:
+            return math.inf
+        if len(self._starts) < left:
             return -math.inf
-        return self._starts[-limit] + period_s
+        return self._starts[-left] + period_s
 
-    def take(self, now: float, rate: Rate) -> None:
+    def pick(self, rate: Rate) -> None:
+        """One more is about to start."""
         self._kept = max(self._kept, _slice(rate)[0])
+        self._picked += 1
+
+    def began(self, now: float) -> None:
+        """One that was picked has started."""
+        self._picked -= 1
         self._starts.append(now)
         while len(self._starts) > self._kept:
             self._starts.popleft()
@@ -54,8 +65,13 @@ class RateLog:
         self._starts.append(at)
         self._kept = max(self._kept, len(self._starts))
 
-    def refund(self, at: float) -> None:
-        """Forget the start made at this instant: it did not happen. The others stay where they are."""
+    def refund(self, at: float | None) -> None:
+        """Forget the start made at this instant (None: one that was picked only): it did not happen. The others stay where
+        they are."""
+        if at is None:
+            self._picked -= 1
+            assert self._picked >= 0, "a start was given back twice"
+            return
         for place in range(len(self._starts) - 1, -1, -1):  # most often one of the latest
             if self._starts[place] == at:
                 del self._starts[place]

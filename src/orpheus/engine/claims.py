@@ -128,10 +128,11 @@ class Claims:
         self.feed.dispatcher.unbegun(pick.key)
         self.feed.stirred = True
 
-    def grant(self, session: Session, pick: ReadyRef, grant: Grant, graph: Graph) -> None:
-        """After the commit: the reservation becomes a run."""
+    def grant(self, session: Session, pick: ReadyRef, began: float, grant: Grant, graph: Graph) -> None:
+        """After the commit: the reservation becomes a run, `began` (monotonic) being the instant in its row."""
         session.unpicked(dict(pick.needs.resources))
         self.feed.settled(pick)
+        self.feed.dispatcher.began(pick.key, began)
         self._granted(session, grant, graph)
 
     def give_back(self, session: Session, picks: list[ReadyRef]) -> None:
@@ -160,7 +161,7 @@ class Claim(Operation):
             if made is None:
                 work.after_commit(partial(self._claims.refuse, self._session, pick))
             else:
-                work.after_commit(partial(self._claims.grant, self._session, pick, *made))
+                work.after_commit(partial(self._claims.grant, self._session, pick, work.mono, *made))
 
     def _claim(self, work: Work, pick: ReadyRef) -> tuple[Grant, Graph] | None:
         """Begin one attempt; None when the task is not to be had (cancelled, paused, rewound since), or cannot begin."""

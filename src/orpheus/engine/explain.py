@@ -34,10 +34,16 @@ def names(what: Sequence[str]) -> str:
     return ", ".join(what[:MOST_NAMED]) + more
 
 
-def capacities(sessions: Iterable[Session]) -> list[Capacity]:
-    """Return what each live worker offers now, and all it has."""
+def capacities(sessions: Iterable[Session], *, silent_since: float) -> list[Capacity]:
+    """Return what each live worker offers now, and all it has.
+
+    Args:
+        silent_since: who was not heard after it and does not wait for work is taken for gone.
+    """
     found = []
     for session in sessions:
+        if session.waiter is None and session.last_contact < silent_since:
+            continue
         waiter = session.waiter
         free = session.room() if waiter is not None else 0
         room = session.resources_room() if waiter is not None else {}
@@ -57,7 +63,7 @@ def why_job(job: Job, *, dependencies: Sequence[tuple[str, str, str]], now: floa
         return []
     reasons = []
     if job.paused:
-        reasons.append(Waiting("pause", "the job is paused"))
+        reasons.append(Waiting("pause", "the job is paused", job.updated_at))
     if job.closing is not None:
         if job.runs_active and "compensation" not in job.extra:
             detail = f"{job.runs_active} runs have been told to stop before the job is {job.closing}"
@@ -113,7 +119,7 @@ def why_task(
     if task.state in SETTLED or task.state is TaskState.RUNNING:
         return []
     if task.state is TaskState.BLOCKED:
-        return _why_blocked(task, graph, predecessors, container, now)
+        return _why_blocked(task, graph, predecessors, container, now=now, since=job.started_at or job.created_at)
     if task.state is TaskState.RETRYING:
         until = f"attempt {task.attempt + 1} is due at {instant(task.wake_at)}" if task.wake_at is not None else ""
         return [Waiting("backoff", until, task.started_at)]
@@ -143,16 +149,24 @@ def _why_waiting(task: Task, graph: Graph) -> Waiting:
 
 
 def _why_blocked(
-    task: Task, graph: Graph, predecessors: Mapping[str, TaskState], container: Task | None, now: float
+    task: Task,
+    graph: Graph,
+    predecessors: Mapping[str, TaskState],
+    container: Task | None,
+    *,
+    now: float,
+    since: float,
 ) -> list[Waiting]:
     if task.index != NODE and container is not None:
         node = graph.all_nodes[task.node]
         if container.stagger_until is not None and container.stagger_until > now:
             return [Waiting("stagger", f"items start {stagger_of(container, node):g} s apart", container.started_at)]
-        return [Waiting("cap", f"at most {cap_of(container, node)} items at a time", container.started_at)]
+        cap = cap_of(container, node)
+        detail = "items before it are begun first" if cap is None else f"at most {cap} items at a time"
+        return [Waiting("cap", detail, container.started_at)]
     open_nodes = [name for name, state in predecessors.items() if state not in SETTLED]
     if open_nodes:
-        return [Waiting("task", names(open_nodes))]
+        return [Waiting("task", names(open_nodes), since)]
     return []
 
 

@@ -161,7 +161,7 @@ class Feed:
                     source_of(task),
                     self.needs.of(graph, task.node),
                 )
-                self.dispatcher.restore(ref, None)
+                self.dispatcher.restore(ref)
                 held[task.run_id] = ref.key
         for run_id, scope, at in tx.limits.starts(now):
             # Never in the future, whatever the wall clock did meanwhile: a rate must not stay closed for ever.

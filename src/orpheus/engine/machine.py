@@ -131,6 +131,7 @@ class Machine:
             checker=self.checker,
             rng=rng,
             params_max_bytes=self.options.params_max_bytes,
+            tenants=self.tenants,
             limit=self.options.due_limit,
         )
         self.keyring = Keyring()
@@ -282,8 +283,7 @@ class Machine:
         self.scheduling.tick(self.clock.now())
         self.outbox.tick(mono)
         self.ledger.tick(mono)
-        rate_free_at = self.feed.dispatcher.next_wake()
-        if rate_free_at is not None and rate_free_at <= mono:
+        if self.feed.dispatcher.wake(mono):  # also while nobody polls: what is due must not stay due
             self.feed.stirred = True
         self.follow()
 

@@ -23,11 +23,12 @@ from orpheus.store.reader import Reader
 if TYPE_CHECKING:
     from orpheus.engine.machine import Machine
 
-TASKS_ASKED = 20
-"""Tasks asked for the reasons of their job: a map of thousands waits for the same few things."""
+KINDS_ASKED = 50
+"""Kinds of tasks asked for the reasons of their job: thousands of items wait for the same few things, unless each has a
+concurrency key of its own."""
 
 
-OUTSIDE = ("approval", "event", "callback")
+OUTSIDE = ("approval", "event", "callback", "child")
 """Reasons that somebody outside has to see to, whatever else of the job runs."""
 
 
@@ -39,7 +40,8 @@ class EmbeddedReads(Reader):
         self._machine = machine
 
     async def waiting_for_job(self, job: Job) -> list[Waiting]:
-        """List why the job does not move; while something of it runs, only whom outside it waits for besides."""
+        """List every distinct reason why the job does not move. While something of it runs it does move, and only what it
+        waits for outside of itself is told: a person, a signal, a child job."""
         if job.state in TERMINAL:
             return []
         dependencies = await self.unsettled_dependencies(job.job_id) if job.unmet_jobs else []
@@ -49,15 +51,12 @@ class EmbeddedReads(Reader):
         compensates = job.closing is not None and "compensation" in job.extra
         if (job.closing is not None and not compensates) or job.state is JobState.PENDING:
             return reasons
-        states: tuple[str, ...] = (TaskState.READY.value, TaskState.RETRYING.value, TaskState.WAITING.value)
-        if job.runs_active:
-            if not job.counts.get(TaskState.WAITING):
-                return reasons
-            states = (TaskState.WAITING.value,)
-        tasks, _more = await self.tasks(job.job_id, node=None, states=states, limit=TASKS_ASKED, cursor=None)
-        for task in tasks:
-            waits = await self.waiting_for_task(job, task)
-            reasons += [each for each in waits if not job.runs_active or each.reason in OUTSIDE]
+        if job.runs_active and not job.counts.get(TaskState.WAITING.value):
+            return reasons
+        for task in await self.alike_tasks(job.job_id, most=KINDS_ASKED):
+            if task.state is TaskState.WAITING or not job.runs_active:
+                waits = await self.waiting_for_task(job, task)
+                reasons += [each for each in waits if not job.runs_active or each.reason in OUTSIDE]
         return distinct(reasons)
 
     async def waiting_for_task(self, job: Job, task: Task) -> list[Waiting]:
@@ -77,6 +76,7 @@ class EmbeddedReads(Reader):
             else:
                 container = await self.task(job.job_id, task.node)
         machine = self._machine
+        mono = machine.clock.monotonic()
         return why_task(
             job,
             task,
@@ -85,9 +85,9 @@ class EmbeddedReads(Reader):
             container=container,
             dispatcher=machine.feed.dispatcher,
             needs=machine.feed.needs.of(graph, task.node) if task.handler else NO_NEEDS,
-            workers=capacities(machine.sessions.all()),
+            workers=capacities(machine.sessions.all(), silent_since=mono - machine.options.lease_s),
             now=machine.clock.now(),
-            mono=machine.clock.monotonic(),
+            mono=mono,
         )
 
     async def audit(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from orpheus.core.errors import OrpheusError, ScheduleConflict, UnknownSchedule
+from orpheus.core.errors import OrpheusError, QuotaExceeded, ScheduleConflict, UnknownSchedule
 from orpheus.core.facts import CancelRequested
 from orpheus.core.ids import RANDOM_BITS, uuid7
 from orpheus.core.schedule import Firing, Schedule, begins_at, due, next_run, overlapping
@@ -23,6 +23,7 @@ from orpheus.engine.cron import slots_of
 from orpheus.engine.params import ParamsChecker
 from orpheus.engine.schedule_checks import TIMING, check_schedule
 from orpheus.engine.submissions import Submit, prepare
+from orpheus.engine.tenants import Tenants
 from orpheus.engine.work import Operation, Work
 
 RETRY_S = 2.0
@@ -40,12 +41,14 @@ class Scheduling:
         checker: ParamsChecker,
         rng: Random,
         params_max_bytes: int,
+        tenants: Tenants,
         limit: int,
     ) -> None:
         self._queue = queue
         self._checker = checker
         self._rng = rng
         self._params_max_bytes = params_max_bytes
+        self._tenants = tenants
         self._limit = limit
         self._next = -math.inf
         """Look at once: after a start nobody knows."""
@@ -160,6 +163,8 @@ class Scheduling:
         """Refuse a job that could not be created now; a later run may still find things changed."""
         try:
             self._submitting(job).decide(work)
+        except QuotaExceeded:
+            return  # the tenant has much to do just now; what becomes of a later run is told with it
         except OrpheusError as error:
             error.details = [{**each, "path": f"/job{each.get('path', '')}"} for each in error.details]
             raise
@@ -170,6 +175,7 @@ class Scheduling:
             checker=self._checker,
             rng=self._rng,
             params_max_bytes=self._params_max_bytes,
+            tenants=self._tenants,
         )
 
     # People

@@ -147,6 +147,15 @@ class Reader(ScheduleReads, WebhookReads, LogReads):
 
         return await self._run(read)
 
+    async def alike_tasks(self, job_id: str, *, most: int) -> list[Task]:
+        """Return one task of each kind that waits: of those alike in node, state, queue and concurrency key the one that
+        has waited longest."""
+        return await self._run(
+            lambda connection: [
+                rows.task_from_row(job_id, row[:-1]) for row in connection.execute(query("alike_tasks"), (job_id, most))
+            ]
+        )
+
     async def tasks(
         self, job_id: str, *, node: str | None, states: Sequence[str], limit: int, cursor: str | None
     ) -> tuple[list[Task], str | None]:

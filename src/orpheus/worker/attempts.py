@@ -200,11 +200,24 @@ class Attempts:
         finally:
             if limit is not None:
                 limit.cancel()
-            self._devices.give_back(wanted, run.devices)
             if wanted:
-                async with self._device_freed:
-                    self._device_freed.notify_all()
+                await self._give_devices_back(run, work)
         return item, work
+
+    async def _give_devices_back(self, run: Run, work: Work | None) -> None:
+        """Return what the run leased, but not while its handler still uses it: one that does not stop keeps it."""
+        if work is not None and not work.vacated.done():
+            late = asyncio.create_task(self._when_vacated(run, work))
+            self._lives.add(late)
+            late.add_done_callback(self._lives.discard)
+            return
+        self._devices.give_back(run.assignment.resources, run.devices)
+        async with self._device_freed:
+            self._device_freed.notify_all()
+
+    async def _when_vacated(self, run: Run, work: Work) -> None:
+        await work.vacated
+        await self._give_devices_back(run, work)
 
     async def _lease(self, run: Run) -> tuple[int, ...]:
         leased = self._devices.lease(run.assignment.resources)

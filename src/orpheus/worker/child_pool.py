@@ -13,6 +13,7 @@ import os
 
 from orpheus.protocol.worker import ReportedError
 from orpheus.worker.child_process import Child
+from orpheus.worker.devices import VISIBLE
 from orpheus.worker.failures import AttemptError, classify
 from orpheus.worker.frames import Setup, Start
 from orpheus.worker.reaper import Reaper
@@ -25,14 +26,15 @@ class ChildPool:
 
     Args:
         setup: what a child is told first.
-        has_devices: this worker leases GPUs, so a child without a lease may see none.
+        devices: what CUDA calls each GPU that this worker leases; a child sees those of its lease alone. None: it leases
+            none, and children see what it sees.
         runs_max: replace a child after so many attempts.
     """
 
-    def __init__(self, setup: Setup, reaper: Reaper, *, has_devices: bool, runs_max: int | None) -> None:
+    def __init__(self, setup: Setup, reaper: Reaper, *, devices: tuple[str, ...] | None, runs_max: int | None) -> None:
         self._setup = setup
         self._reaper = reaper
-        self._has_devices = has_devices
+        self._devices = devices
         self._runs_max = runs_max
         self._idle: list[Child] = []
         self._all: set[Child] = set()
@@ -89,11 +91,8 @@ class ChildPool:
         environment = dict(os.environ)
         # The worker's secrets reach a handler as arguments it asked for; its key is not for handlers at all.
         environment.pop("ORPHEUS_API_KEY", None)
-        if self._has_devices:
-            visible = [part for part in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(
-                visible[device] if device < len(visible) else str(device) for device in devices
-            )
+        if self._devices is not None:
+            environment[VISIBLE] = ",".join(self._devices[device] for device in devices)
             environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         return environment
 

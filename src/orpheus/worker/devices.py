@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 DEVICE_RESOURCE = "gpu"
 """The resource whose units are devices: leased one by one, and shown to the process as CUDA_VISIBLE_DEVICES."""
+
+
+def visible_devices(totals: Mapping[str, int], environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return what CUDA calls each device that this worker lends, by index.
+
+    A worker that is itself started with CUDA_VISIBLE_DEVICES lends the devices named there, so several workers can share a
+    machine without sharing a device; otherwise index and name are the same.
+
+    Raises:
+        ValueError: fewer are named than it is to lend.
+    """
+    count = totals.get(DEVICE_RESOURCE, 0)
+    if VISIBLE not in environ:
+        return tuple(map(str, range(count)))
+    named = [name.strip() for name in environ[VISIBLE].split(",") if name.strip()]
+    if count > len(named):
+        raise ValueError(
+            f"{DEVICE_RESOURCE}={count} cannot be lent: {VISIBLE} names {len(named)} ({environ[VISIBLE]!r})"
+        )
+    return tuple(named[:count])
 
 
 class Devices:

@@ -15,6 +15,7 @@ from typing import Any
 from orpheus import telemetry
 from orpheus.worker import capture
 from orpheus.worker.definitions import LoadFailed, load_definitions
+from orpheus.worker.devices import visible_devices
 from orpheus.worker.link import Refused
 from orpheus.worker.options import WorkerOptions
 from orpheus.worker.worker import Worker
@@ -38,8 +39,9 @@ async def run_worker(options: WorkerOptions) -> int:
     main thread; elsewhere (tests, embedding) cancel the coroutine: that drains nothing, but leaves nothing behind.
     """
     try:
+        visible_devices(options.resources)
         definitions = load_definitions(options.imports)
-    except LoadFailed as failed:
+    except (LoadFailed, ValueError) as failed:
         logger.error("%s", failed)  # noqa: TRY400 (the message is for the author; it holds what matters)
         return EXIT_NOT_LOADED
     tracing = telemetry.start("orpheus-worker")

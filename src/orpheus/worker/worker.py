@@ -30,7 +30,7 @@ from orpheus.worker.capture import Redactor
 from orpheus.worker.child_pool import ChildPool
 from orpheus.worker.contact import Contact
 from orpheus.worker.definitions import Definitions
-from orpheus.worker.devices import DEVICE_RESOURCE, Devices
+from orpheus.worker.devices import DEVICE_RESOURCE, Devices, visible_devices
 from orpheus.worker.frames import Setup
 from orpheus.worker.heartbeat import HeartbeatThread
 from orpheus.worker.link import Link, Refused, Unreachable
@@ -70,6 +70,7 @@ class Worker:
         self._runs = Runs(slots=options.concurrency, prefetch=prefetch)
         self._contact = Contact()
         self._devices = Devices(options.resources)
+        self._visible = visible_devices(options.resources)
         self._reaper = Reaper()
         self._redactor = Redactor()
         self._pool: ChildPool | None = None
@@ -119,7 +120,7 @@ class Worker:
         pool = self._pool = ChildPool(
             self._setup(objects, work_dir),
             self._reaper,
-            has_devices=DEVICE_RESOURCE in options.resources,
+            devices=self._visible if DEVICE_RESOURCE in options.resources else None,
             runs_max=options.child_max_runs,
         )
         attempts = Attempts(

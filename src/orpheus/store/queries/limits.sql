@@ -25,6 +25,18 @@ DELETE FROM rate_starts WHERE over_at <= ?;
 -- name: all_rate_starts
 SELECT run_id, scope, at FROM rate_starts WHERE over_at > ? ORDER BY at, run_id;
 
+-- What a job waits for: one task of each kind, the one that has waited longest (bare columns are of the row with the least).
+-- name: alike_tasks
+SELECT job_no,
+  node, "index", generation, state, tenant, queue, handler, priority, concurrency_key, unmet, attempt, run_id, worker,
+  ready_seq, ready_at, first_ready_at, started_at, finished_at, wake_at, error, progress, stage, cached, heartbeat,
+  items_total, items_released, items_settled, items_failed, items_skipped, stagger_until, superseded, extra,
+  min(CASE state WHEN 'ready' THEN ready_at ELSE coalesce(started_at, ready_at) END)
+FROM tasks
+WHERE job_no = (SELECT job_no FROM jobs WHERE job_id = ?) AND +superseded = 0 AND +state IN ('ready', 'retrying', 'waiting')
+GROUP BY node, state, queue, handler, concurrency_key
+LIMIT ?;
+
 -- The oldest task of each lane of a queue; see first_lane and next_lane in ready.sql.
 -- name: first_lane_of_queue
 SELECT priority, tenant, handler, concurrency_key, ready_seq, ready_at FROM tasks INDEXED BY tasks_ready

@@ -18,6 +18,7 @@ from orpheus.engine.base import Submission, Submitted
 from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import QUEUES, random_params
 from orpheus.testing.simulation.inspector import Inspector
+from orpheus.testing.simulation.limits import LimitOrders, random_update
 from orpheus.testing.simulation.server import Down, SimServer
 
 TENANTS = ("ada", "bob", "cyd")
@@ -55,6 +56,10 @@ class Clients:
     serial: int = 0
     webhook_url: Callable[[], str | None] = lambda: None
     """Gives the next job its webhook."""
+    limit_orders: LimitOrders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limit_orders = LimitOrders(self.server, self.inspector, self.rng, self._hear, self.faults)
 
     def step(self, submit: float, order: float) -> None:
         """Do something now and then; `submit` and `order` are chances."""
@@ -64,7 +69,7 @@ class Clients:
             if self.jobs and self.rng.random() < order:
                 self._order()
             if self.rng.random() < order / 4:
-                self._set_queue()
+                self.limit_orders.step(QUEUES, TENANTS)
             self._ask()
         except Down:
             pass
@@ -72,8 +77,7 @@ class Clients:
     def calm(self) -> None:
         """Undo everything that holds work back: what is open has to finish now."""
         try:
-            for queue in QUEUES:
-                self._set(queue, {"paused": False, "concurrency": None})
+            self.limit_orders.lift(QUEUES, TENANTS)
             for job in self.inspector.jobs():
                 if job.state in TERMINAL or job.closing is not None:
                     continue
@@ -183,6 +187,8 @@ class Clients:
                 f.RetryRequested(actor="ada"),
                 f.RetryRequested(actor="ada"),
                 f.RetryRequested(from_task=rng.choice(nodes), actor="ada"),
+                random_update(rng),
+                random_update(rng),
                 f.RetryRequested(from_task="nobody", actor="ada"),
                 f.JobApproved(actor="ada"),
                 f.JobApproved(actor="ada", params=random_params(rng)),
@@ -201,22 +207,6 @@ class Clients:
                 self.faults.append(f"{fact} for {job_id} was refused: {outcome.code} {outcome}")
         elif isinstance(fact, f.CancelRequested) and outcome.cancel_requested_at is not None:
             self.cancelled[job_id] = outcome.generation
-
-    def _set_queue(self) -> None:
-        paused = self.rng.random() < 0.3
-        self._set(self.rng.choice(QUEUES), {"paused": paused, "concurrency": self.rng.choice((None, 1, 2, 5))})
-
-    def _set(self, queue: str, changes: dict[str, Any]) -> None:
-        limits = self.inspector.limits
-        limits.changing(queue)
-
-        def done(outcome: Any) -> None:
-            if isinstance(outcome, OrpheusError):
-                self.faults.append(f"queue {queue} could not be set: {outcome}")
-            else:
-                limits.acknowledged[queue] = (changes["concurrency"], changes["paused"])
-
-        self.server.update_queue(queue, changes, self._hear(done))
 
     def _note(self, error: OrpheusError) -> None:
         self.refused[error.code] = self.refused.get(error.code, 0) + 1

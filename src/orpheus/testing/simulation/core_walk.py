@@ -30,6 +30,7 @@ from orpheus.core.validate import parse_graph
 from orpheus.testing.memory_view import MemoryView
 from orpheus.testing.simulation.graphs import random_params, random_workflow
 from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_settled, check_skips, check_starts
+from orpheus.testing.simulation.limits import random_update
 
 GRACE_S = 10.0
 """How long a run that was told to stop may go on here; an engine has a setting for it."""
@@ -290,6 +291,7 @@ def _order(self: Walk) -> f.Fact:
             f.ResumeRequested(),
             f.RetryRequested(),
             f.RetryRequested(from_task=rng.choice(nodes)),
+            random_update(rng),
             f.JobApproved(),
             f.JobRejected(reason="no"),
             _dependency(self),

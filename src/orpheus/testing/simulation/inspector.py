@@ -26,6 +26,7 @@ from orpheus.store.queries import query
 from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import QUEUES
 from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_family, check_skips, check_starts
+from orpheus.testing.simulation.rates import RateWindows
 from orpheus.testing.simulation.server import Shelf
 from orpheus.testing.simulation.workers import Observed
 
@@ -101,6 +102,9 @@ class Inspector:
         """As last seen, by job id."""
         self.ever_ended: dict[str, dict[JobState, None]] = {}
         self.limits = Limits()
+        self.quotas = Limits()
+        """Of tenants: most runs at a time."""
+        self.rates = RateWindows()
         self.kinds: Counter[str] = Counter()
         self.digest: list[str] = []
         self.acknowledged: dict[str, None] = {}
@@ -135,6 +139,9 @@ class Inspector:
             for event in events:
                 self.kinds[event.type] += 1
                 self._check_lost(event, rows)
+                if event.task is not None and not self._jumped:
+                    node = rows.graph.all_nodes[event.task]
+                    self.rates.see(event, node, queue=node.queue, task=node.task)
                 if event.type == "task.started" and event.run_id is not None:
                     assert event.task is not None
                     index = NODE if event.index is None else event.index
@@ -280,6 +287,7 @@ class Inspector:
         at each commit the count is within the limit."""
         tasks = self._running()
         queues = Counter(task.queue for task in tasks)
+        tenants = Counter(task.tenant for task in tasks)
         keys = Counter(task.concurrency_key for task in tasks if task.concurrency_key is not None)
         fresh = {start.run_id for start in started}
         for task in tasks:
@@ -288,6 +296,9 @@ class Inspector:
             limit = self.limits.concurrency.get(task.queue)
             if limit is not None and queues[task.queue] > limit:
                 raise Broken(f"queue {task.queue} runs {queues[task.queue]} tasks, its limit is {limit} (R25)")
+            quota = self.quotas.concurrency.get(task.tenant)
+            if quota is not None and tenants[task.tenant] > quota:
+                raise Broken(f"tenant {task.tenant} runs {tenants[task.tenant]} tasks, its quota is {quota} (R25)")
             if self.limits.paused.get(task.queue):
                 raise Broken(f"{task.key} began in queue {task.queue}, which is paused (R26)")
         for key, count in keys.items():

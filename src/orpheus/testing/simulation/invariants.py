@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from orpheus.core.amend import priority_of
 from orpheus.core.children import waits_for_child
 from orpheus.core.conditions import holds
 from orpheus.core.decision import Event
@@ -185,6 +186,9 @@ def _check_state(rows: JobRows) -> None:
         )
     for task in current:
         node = rows.graph.all_nodes[task.node]
+        if task.state not in SETTLED:
+            wanted = priority_of(job, node)
+            assert task.priority == wanted, f"{task.key} has priority {task.priority}, it should have {wanted} (R25)"
         assert task.attempt <= node.retry.max_retries + 1, f"{task.key} had {task.attempt} attempts (R5)"
         assert 0.0 <= task.progress <= 1.0, f"progress of {task.key} is {task.progress}"
 

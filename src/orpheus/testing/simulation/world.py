@@ -221,7 +221,8 @@ class World:
                 self.log.append(f"{self.clock.monotonic():.2f} the server ended {how} a COMMIT")
                 return
             if not worked:
-                self.inspector.limits.settle()
+                for limits in (self.inspector.limits, self.inspector.quotas, self.inspector.rates):
+                    limits.settle()
                 if self.server.machine is not None:
                     self.inspector.check_memory(self.server.machine)
                 return
