@@ -25,6 +25,7 @@ from orpheus.api.routers import (
     artifacts,
     audit,
     bulk,
+    estimates,
     job_orders,
     job_parts,
     jobs,
@@ -48,6 +49,7 @@ from orpheus.engine.base import Engine
 NOUNS: tuple[Routes, ...] = (
     jobs.routes,
     bulk.routes,
+    estimates.routes,
     job_orders.routes,
     job_parts.routes,
     waits.routes,

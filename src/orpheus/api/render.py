@@ -109,6 +109,8 @@ def job_info(
         requires_approval=job.requires_approval,
         cancel_requested_at=instant(job.cancel_requested_at),
         estimate=job.extra.get("estimate"),
+        budget=job.extra.get("budget"),
+        cost=job.extra.get("cost", 0.0),
         parent=parent_info(job),
     )
 

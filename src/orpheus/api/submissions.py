@@ -32,7 +32,7 @@ MEDIA = "media"
 """The workflow of a multipart body that names none."""
 _MOST_FIELD_BYTES = 4 * 1024 * 1024
 _JSON_FIELDS = ("params", "labels", "depends_on")
-_NUMBER_FIELDS = ("priority", "delay_s", "timeout_s", "requires_approval")
+_NUMBER_FIELDS = ("priority", "delay_s", "timeout_s", "requires_approval", "budget")
 _MOST_FILES = 100
 
 
@@ -105,6 +105,7 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
         timeout_s=body.timeout_s,
         labels=body.labels,
         webhook_url=body.webhook_url,
+        budget=body.budget,
         correlation_id=call.correlation_id,
         traceparent=call.traceparent,
         actor=call.identity.actor,

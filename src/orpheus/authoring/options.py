@@ -75,7 +75,8 @@ class TaskOptions(TypedDict, total=False):
     cache: bool
     cache_extra: Any
     weight: float
-    price: float
+    price: float | Mapping[str, float] | None
+    """Of a completed run: a number, or `{"per_run": …, "per_mb": …}`, the latter by the size of its files."""
 
 
 class NodeOptions(TaskOptions, total=False):
@@ -105,7 +106,6 @@ class ChildOptions(TypedDict, total=False):
     undo: Any
     """The task that compensates the child's work (R19)."""
     weight: float
-    price: float
     max_concurrency: int | None
     """Maps: child jobs open at any time."""
     stagger_s: float
@@ -185,4 +185,5 @@ _WRITERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "stagger_s": lambda value: {"stagger_s": to_graph(value)},
     "resources": lambda value: {"resources": dict(value)},
     "rate_limit": lambda value: {"rate_limit": None if value is None else dict(value)},
+    "price": lambda value: {"price": dict(value) if isinstance(value, Mapping) else value},
 }

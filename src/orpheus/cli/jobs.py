@@ -174,14 +174,16 @@ def cancel(
 @app.command()
 def retry(
     job_id: JobArgument,
+    *,
     from_task: Annotated[str | None, typer.Option(help="Redo this task and all that depend on it.")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="A new budget.")] = None,
     follow: FollowFlag = False,
     server: ServerFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Run the failed tasks of a job again, or a named one and what depends on it."""
     with connect(server) as client:
-        job = client.retry(job_id, from_task=from_task)
+        job = client.retry(job_id, from_task=from_task, budget=budget)
         if follow:
             job = follow_progress(client, job_id, quiet=json)
             _print(job, json=json)
@@ -193,12 +195,13 @@ def retry(
 def approve(
     job_id: JobArgument,
     comment: Annotated[str, typer.Option(help="Kept with the job.")] = "",
+    budget: Annotated[float | None, typer.Option(min=0, help="A new budget.")] = None,
     server: ServerFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Let a job that needs approval begin."""
     with connect(server) as client:
-        _print_order(client.approve(job_id, comment=comment), "approved", json=json)
+        _print_order(client.approve(job_id, comment=comment, budget=budget), "approved", json=json)
 
 
 @app.command()

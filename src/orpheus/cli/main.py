@@ -22,6 +22,7 @@ COMMANDS = {
     "up": ("orpheus.cli.up", "Start a server and its workers, and keep them running."),
     "run": ("orpheus.cli.run", "Send one file or job through a workflow and fetch the results."),
     "submit": ("orpheus.cli.submit", "Submit a job to a server and return."),
+    "estimate": ("orpheus.cli.estimate", "Say what a job would cost and how long it would take."),
     "jobs": ("orpheus.cli.jobs", "List, show, follow, cancel and retry jobs."),
     "watch": ("orpheus.cli.watch", "Submit each file that appears in a folder."),
     "schedules": ("orpheus.cli.schedules", "Jobs by the clock: create, show, pause, run, delete."),

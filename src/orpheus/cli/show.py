@@ -45,6 +45,8 @@ def print_job(job: JobInfo) -> None:
         ("labels", ", ".join(f"{name}={value}" for name, value in job.labels.items())),
         ("waiting for", waiting(job.waiting_for)),
         ("parent", None if job.parent is None else f"{job.parent.job}, task {job.parent.task}"),
+        ("cost", job.cost or None),
+        ("budget", job.budget),
         ("generation", job.generation if job.generation > 1 else None),
         ("correlation", job.correlation_id),
     ]

@@ -38,6 +38,7 @@ def submit(
     requires_approval: Annotated[
         bool, typer.Option("--requires-approval", help="Wait until a person approves.")
     ] = False,
+    budget: Annotated[float | None, typer.Option(min=0, help="What its tasks' prices may come to.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key again gives the same job.")] = None,
     timeout_s: Annotated[float | None, typer.Option(min=0, help="The job fails when it takes longer.")] = None,
     label: Annotated[
@@ -60,6 +61,7 @@ def submit(
         "run_at": run_at,
         "depends_on": depends_on or [],
         "requires_approval": requires_approval or None,
+        "budget": budget,
         "idempotency_key": idempotency_key,
         "timeout_s": timeout_s,
         "labels": parse_labels(label),

@@ -21,6 +21,7 @@ from orpheus.client.retrying import Patience
 from orpheus.client.schedules import ScheduleOptions
 from orpheus.client.webhooks import AsyncWebhooks
 from orpheus.protocol.access import AuditInfo, CreatedKey, CreateKey, KeyInfo, RoleName, SessionInfo
+from orpheus.protocol.estimates import EstimateInfo
 from orpheus.protocol.jobs import (
     ArtifactInfo,
     EventInfo,
@@ -88,6 +89,13 @@ class AsyncClient:
     ) -> JobInfo:
         """Create a job and return it as it stands."""
         return await self._run(jobs.submit({"workflow": workflow, "params": params or {}, **options}, self._patience))
+
+    async def estimate(
+        self, workflow: Any, params: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
+    ) -> EstimateInfo:
+        """Return what a job would cost and how long it would take, by what is recorded; nothing is created. Arguments are
+        those of `submit`; what is not known is None, and `unknown` says why."""
+        return await self._run(jobs.estimate({"workflow": workflow, "params": params or {}, **options}, self._patience))
 
     async def submit_many(
         self, new_jobs: Iterable[NewJob | SubmitJob | Mapping[str, Any]], *, batch: int = jobs.BATCH, in_flight: int = 4
@@ -189,13 +197,15 @@ class AsyncClient:
         """Ask for the job's end. Idle work ends at once, running work is told (R18)."""
         return await self._run(jobs.order(jobs.cancel_request(job_id, reason), self._patience))
 
-    async def retry(self, job_id: str, *, from_task: str | None = None) -> JobInfo:
+    async def retry(self, job_id: str, *, from_task: str | None = None, budget: float | None = None) -> JobInfo:
         """Begin a new generation: the failed tasks, or the named one and all that depend on it (R20)."""
-        return await self._run(jobs.order(jobs.retry_request(job_id, from_task), self._patience))
+        return await self._run(jobs.order(jobs.retry_request(job_id, from_task, budget), self._patience))
 
-    async def approve(self, job_id: str, *, params: Mapping[str, Any] | None = None, comment: str = "") -> JobInfo:
+    async def approve(
+        self, job_id: str, *, params: Mapping[str, Any] | None = None, comment: str = "", budget: float | None = None
+    ) -> JobInfo:
         """Let a job that needs approval begin, perhaps with other params (R15)."""
-        return await self._run(jobs.approve(job_id, params, comment, self._patience))
+        return await self._run(jobs.approve(job_id, params, comment, budget, self._patience))
 
     async def reject(self, job_id: str, reason: str) -> JobInfo:
         """Refuse a job that needs approval; it ends as cancelled."""

@@ -16,6 +16,7 @@ from orpheus.client.errors import InvalidInput, JobFailed, WaitTimeout
 from orpheus.client.params import to_params, workflow_body
 from orpheus.client.requests import LONG_POLL_S, Request, decoder, encode, get, job_path, post
 from orpheus.client.retrying import Patience, send
+from orpheus.protocol.estimates import EstimateInfo
 from orpheus.protocol.jobs import (
     ApproveBody,
     CancelBody,
@@ -35,6 +36,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 BATCHES_IN_FLIGHT = 4
 
 _JOB = decoder(JobInfo)
+_ESTIMATE = decoder(EstimateInfo)
 _JSON = decoder(object)
 
 
@@ -54,6 +56,7 @@ class JobOptions(TypedDict, total=False):
     delay_s: float | None
     depends_on: Sequence[str | DependsOn | Mapping[str, str]]
     requires_approval: bool | None
+    budget: float | None
     idempotency_key: str | None
     timeout_s: float | None
     labels: Mapping[str, str]
@@ -201,13 +204,20 @@ def cancel_request(job_id: str, reason: str) -> Request:
     return post(job_path(job_id, "cancel"), CancelBody(reason=reason))
 
 
-def retry_request(job_id: str, from_task: str | None) -> Request:
+def estimate(job: NewJob | SubmitJob | Mapping[str, Any], patience: Patience) -> Operation[EstimateInfo]:
+    """Ask what a job would cost and how long it would take; its files are uploaded, nothing else is made."""
+    body = yield from build(job, new_key(), patience)
+    body.idempotency_key = None
+    return _ESTIMATE((yield from send(post("/estimate", body), patience)))
+
+
+def retry_request(job_id: str, from_task: str | None, budget: float | None = None) -> Request:
     """Twice would begin two generations when the first has already failed again, so it is not repeated."""
-    return post(job_path(job_id, "retry"), RetryBody(from_task=from_task), repeatable=False)
+    return post(job_path(job_id, "retry"), RetryBody(from_task=from_task, budget=budget), repeatable=False)
 
 
-def approve_request(job_id: str, params: Any, comment: str) -> Request:
-    return post(job_path(job_id, "approve"), ApproveBody(params=params, comment=comment))
+def approve_request(job_id: str, params: Any, comment: str, budget: float | None = None) -> Request:
+    return post(job_path(job_id, "approve"), ApproveBody(params=params, comment=comment, budget=budget))
 
 
 def reject_request(job_id: str, reason: str) -> Request:
@@ -219,10 +229,12 @@ def simple_request(job_id: str, verb: str) -> Request:
     return Request("POST", job_path(job_id, verb), headers={"content-type": "application/json"}, body=encode({}))
 
 
-def approve(job_id: str, params: Mapping[str, Any] | None, comment: str, patience: Patience) -> Operation[JobInfo]:
+def approve(
+    job_id: str, params: Mapping[str, Any] | None, comment: str, budget: float | None, patience: Patience
+) -> Operation[JobInfo]:
     """Approve a pending job, perhaps with edited params (R15)."""
     wire = None if params is None else (yield from to_params(dict(params), patience))
-    return (yield from order(approve_request(job_id, wire, comment), patience))
+    return (yield from order(approve_request(job_id, wire, comment, budget), patience))
 
 
 def filters(

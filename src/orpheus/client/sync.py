@@ -21,6 +21,7 @@ from orpheus.client.retrying import Patience
 from orpheus.client.schedules import ScheduleOptions
 from orpheus.client.webhooks import Webhooks
 from orpheus.protocol.access import AuditInfo, CreatedKey, CreateKey, KeyInfo, RoleName, SessionInfo
+from orpheus.protocol.estimates import EstimateInfo
 from orpheus.protocol.jobs import (
     ArtifactInfo,
     EventInfo,
@@ -104,13 +105,20 @@ class Client:
             params: values by name. A `Path` or a file opened in binary is uploaded first and stands for itself; dataclasses,
                 enums, datetimes and models are encoded.
             options: `tenant`, `priority` (1 to 5), `run_at`, `delay_s`, `depends_on`, `requires_approval`,
-                `idempotency_key`, `timeout_s`, `labels`, `webhook_url`.
+                `budget`, `idempotency_key`, `timeout_s`, `labels`, `webhook_url`.
 
         Raises:
             NotFound: `unknown_workflow`.
             Invalid: the params do not fit; `details` point at them.
         """
         return self._run(jobs.submit({"workflow": workflow, "params": params or {}, **options}, self._patience))
+
+    def estimate(
+        self, workflow: Any, params: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
+    ) -> EstimateInfo:
+        """Return what a job would cost and how long it would take, by what is recorded; nothing is created. Arguments are
+        those of `submit`; what is not known is None, and `unknown` says why."""
+        return self._run(jobs.estimate({"workflow": workflow, "params": params or {}, **options}, self._patience))
 
     def submit_many(
         self, new_jobs: Iterable[NewJob | SubmitJob | Mapping[str, Any]], *, batch: int = jobs.BATCH, in_flight: int = 4
@@ -223,13 +231,15 @@ class Client:
         """Ask for the job's end. Idle work ends at once, running work is told (R18)."""
         return self._run(jobs.order(jobs.cancel_request(job_id, reason), self._patience))
 
-    def retry(self, job_id: str, *, from_task: str | None = None) -> JobInfo:
+    def retry(self, job_id: str, *, from_task: str | None = None, budget: float | None = None) -> JobInfo:
         """Begin a new generation: the failed tasks, or the named one and all that depend on it (R20)."""
-        return self._run(jobs.order(jobs.retry_request(job_id, from_task), self._patience))
+        return self._run(jobs.order(jobs.retry_request(job_id, from_task, budget), self._patience))
 
-    def approve(self, job_id: str, *, params: Mapping[str, Any] | None = None, comment: str = "") -> JobInfo:
+    def approve(
+        self, job_id: str, *, params: Mapping[str, Any] | None = None, comment: str = "", budget: float | None = None
+    ) -> JobInfo:
         """Let a job that needs approval begin, perhaps with other params (R15)."""
-        return self._run(jobs.approve(job_id, params, comment, self._patience))
+        return self._run(jobs.approve(job_id, params, comment, budget, self._patience))
 
     def reject(self, job_id: str, reason: str) -> JobInfo:
         """Refuse a job that needs approval; it ends as cancelled."""

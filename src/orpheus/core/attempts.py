@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from orpheus.core.advance import begin_job, fail_task, settle, share_of, start_deadline, to_ready
 from orpheus.core.caching import remember
-from orpheus.core.closing import cancel_task, end_if_still, end_run, note_unknown
+from orpheus.core.closing import begin_closing, cancel_task, end_if_still, end_run, note_unknown
 from orpheus.core.compensation import undo_args
 from orpheus.core.decision import PublishArtifacts
 from orpheus.core.draft import Draft, JobScope
@@ -22,8 +22,10 @@ from orpheus.core.facts import (
     RunTimedOut,
     TaskClaimed,
 )
+from orpheus.core.job import JobState
 from orpheus.core.pace import stagger_of
 from orpheus.core.retry import next_attempt_in
+from orpheus.core.spending import hold, spend
 from orpheus.core.task import NEVER, NODE, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, resolve
 
@@ -45,6 +47,11 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
         message = f"task {task.node!r} cannot get its input: {error}"
         fail_task(draft, task, TaskError(code="binding_failed", message=message, task=task.node))
         return
+    if node.price is not None:
+        broke = hold(draft, task, node.price, args)
+        if broke is not None:
+            begin_closing(draft, JobState.FAILED, broke)  # the job fails, whatever the task's `on_failure` says
+            return
     begin_job(draft)
     draft.move(task, TaskState.RUNNING)
     task.attempt += 1
@@ -128,8 +135,10 @@ def completed(draft: Draft, fact: RunCompleted) -> None:
         draft.command(PublishArtifacts())
     if draft.node(task).cache:
         remember(draft, task, fact)
+    price = task.extra.get("price")
     draft.move(task, TaskState.COMPLETED)
-    draft.event("task.completed", task, attempt=task.attempt, artifacts=[ref.name for ref in fact.artifacts])
+    spent = {} if price is None else spend(draft.job, task, price)
+    draft.event("task.completed", task, attempt=task.attempt, artifacts=[ref.name for ref in fact.artifacts], **spent)
     settle(draft, task)
     end_if_still(draft)
 

@@ -24,6 +24,7 @@ from orpheus.core.decision import Callback, PublishArtifacts
 from orpheus.core.draft import Draft
 from orpheus.core.errors import StaleRun, TaskError, UnknownTask
 from orpheus.core.facts import ArtifactRef, CallbackReceived, RunWaiting
+from orpheus.core.spending import spend
 from orpheus.core.task import Task, TaskState
 
 
@@ -97,9 +98,11 @@ def _settle(draft: Draft, task: Task, callback: Callback) -> None:
         draft.decision.artifacts.extend((task, ref) for ref in refs)
         draft.job.has_files = True
         draft.command(PublishArtifacts())
+    price = task.extra.get("price")
     draft.move(task, TaskState.COMPLETED)
+    spent = {} if price is None else spend(draft.job, task, price)
     names = [ref.name for ref in refs]
-    draft.event("task.completed", task, attempt=task.attempt, artifacts=names, callback=True)
+    draft.event("task.completed", task, attempt=task.attempt, artifacts=names, callback=True, **spent)
     settle(draft, task)
 
 

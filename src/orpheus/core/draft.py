@@ -13,6 +13,7 @@ from orpheus.core.errors import StaleRun, TaskError, UnknownTask
 from orpheus.core.facts import RunFact
 from orpheus.core.graph import Graph, Node, NodeKind
 from orpheus.core.job import Job, JobState
+from orpheus.core.spending import release
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, item_result
 
@@ -148,6 +149,8 @@ class Draft:
         task_table.check(task.state, state)
         self._count(task.state, -1)
         self._count(state, +1)
+        if "price" in task.extra and task.state is not TaskState.READY and state is not TaskState.WAITING:
+            release(self.job, task)
         task.state = state
         if state in SETTLED:
             task.finished_at = self.now

@@ -119,6 +119,12 @@ class InvalidTransition(OrpheusError):
     status = 409
 
 
+class BudgetExceeded(OrpheusError):
+    """The job costs more than its budget, whatever happens."""
+
+    code = "budget_exceeded"
+
+
 class IdempotencyConflict(OrpheusError):
     """The same idempotency key came with another body (R21)."""
 

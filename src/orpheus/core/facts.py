@@ -29,6 +29,8 @@ class JobApproved(Fact):
     params: Any = None
     """Edited params, already checked as at submission (R15); None leaves them."""
     comment: str = ""
+    budget: float | None = None
+    """A new budget; None leaves it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class RetryRequested(Fact):
     """Retry the failed tasks, or rewind to `from_task` and all that depends on it (R20)."""
 
     from_task: str | None = None
+    budget: float | None = None
+    """A new budget; None leaves it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from orpheus.core.children import tell_children
 from orpheus.core.closing import begin_closing
 from orpheus.core.compensation import check_may_cancel
@@ -16,6 +18,7 @@ from orpheus.core.facts import (
     ResumeRequested,
 )
 from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.spending import set_budget
 
 
 def leave_pending(draft: Draft) -> None:
@@ -49,7 +52,8 @@ def approved(draft: Draft, fact: JobApproved) -> None:
     job.approved_at = draft.now
     if fact.params is not None:
         draft.decision.params = fact.params
-    told = {"comment": fact.comment} if fact.comment else {}
+    told: dict[str, Any] = {"comment": fact.comment} if fact.comment else {}
+    told |= set_budget(job, fact.budget)
     draft.event("job.approved", None, edited=fact.params is not None, **told)
     leave_pending(draft)
 

@@ -22,6 +22,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from orpheus.core.price import Price
 from orpheus.core.retry import RetryPolicy
 
 FORMAT = 1
@@ -112,7 +113,8 @@ class Node:
     """Maps: least seconds between the starts of two items, a number or a value."""
     weight: float = 1.0
     """Share of the job's progress."""
-    price: float = 0.0
+    price: Price | None = None
+    """Of a run of it; None costs nothing."""
     prompt: str = ""
     editable: bool = False
     on_reject: str = "fail"

@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from orpheus.core.graph import FORMAT, Graph, Node, NodeKind, OnFailure, Timeouts
+from orpheus.core.price import Price
 from orpheus.core.retry import RetryPolicy
 
 _UNHASHED = ("source", "description")
@@ -50,7 +51,7 @@ def _defaults(kind: type[Any]) -> dict[str, Any]:
 
 
 _NODE_DEFAULTS = {name: default for name, default in _defaults(Node).items() if name != "kind"}
-_PART_DEFAULTS: dict[type[Any], dict[str, Any]] = {kind: _defaults(kind) for kind in (RetryPolicy, Timeouts)}
+_PART_DEFAULTS: dict[type[Any], dict[str, Any]] = {kind: _defaults(kind) for kind in (RetryPolicy, Timeouts, Price)}
 
 
 def _plain(value: Any) -> Any:
@@ -129,7 +130,7 @@ def graph_schema() -> dict[str, Any]:
         "max_concurrency": {"anyOf": [{"type": ["integer", "null"], "minimum": 1}, {"type": "object"}]},
         "stagger_s": {"anyOf": [seconds, {"type": "object"}]},
         "weight": seconds,
-        "price": seconds,
+        "price": {"anyOf": [{"type": "null"}, seconds, _object({"per_run": seconds, "per_mb": seconds})]},
         "prompt": {"type": "string"},
         "editable": {"type": "boolean"},
         "on_reject": {"enum": [str(choice) for choice in OnFailure]},

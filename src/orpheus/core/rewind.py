@@ -6,6 +6,8 @@ in a map even item by item.
 
 from __future__ import annotations
 
+from typing import Any
+
 from orpheus.core import compensation
 from orpheus.core.amend import priority_of
 from orpheus.core.cache_key import NO_CACHE
@@ -17,6 +19,7 @@ from orpheus.core.facts import RetryRequested
 from orpheus.core.gates import start_clock
 from orpheus.core.graph import Node, NodeKind, OnFailure
 from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.spending import set_budget
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 
 
@@ -24,6 +27,7 @@ def retry_requested(draft: Draft, fact: RetryRequested) -> None:
     """Begin a new generation with the failed tasks, or with `from_task` and all that depends on it."""
     job = draft.job
     _check_allowed(draft, fact)
+    told: dict[str, Any] = set_budget(job, fact.budget)
     if compensation.has_failed(job):
         compensation.resume(draft)
         return
@@ -43,7 +47,7 @@ def retry_requested(draft: Draft, fact: RetryRequested) -> None:
         draft.move_job(JobState.QUEUED)
     _recount(draft)
     start_clock(draft)
-    told = {"from_task": fact.from_task} if fact.from_task else {}
+    told |= {"from_task": fact.from_task} if fact.from_task else {}
     draft.event("job.retried", None, generation=job.generation, state=str(job.state), renewed=renewed, **told)
     for name in affected:
         if draft.task(name).unmet == 0:

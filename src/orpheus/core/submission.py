@@ -15,6 +15,7 @@ from orpheus.core.gates import dependency_failed, leave_pending
 from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import Job, JobState
 from orpheus.core.opening import advance
+from orpheus.core.price import file_bytes
 from orpheus.core.task import NODE, Task, TaskState
 
 DECIDER_VERSION = 1
@@ -83,6 +84,7 @@ def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, ha
             "index": command.index,
             "generation": command.generation,
         },
+        extra={"input_bytes": file_bytes(dict(params))} if has_files else {},
         actor="engine",
     )
 

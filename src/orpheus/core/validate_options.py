@@ -10,6 +10,7 @@ from typing import Any
 
 from orpheus.core.graph import NodeKind, OnFailure, Timeouts
 from orpheus.core.place import Place
+from orpheus.core.price import Price
 from orpheus.core.retry import RetryPolicy
 from orpheus.core.suggest import did_you_mean, quoted
 from orpheus.core.values import operator_of
@@ -119,6 +120,7 @@ def mapping(value: Any, place: Place, option: str) -> dict[str, Any]:
 
 
 seconds = number(0.0, MAX_SECONDS)
+amount = number(0.0, 1e12)
 limit_s = optional(number(0.0, MAX_SECONDS, above=True))
 
 
@@ -150,6 +152,15 @@ def undo_options(value: Any, place: Place, option: str) -> dict[str, Any]:
     return {key: found for key, found in read.items() if found != _UNDO_DEFAULTS[key]}
 
 
+def price(value: Any, place: Place, option: str) -> Price | None:
+    """Read a number (per run), or `{"per_run", "per_mb"}`; nothing and 0 are no price."""
+    if value is None or isinstance(value, int | float):
+        found = Price(per_run=amount(0.0 if value is None else value, place, option))
+    else:
+        found = Price(**_fields(value, place, option, _PRICE))
+    return None if found == Price() else found
+
+
 def on_failure(value: Any, place: Place, option: str) -> OnFailure:
     return OnFailure(one_of(*OnFailure)(value, place, option))
 
@@ -172,6 +183,7 @@ _RETRY: dict[str, Reader] = {
     "jitter": number(0.0, 1.0),
     "final_errors": names,
 }
+_PRICE: dict[str, Reader] = {"per_run": amount, "per_mb": amount}
 _TIMEOUTS: dict[str, Reader] = {inner.name: limit_s for inner in fields(Timeouts)}
 _UNDO: dict[str, Reader] = {
     "queue": name,
@@ -226,7 +238,7 @@ OPTIONS: dict[str, tuple[Reader, tuple[NodeKind, ...]]] = {
     "max_concurrency": (or_value(optional(whole(1))), (NodeKind.MAP,)),
     "stagger_s": (or_value(seconds), (NodeKind.MAP,)),
     "weight": (number(0.0, 1e9), _ANY),
-    "price": (number(0.0, 1e12), _ANY),
+    "price": (price, _RUN),
     "prompt": (text, (NodeKind.APPROVAL,)),
     "editable": (flag, (NodeKind.APPROVAL,)),
     "on_reject": (one_of(*OnFailure), (NodeKind.APPROVAL,)),

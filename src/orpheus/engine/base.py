@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from orpheus.core.access import ApiKey
 from orpheus.core.decision import Event
 from orpheus.core.errors import OrpheusError, TaskError
+from orpheus.core.estimate import Estimate
 from orpheus.core.facts import ArtifactRef, Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
@@ -46,6 +47,8 @@ class Submission:
     timeout_s: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     webhook_url: str | None = None
+    budget: float | None = None
+    """What its tasks' prices may come to; the job fails before it passes this."""
     correlation_id: str = ""
     traceparent: str | None = None
     actor: str = "api"
@@ -321,6 +324,9 @@ class Engine(Protocol):
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         """Create all of the jobs or none (R21)."""
+
+    async def estimate(self, submission: Submission) -> Estimate:
+        """Say what a job would cost and how long it would take; nothing is created."""
 
     async def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Job:
         """Bring a person's or program's order to a job: approve, reject (it or a node of it), signal, cancel, pause, resume,

@@ -25,6 +25,7 @@ from typing import Any, TypeVar, cast
 
 from orpheus.core.access import ApiKey
 from orpheus.core.errors import InvalidRequest, OrpheusError, TaskError
+from orpheus.core.estimate import Estimate
 from orpheus.core.facts import Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import TERMINAL, Job
@@ -47,6 +48,7 @@ from orpheus.engine.base import (
 from orpheus.engine.bulk import carry_out
 from orpheus.engine.callbacks import Brought
 from orpheus.engine.clock import Clock, SystemClock
+from orpheus.engine.estimates import EstimateJob
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import MakeKey, NewKey, RevokeKey
 from orpheus.engine.machine import Batch, Machine
@@ -58,7 +60,7 @@ from orpheus.engine.reads import EmbeddedReads
 from orpheus.engine.run_key import BYTES as KEY_BYTES
 from orpheus.engine.run_key import run_key
 from orpheus.engine.schedule_orders import EmbeddedSchedules
-from orpheus.engine.submissions import Submit, check_tenant, prepare
+from orpheus.engine.submissions import Prepared, Submit, check_tenant, prepare
 from orpheus.engine.subscribers import Subscribers
 from orpheus.engine.tenants import tenant_changes
 from orpheus.engine.webhook_desk import EmbeddedWebhooks
@@ -370,14 +372,21 @@ class EmbeddedEngine:
             prepared = await asyncio.get_running_loop().run_in_executor(self._helpers, prepare, submissions)
         else:
             prepared = prepare(submissions)
-        operation = Submit(
+        return cast("list[Submitted]", await self._do(self._submit(prepared)))
+
+    def _submit(self, prepared: Sequence[Prepared]) -> Submit:
+        return Submit(
             prepared,
             checker=self.machine.checker,
             rng=self._rng,
             params_max_bytes=self.options.params_max_bytes,
             tenants=self.machine.tenants,
+            durations=self.machine.durations,
         )
-        return cast("list[Submitted]", await self._do(operation))
+
+    async def estimate(self, submission: Submission) -> Estimate:
+        operation = EstimateJob(self._submit(prepare([submission])), self.machine.durations)
+        return cast("Estimate", await self._do(operation))
 
     async def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Job:
         return cast("Job", await self._ask(lambda reply: self.machine.tell(job_id, fact, tenant=tenant, reply=reply)))

@@ -32,6 +32,7 @@ from orpheus.engine.base import Grant, InternalError
 from orpheus.engine.callbacks import Brought, CallBack
 from orpheus.engine.claims import Claims, RunTokens
 from orpheus.engine.clock import Clock
+from orpheus.engine.durations import Durations
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.leases import RunTable
 from orpheus.engine.ledger import Ledger
@@ -135,7 +136,8 @@ class Machine:
             limit=self.options.due_limit,
         )
         self.keyring = Keyring()
-        self.ledger = Ledger(self.keyring, queue=self.queue)
+        self.durations = Durations()
+        self.ledger = Ledger(self.keyring, self.durations, queue=self.queue)
         self.outbox = Outbox(queue=self.queue, retry_max_s=self.options.publish_retry_max_s)
         self.webhooks = Webhooks(rng)
         self.stream = Stream(epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events)
@@ -400,6 +402,7 @@ class Machine:
     def _load_keys(self, secret: bytes) -> None:
         tx = self.store.begin()
         self.keyring.load(tx.access.all_keys(), secret=secret)
+        self.durations.load(tx.access.all_durations())
         self.store.rollback()
 
     # Orders from outside that need no file of their own

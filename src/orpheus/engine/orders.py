@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from orpheus.core.facts import Fact, JobApproved, SignalReceived, TaskApproved
+from orpheus.core.facts import Fact, JobApproved, RetryRequested, SignalReceived, TaskApproved
 from orpheus.core.graph import Graph
-from orpheus.core.job import Job
+from orpheus.core.job import Job, JobState
 from orpheus.engine.children import check_circle
+from orpheus.engine.estimates import check_budget, check_no_children
 from orpheus.engine.params import ParamsChecker, check_fetched
 from orpheus.engine.typed import check_fact
 from orpheus.engine.work import Operation, Work
@@ -39,7 +40,18 @@ class Tell(Operation):
         elif isinstance(fact, TaskApproved | SignalReceived):
             graph = work.tx.view(self._job_id, tenant=self._tenant).graph
             fact = check_fact(graph, fact, max_bytes=self._value_max_bytes)
+        if isinstance(fact, JobApproved) and (fact.params is not None or fact.budget is not None):
+            self._check_budget(work, fact)
+        if isinstance(fact, RetryRequested) and fact.budget is not None:
+            check_no_children(work.tx.view(self._job_id, tenant=self._tenant).graph)
         return work.tell(self._job_id, fact, tenant=self._tenant).job
+
+    def _check_budget(self, work: Work, fact: JobApproved) -> None:
+        view = work.tx.view(self._job_id, tenant=self._tenant)
+        job = view.job()
+        budget = job.extra.get("budget") if fact.budget is None else fact.budget
+        if budget is not None and job.state is JobState.PENDING:
+            check_budget(view.graph, view.params() if fact.params is None else fact.params, budget)
 
 
 def publish_definition(definition: Mapping[str, Any], graph: Graph, work: Work, *, actor: str, **told: Any) -> bool:

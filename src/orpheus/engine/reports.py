@@ -22,6 +22,7 @@ from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
     from orpheus.core.job import Job
+    from orpheus.engine.durations import Durations
     from orpheus.engine.leases import Run
     from orpheus.engine.logs import LogBooks
     from orpheus.engine.options import EngineOptions
@@ -151,8 +152,10 @@ class EndRun(Operation):
         find: Callable[[str], Run | None],
         progress: ProgressBook,
         options: EngineOptions,
+        durations: Durations,
     ) -> None:
         self._report = report
+        self._durations = durations
         self._session_id = session_id
         self._find = find
         self._progress = progress
@@ -167,7 +170,10 @@ class EndRun(Operation):
         if not isinstance(fact, RunCompleted | RunWaiting):
             tell_progress(work, run, self._progress)
         work.after_commit(lambda: _reported(run))
-        work.tell(run.task.job_id, fact)
+        job = work.tell(run.task.job_id, fact).job
+        if isinstance(fact, RunCompleted) and run.task.started_at is not None:
+            took_s, size = work.now - run.task.started_at, job.extra.get("input_bytes", 0)
+            work.after_commit(lambda: self._durations.note(run.task.handler, size, took_s))
 
     def _fact(self, run: Run) -> RunFact:
         report, task = self._report, run.task

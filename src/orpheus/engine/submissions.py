@@ -37,11 +37,13 @@ from orpheus.core.suggest import did_you_mean, quoted
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import Submission, Submitted
 from orpheus.engine.children import definitions_of
+from orpheus.engine.estimates import prices_of
 from orpheus.engine.params import ParamsChecker, holds_file
 from orpheus.engine.tenants import Tenants, check_open_jobs
 from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
+    from orpheus.engine.durations import Durations
     from orpheus.store.transaction import Transaction
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -108,6 +110,8 @@ def _check_fields(submission: Submission) -> None:
         raise _invalid("/run_at", f"{quoted(submission.run_at)} is not an instant", "RFC 3339, before the year 10000.")
     if submission.idempotency_key is not None and not 1 <= len(submission.idempotency_key) <= 255:
         raise _invalid("/idempotency_key", "an idempotency key has 1 to 255 characters")
+    if submission.budget is not None and not (_is_number(submission.budget) and submission.budget >= 0):
+        raise _invalid("/budget", f"{quoted(submission.budget)} is not a budget", "A number, 0 or more.")
     check_labels(submission.labels)
     for place, (_job_id, on) in enumerate(submission.depends_on):
         if on not in ("success", "end"):
@@ -153,6 +157,7 @@ def _fingerprint(submission: Submission) -> str:
         "timeout_s": submission.timeout_s,
         "labels": submission.labels,
         "webhook_url": submission.webhook_url,
+        "budget": submission.budget,
     }
     return hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()
 
@@ -191,12 +196,14 @@ class Submit(Operation):
         rng: Random,
         params_max_bytes: int,
         tenants: Tenants | None = None,
+        durations: Durations | None = None,
     ) -> None:
         self._prepared = prepared
         self._checker = checker
         self._rng = rng
         self._params_max_bytes = params_max_bytes
         self._tenants = tenants
+        self._durations = durations
 
     def run(self, work: Work) -> list[Submitted]:
         answers: list[Submitted] = []
@@ -256,19 +263,11 @@ class Submit(Operation):
         quota = None if self._tenants is None else self._tenants.quota(asked.tenant)
         if quota is not None:
             check_open_jobs(work, asked.tenant, quota, new_jobs)
-        if prepared.graph is None:
-            graph = resolve_workflow(work.tx, str(asked.workflow))
-        else:
-            graph = prepared.graph
-            assert not isinstance(asked.workflow, str)
-            work.tx.check_definition(asked.workflow, graph)
-        params = self._checker.check(graph, asked.params)
-        self._check_size(graph, params)
-        has_files = holds_file(params)
-        derived: Mapping[str, Any] | None = None
-        if has_files and (names := url_params(params)):
-            derived, graph = with_fetches(graph, names)
+        graph, params, has_files, derived = self._read(work, prepared)
         unsettled, failed = _dependencies(work.tx, asked)
+        extra = _extra(asked)
+        if has_files or asked.requires_approval or asked.budget is not None:
+            extra |= prices_of(work, asked, graph, params, self._durations, has_files=has_files)
         job_id = uuid7(work.now, self._rng.getrandbits(RANDOM_BITS))
         new = NewJob(
             job_id=job_id,
@@ -290,9 +289,35 @@ class Submit(Operation):
             has_files=has_files,
             definitions=definitions_of(work.tx, graph),
             actor=asked.actor,
-            extra=_extra(asked),
+            extra=extra,
         )
         return _New(submit(new, graph, work.now, work.draws), graph, prepared, derived)
+
+    def read(self, work: Work) -> tuple[Graph, dict[str, Any]]:
+        """Return the graph and the checked params of the first job, without deciding on it.
+
+        Raises:
+            OrpheusError: it could not be created.
+        """
+        graph, params, _has_files, _derived = self._read(work, self._prepared[0])
+        return graph, params
+
+    def _read(self, work: Work, prepared: Prepared) -> tuple[Graph, dict[str, Any], bool, Mapping[str, Any] | None]:
+        """Return graph and params, whether files are among them, and the definition that was made for those to be fetched."""
+        asked = prepared.submission
+        if prepared.graph is None:
+            graph = resolve_workflow(work.tx, str(asked.workflow))
+        else:
+            graph = prepared.graph
+            assert not isinstance(asked.workflow, str)
+            work.tx.check_definition(asked.workflow, graph)
+        params = self._checker.check(graph, asked.params)
+        self._check_size(graph, params)
+        has_files = holds_file(params)
+        derived: Mapping[str, Any] | None = None
+        if has_files and (names := url_params(params)):
+            derived, graph = with_fetches(graph, names)
+        return graph, params, has_files, derived
 
     def _check_size(self, graph: Graph, params: dict[str, Any]) -> None:
         size = len(msgspec.json.encode(params))

@@ -174,7 +174,12 @@ class Workers:
             check_wait(report)
             check_artifacts(report)
             operation = EndRun(
-                report, session_id, find=machine.runs.get, progress=machine.progress, options=machine.options
+                report,
+                session_id,
+                find=machine.runs.get,
+                progress=machine.progress,
+                options=machine.options,
+                durations=machine.durations,
             )
             machine.queue(operation, lambda outcome: reply(outcome if isinstance(outcome, Exception) else None))
         elif report.kind == "log":

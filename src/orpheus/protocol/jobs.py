@@ -32,6 +32,7 @@ Instant = Annotated[
 LabelKey = Annotated[str, msgspec.Meta(pattern=LABEL)]
 LabelValue = Annotated[str, msgspec.Meta(max_length=255)]
 JobId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Budget = Annotated[float, msgspec.Meta(ge=0, le=1e12, description="In the currency of the tasks' prices.")]
 Reason = Annotated[str, msgspec.Meta(max_length=4000)]
 
 
@@ -60,6 +61,8 @@ class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     """From the moment the job leaves `pending` (R5)."""
     labels: Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=64)] = {}
     webhook_url: Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://[!-~]+$")] | None = None
+    budget: Budget | None = None
+    """What its tasks' prices may come to: refused when they surely come to more, failed before they do."""
 
 
 class SubmitBatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -145,6 +148,10 @@ class JobInfo(msgspec.Struct, kw_only=True):
     requires_approval: bool
     cancel_requested_at: str | None
     estimate: Any
+    """Price and duration as they were expected at the submission, where somebody has to approve; see `POST /estimate`."""
+    budget: float | None = None
+    cost: float = 0.0
+    """What its completed attempts have cost, by the prices of their tasks; those of cached tasks nothing."""
     parent: ParentInfo | None = None
     """Set for a child job."""
 
@@ -236,11 +243,15 @@ class CancelBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
 class RetryBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     from_task: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     """Rewind to this node: it and all that depend on it run again (R20). Without it, what failed is tried again."""
+    budget: Budget | None = None
+    """Replaces the job's."""
 
 
 class ApproveBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     params: dict[str, Any] | None = None
     comment: Reason = ""
+    budget: Budget | None = None
+    """Replaces the job's."""
 
 
 class RejectBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

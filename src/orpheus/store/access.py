@@ -1,4 +1,4 @@
-"""API keys and the order-level part of the audit trail, within one transaction."""
+"""API keys, the order-level part of the audit trail, and recorded durations, within one transaction."""
 
 from __future__ import annotations
 
@@ -56,6 +56,17 @@ class Access:
         self._unit.wrote = True
         told = rows.to_json(data) if data else None
         self._unit.execute("add_audit", (at, kind, actor, subject, tenant, correlation_id, told))
+
+    def put_durations(self, handler: str, size_bucket: int, counts: Mapping[str, int]) -> None:
+        """Keep how long a task took with inputs of one size, whole."""
+        self._unit.wrote = True
+        self._unit.execute("put_durations", (handler, size_bucket, rows.to_json(counts)))
+
+    def all_durations(self) -> list[tuple[str, int, Mapping[str, int]]]:
+        return [
+            (handler, bucket, rows.read_mapping(counts))
+            for handler, bucket, counts in self._unit.execute("all_durations")
+        ]
 
 
 def _key(row: rows.Row) -> ApiKey:

@@ -9,6 +9,7 @@ from orpheus.api.route import Routes
 from orpheus.api.routers._find import find_job
 from orpheus.api.routers.jobs import whole_job
 from orpheus.core.errors import (
+    BudgetExceeded,
     InvalidParams,
     InvalidRequest,
     InvalidTransition,
@@ -69,7 +70,7 @@ async def delete(call: Call) -> Answer:
     body=ApproveBody,
     body_optional=True,
     answers={200: JobInfo},
-    errors=(*_ERRORS, InvalidParams),
+    errors=(*_ERRORS, InvalidParams, BudgetExceeded),
 )
 async def approve(call: Call) -> Answer:
     """Approve a job that waits for it; `params` replaces its params after the checks of a submission (R15)."""
@@ -77,7 +78,9 @@ async def approve(call: Call) -> Answer:
     params = None
     if body.params is not None:
         params = await resolve_params_of(call, await find_job(call), body.params)
-    return await _tell(call, JobApproved(params=params, comment=body.comment, actor=call.identity.actor))
+    return await _tell(
+        call, JobApproved(params=params, comment=body.comment, budget=body.budget, actor=call.identity.actor)
+    )
 
 
 @routes.post("/jobs/{job_id}/reject", role="operate", body=RejectBody, answers={200: JobInfo}, errors=_ERRORS)
@@ -105,9 +108,9 @@ async def resume(call: Call) -> Answer:
     body=RetryBody,
     body_optional=True,
     answers={200: JobInfo},
-    errors=(*_ERRORS, UnknownTask),
+    errors=(*_ERRORS, UnknownTask, BudgetExceeded),
 )
 async def retry(call: Call) -> Answer:
     """Try what failed again, or rewind to a task: a new generation begins (R20)."""
     body: RetryBody = call.body or RetryBody()
-    return await _tell(call, RetryRequested(from_task=body.from_task, actor=call.identity.actor))
+    return await _tell(call, RetryRequested(from_task=body.from_task, budget=body.budget, actor=call.identity.actor))

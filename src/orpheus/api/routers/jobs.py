@@ -16,6 +16,7 @@ from orpheus.api.route import Media, Routes
 from orpheus.api.routers._find import find_job, visible
 from orpheus.api.submissions import from_multipart, to_submission
 from orpheus.core.errors import (
+    BudgetExceeded,
     DefinitionConflict,
     IdempotencyConflict,
     InvalidGraph,
@@ -42,6 +43,7 @@ _SUBMIT_ERRORS = (
     InvalidRequest,
     IdempotencyConflict,
     QuotaExceeded,
+    BudgetExceeded,
     DefinitionConflict,
     TooLarge,
     UnsupportedBody,

@@ -89,6 +89,14 @@ CREATE TABLE audit (
   data           TEXT
 ) STRICT;
 
+-- How long tasks took, for estimates: a histogram per task@version and size of the job's input. Written now and then.
+CREATE TABLE durations (
+  handler     TEXT NOT NULL,
+  size_bucket INTEGER NOT NULL,
+  counts      TEXT NOT NULL,          -- {"step": runs}, see engine/durations.py
+  PRIMARY KEY (handler, size_bucket)
+) STRICT, WITHOUT ROWID;
+
 
 -- Signalling: who is told of events, and what still has to be told (R28). --------------------------------------------
 

@@ -50,3 +50,10 @@ SELECT coalesce(max(cursor), 0) FROM events;
 
 -- name: oldest_cursor
 SELECT coalesce(min(cursor), 0) FROM events;
+
+-- name: put_durations
+INSERT INTO durations (handler, size_bucket, counts) VALUES (?, ?, ?)
+ON CONFLICT (handler, size_bucket) DO UPDATE SET counts = excluded.counts;
+
+-- name: all_durations
+SELECT handler, size_bucket, counts FROM durations;

@@ -168,6 +168,7 @@ def walk(seed: int, *, steps: int = 60) -> Walk:
         has_files=rng.random() < 0.3,
         dependencies=(("other", "success"),) if rng.random() < 0.1 else (),
         definitions={"inner": "hash of inner"},
+        extra={"budget": rng.choice((0.0, 0.3, 1.0, 3.0))} if rng.random() < 0.3 else {},
     )
     decision = submit(new, graph, 1_000_000.0, _Draws(rng))
     view = MemoryView(graph, decision)
@@ -290,6 +291,7 @@ def _order(self: Walk) -> f.Fact:
             f.ResumeRequested(),
             f.ResumeRequested(),
             f.RetryRequested(),
+            f.RetryRequested(budget=rng.choice((0.5, 2.0, 50.0))),
             f.RetryRequested(from_task=rng.choice(nodes)),
             random_update(rng),
             f.JobApproved(),

@@ -160,6 +160,8 @@ def _worked(rng: Random, node: dict[str, Any], near: list[str]) -> None:
         node["priority"] = rng.randint(1, 5)
     if rng.random() < 0.2:
         node["cache"] = True
+    if rng.random() < 0.3:
+        node["price"] = rng.choice((0.1, 1, {"per_run": 0.3}))
 
 
 def _value(rng: Random, near: list[str]) -> Any:

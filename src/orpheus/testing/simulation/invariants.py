@@ -19,6 +19,7 @@ from orpheus.core.decision import Event
 from orpheus.core.graph import Graph, NodeKind, OnFailure
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.pace import cap_of
+from orpheus.core.price import total
 from orpheus.core.task import NEVER, NODE, SETTLED, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, missing
 from orpheus.testing.fold import FoldedJob, FoldError, fold_one
@@ -56,6 +57,7 @@ def check_job(rows: JobRows, folded: FoldedJob) -> None:
         _check_fold(rows, folded)
         _check_counters(rows)
         _check_maps(rows)
+        _check_spending(rows)
         _check_state(rows)
         _check_liveness(rows)
         check_compensation(rows)
@@ -121,6 +123,18 @@ def _check_counters(rows: JobRows) -> None:
             if task.index == NODE and task.state is _S.BLOCKED:
                 unmet = sum(state[before] not in SETTLED for before in rows.graph.predecessors[task.node])
                 assert task.unmet == unmet, f"{task.node} counts {task.unmet} unmet predecessors, there are {unmet}"
+
+
+def _check_spending(rows: JobRows) -> None:
+    """What is spent is what completed, over all generations; what is held is what
+    runs or waits for a callback; together they stay within the budget."""
+    job = rows.job
+    spent = total(*(task.extra.get("price", 0.0) for task in rows.tasks if task.state is _S.COMPLETED))
+    held = total(*(task.extra.get("price", 0.0) for task in rows.current if task.state in (_S.RUNNING, _S.WAITING)))
+    assert job.extra.get("cost", 0.0) == spent, f"the job says it cost {job.extra.get('cost')}, its tasks {spent}"
+    assert job.extra.get("held", 0.0) == held, f"the job holds {job.extra.get('held')}, its runs {held}"
+    budget = job.extra.get("budget")
+    assert budget is None or total(spent, held) <= budget, f"{spent} spent and {held} held of a budget of {budget}"
 
 
 def _is_map(graph: Graph, task: Task) -> bool:
