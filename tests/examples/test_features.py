@@ -93,3 +93,16 @@ def test_payment(kit: Kit) -> None:
     """The payment comes before the order is ready for it."""
     job = kit.submit(example("payment").order, item="print").signal("payment", {"amount": 12.5})
     assert job.run().result == "one print, paid 12.5 EUR"
+
+
+def test_undo(kit: Kit) -> None:
+    """What was published is taken back when the announcement fails, and when the job is cancelled (R19)."""
+    release = example("undo").release
+    assert kit.run(release, name="trailer", audience="everybody").endswith("told to everybody")
+    job = kit.submit(release, name="trailer", audience="nobody").run()
+    assert job.state == "failed" and job.logs == ["publishing trailer", "withdrawing https://example.org/trailer"]
+    kit.fake("announce", takes_s=60)
+    cancelled = kit.submit(release, name="trailer", audience="all")
+    kit.advance(1)
+    assert cancelled.cancel().run().state == "cancelled"
+    assert cancelled.logs[-1].startswith("withdrawing")

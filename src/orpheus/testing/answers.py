@@ -77,7 +77,7 @@ def _give(job: KitJob[Any], question: Question, answer: Any) -> None:
     if question.kind == "event":
         job.signal(question.text, answer)
     elif question.kind == "callback":
-        job.call_back(question.task, result=answer)
+        job.call_back(question.task, index=question.index, result=answer)
     else:
         name = question.task or None
         if answer is False:

@@ -152,13 +152,17 @@ class KitJob(Generic[R]):
         wired = self._kit.wire(None, {"payload": payload})["payload"]
         return self._tell(facts.SignalReceived(name=name, payload=wired, signal_id=signal_id, actor="test"))
 
-    def call_back(self, task: str | None = None, *, result: Any = None, error: TaskError | None = None) -> KitJob[R]:
+    def call_back(
+        self, task: str | None = None, *, index: int | None = None, result: Any = None, error: TaskError | None = None
+    ) -> KitJob[R]:
         """Bring the result of a task that returned `wait_for_callback(…)`, as another system would (R22).
 
         Args:
             task: its node; left out, the only one that waits.
+            index: of a map's item.
         """
-        question = pick(self.questions, "callback", task)
+        asking = [one for one in self.questions if index is None or one.index == index]
+        question = pick(asking, "callback", task)
         token = self._kit.engine.machine.claims.tokens.callback(question.run_id)
         wired = self._kit.wire(None, {"result": result})["result"]
         self._kit.call(lambda engine: engine.call_back(token, result=wired, error=error))
