@@ -18,12 +18,13 @@ from orpheus.api.probe import PROBE_KEY
 from orpheus.api.route import Media, Routes, Sendable
 from orpheus.api.serving import serve
 from orpheus.artifacts.errors import MissingObject, UnsafeKey
-from orpheus.artifacts.keys import RUNS, check_artifact_name, check_key, job_prefix, run_key
+from orpheus.artifacts.keys import RUNS, check_artifact_name, check_key, run_key
 from orpheus.core.errors import DefinitionConflict, InvalidGraph, InvalidRequest, OrpheusError, StaleRun, TaskError
 from orpheus.core.facts import ArtifactRef
 from orpheus.core.plain import NotPlain, check_plain
-from orpheus.core.task import NODE, Task
-from orpheus.engine.base import CancelOrder, EngineStopping, Grant, PollAnswer, RunReport, UnknownSession, WorkerHello
+from orpheus.core.task import Task
+from orpheus.engine.assignments import assignment
+from orpheus.engine.base import CancelOrder, EngineStopping, PollAnswer, RunReport, UnknownSession, WorkerHello
 from orpheus.protocol import worker as wire
 from orpheus.protocol.version import OLDEST_PROTOCOL, PROTOCOL
 
@@ -153,7 +154,7 @@ async def _unless_gone(call: Call, polling: asyncio.Future[PollAnswer]) -> PollA
 def _reply(answer: PollAnswer, env: str) -> wire.PollReply:
     return wire.PollReply(
         seq=answer.seq,
-        tasks=[_assignment(grant, env) for grant in answer.grants],
+        tasks=[assignment(grant, env) for grant in answer.grants],
         cancel=_cancels(answer.cancel),
         unknown=list(answer.unknown),
         superseded=answer.superseded,
@@ -162,32 +163,6 @@ def _reply(answer: PollAnswer, env: str) -> wire.PollReply:
 
 def _cancels(orders: Sequence[CancelOrder]) -> list[wire.CancelNotice]:
     return [wire.CancelNotice(run_id=each.run_id, reason=each.reason, grace_s=each.grace_s) for each in orders]
-
-
-def _assignment(grant: Grant, env: str) -> wire.Assignment:
-    task, job = grant.task, grant.job
-    name, _, version = task.handler.rpartition("@")
-    return wire.Assignment(
-        run_id=grant.run_id,
-        run_token=grant.run_token,
-        job_id=job.job_id,
-        task=task.node,
-        index=None if task.index == NODE else task.index,
-        handler=name,
-        version=int(version),
-        attempt=task.attempt,
-        max_retries=grant.max_retries,
-        tenant=job.tenant,
-        correlation_id=job.correlation_id,
-        traceparent=job.traceparent,
-        args=dict(grant.args),
-        start_to_close_s=grant.start_to_close_s,
-        heartbeat_s=grant.heartbeat_s,
-        last_heartbeat=task.heartbeat,
-        resources=dict(grant.resources),
-        needed_paths=[list(path) for path in grant.needed_paths],
-        object_prefix=job_prefix(env, job.tenant, job.job_id),
-    )
 
 
 @routes.post("/worker/report", role="worker", body=wire.Report, answers={200: wire.ReportReply}, errors=_ERRORS)

@@ -13,13 +13,12 @@ from typing import Any
 
 import msgspec
 
-from orpheus.artifacts.keys import job_prefix
 from orpheus.authoring.registry import Registry
 from orpheus.core.errors import OrpheusError, TaskError
-from orpheus.core.task import NODE
+from orpheus.engine.assignments import assignment
 from orpheus.engine.base import Grant, PollAnswer, RunReport, WorkerHello
 from orpheus.engine.workers import HelloAnswer
-from orpheus.protocol.worker import Assignment, TaskSpec
+from orpheus.protocol.worker import TaskSpec
 from orpheus.testing.kit.attempt import AttemptMaker, Made
 from orpheus.testing.kit.engine import FOREVER_S, KitEngine
 from orpheus.testing.simulation.clock import ManualClock
@@ -221,7 +220,7 @@ class KitWorker:
     def _begin(self, session: _Session, grant: Grant) -> None:
         session.held[grant.run_id] = None
         devices = self._devices.lease(grant.resources) or ()
-        made = self._maker.make(assignment_of(grant, self._env), devices)
+        made = self._maker.make(assignment(grant, self._env), devices)
         if made.error is not None:
             self.causes[grant.job.job_id, grant.task.node] = made.error
         held = Held(grant, session.session_id, made, self._clock.monotonic(), devices)
@@ -327,30 +326,3 @@ def _refused(report: RunReport, outcome: OrpheusError) -> RunReport:
 def _spec(spec: TaskSpec) -> Mapping[str, Any]:
     wired: Mapping[str, Any] = msgspec.to_builtins(spec)
     return wired
-
-
-def assignment_of(grant: Grant, env: str) -> Assignment:
-    """Return a grant as it travels to a worker."""
-    task, job = grant.task, grant.job
-    name, _, version = task.handler.rpartition("@")
-    return Assignment(
-        run_id=grant.run_id,
-        run_token=grant.run_token,
-        job_id=job.job_id,
-        task=task.node,
-        index=None if task.index == NODE else task.index,
-        handler=name,
-        version=int(version),
-        attempt=task.attempt,
-        max_retries=grant.max_retries,
-        tenant=job.tenant,
-        correlation_id=job.correlation_id,
-        traceparent=job.traceparent,
-        args=dict(grant.args),
-        start_to_close_s=grant.start_to_close_s,
-        heartbeat_s=grant.heartbeat_s,
-        last_heartbeat=task.heartbeat,
-        resources=dict(grant.resources),
-        needed_paths=[list(path) for path in grant.needed_paths],
-        object_prefix=job_prefix(env, job.tenant, job.job_id),
-    )

@@ -1,0 +1,39 @@
+"""What is a worker told of the task it was granted? One place for the server and for the test kit."""
+
+from __future__ import annotations
+
+from orpheus.artifacts.keys import job_prefix
+from orpheus.core.task import NODE
+from orpheus.engine.base import Grant
+from orpheus.protocol.worker import Assignment
+
+
+def assignment(grant: Grant, env: str) -> Assignment:
+    """Return a grant as it travels.
+
+    Args:
+        env: first part of the objects' paths.
+    """
+    task, job = grant.task, grant.job
+    name, _, version = task.handler.rpartition("@")
+    return Assignment(
+        run_id=grant.run_id,
+        run_token=grant.run_token,
+        job_id=job.job_id,
+        task=task.node,
+        index=None if task.index == NODE else task.index,
+        handler=name,
+        version=int(version),
+        attempt=task.attempt,
+        max_retries=grant.max_retries,
+        tenant=job.tenant,
+        correlation_id=job.correlation_id,
+        traceparent=job.traceparent,
+        args=dict(grant.args),
+        start_to_close_s=grant.start_to_close_s,
+        heartbeat_s=grant.heartbeat_s,
+        last_heartbeat=task.heartbeat,
+        resources=dict(grant.resources),
+        needed_paths=[list(path) for path in grant.needed_paths],
+        object_prefix=job_prefix(env, job.tenant, job.job_id),
+    )
