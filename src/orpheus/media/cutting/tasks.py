@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,12 @@ from orpheus.media.checked import Checked
 from orpheus.media.cutting import fillers, plan, render, repeats, retime
 from orpheus.media.cutting.edl import edl
 from orpheus.media.cutting.plan import CutPlan, Settings
-from orpheus.media.errors import CorruptMedia
+from orpheus.media.errors import CorruptMedia, ExtraMissing
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.running import RETRY, run_ffmpeg, verdicts
 from orpheus.media.speech import captions, sound
-from orpheus.media.speech.recogniser import Recogniser
-from orpheus.media.speech.tasks import Transcribed, load_recogniser, read_transcript, samples_of
+from orpheus.media.speech.tasks import Listener, Transcribed, load_listener, read_transcript, samples_of
 from orpheus.media.speech.transcript import Span, words_of
 from orpheus.media.summary import Metadata
 
@@ -41,18 +41,18 @@ def plan_cuts(
     *,
     words: Transcribed,
     settings: Settings | None = None,
-    recogniser: Recogniser = Resource(load_recogniser, scope="process"),
+    listener: Listener = Resource(load_listener, scope="process"),
 ) -> CutPlan:
     """Find silences, hesitations and repeated takes, and plan the cut: `plan/cut_plan.json` and an EDL."""
     with verdicts(source.name):
-        samples = samples_of(ctx, source, checked, meta)
+        samples = samples_of(ctx, source, checked, ctx.temp_dir / "sound.wav")
     said = list(words_of(read_transcript(ctx, words.transcript)))
     ctx.progress(0.3, "listening for hesitations")
     silent = sound.silences(samples)
     total_s = max(meta.duration_s or 0.0, sound.duration_s(samples))
     chosen = settings or Settings()
     hesitations = (
-        fillers.find(silent, said, total_s=total_s, hear=lambda spans: recogniser.hear(samples, spans))
+        fillers.find(silent, said, total_s=total_s, hear=lambda spans: _heard(listener, samples, spans))
         if chosen.remove_fillers
         else []
     )
@@ -70,6 +70,14 @@ def plan_cuts(
     ctx.save("plan/cut_plan.edl", listed.encode(), "text/plain")
     ctx.log.info("%d cuts, %.1f of %.1f s stay", len(made.removed), made.kept_duration_s, made.source_duration_s)
     return made
+
+
+def _heard(listener: Listener, samples: sound.Samples, spans: Sequence[Span]) -> list[str]:
+    """Listen to short sounds; where a service transcribes and nothing here can listen, the transcript alone decides."""
+    try:
+        return listener.recogniser.hear(samples, spans)
+    except ExtraMissing:
+        return ["unheard"] * len(spans)
 
 
 @task(name="render_cut", retry=RETRY, start_to_close_s=ENCODE_TIME_S + 600, weight=8, cache=True)

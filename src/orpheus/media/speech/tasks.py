@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from orpheus import Context, File, Resource, task
 from orpheus.media import video
@@ -11,8 +12,9 @@ from orpheus.media.checked import Checked
 from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
+from orpheus.media.providers import configured, openai
 from orpheus.media.running import RETRY, run_ffmpeg, verdicts
-from orpheus.media.speech import captions, sound, transcript
+from orpheus.media.speech import captions, elsewhere, sound, transcript
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.summary import Metadata
 
@@ -29,8 +31,26 @@ class Transcribed:
     """0 when nobody speaks."""
 
 
-def load_recogniser() -> Recogniser:
-    return Recogniser()
+class Listener:
+    """The recogniser of a process, loaded by the first attempt that listens on this machine."""
+
+    def __init__(self) -> None:
+        self._recogniser: Recogniser | None = None
+
+    @property
+    def recogniser(self) -> Recogniser:
+        """Return it, loaded.
+
+        Raises:
+            ExtraMissing: the extra `speech` is not installed.
+        """
+        if self._recogniser is None:
+            self._recogniser = Recogniser()
+        return self._recogniser
+
+
+def load_listener() -> Listener:
+    return Listener()
 
 
 @task(executor="process", retry=RETRY, start_to_close_s=2 * ENCODE_TIME_S, weight=8, cache=True)
@@ -41,22 +61,30 @@ def transcribe(
     meta: Metadata,
     language: str | None = None,
     *,
-    recogniser: Recogniser = Resource(load_recogniser, scope="process"),
+    listener: Listener = Resource(load_listener, scope="process"),
 ) -> Transcribed:
-    """Write down what is said, with the time of every word.
+    """Write down what is said, with the time of every word: on this machine, or by the service that is configured.
 
     Silence and noise give an empty transcript, not an error.
     """
+    wav = ctx.temp_dir / "sound.wav"
     with verdicts(source.name):
-        samples = samples_of(ctx, source, checked, meta)
-    total_s = max(sound.duration_s(samples), 0.001)
-    ctx.progress(0.1, "listening")
-    said = recogniser.transcribe(
-        samples,
-        language=language,
-        on_segment=lambda at_s: ctx.progress(0.1 + 0.9 * at_s / total_s, f"heard {at_s:.0f} of {total_s:.0f} s"),
-    )
-    said = transcript.settled(said, sound.silences(samples))
+        samples = samples_of(ctx, source, checked, wav)
+        silent = sound.silences(samples)
+        total_s = max(sound.duration_s(samples), 0.001)
+        service = configured.transcriptions()
+        if service is None:
+            ctx.progress(0.1, "listening")
+            said = listener.recogniser.transcribe(
+                samples,
+                language=language,
+                on_segment=lambda at_s: ctx.progress(
+                    0.1 + 0.9 * at_s / total_s, f"heard {at_s:.0f} of {total_s:.0f} s"
+                ),
+            )
+        else:
+            said = _by_service(ctx, service, wav, sound.duration_s(samples), silences=silent, language=language)
+    said = transcript.settled(said, silent)
     shown = captions.cues(said)
     name = f"transcripts/{ctx.job_id}"
     return Transcribed(
@@ -68,15 +96,33 @@ def transcribe(
     )
 
 
-def samples_of(ctx: Context, source: File, checked: Checked, meta: Metadata) -> sound.Samples:
-    """Decode a file's sound to one channel at 16 kHz."""
-    target = ctx.temp_dir / "sound.wav"
-    argv = sound.wav_argv(video.ffmpeg(), ctx.path(source), named(checked.sniffed, checked.opener), target)
+def _by_service(
+    ctx: Context,
+    service: configured.Configured,
+    wav: Path,
+    total_s: float,
+    *,
+    silences: list[transcript.Span],
+    language: str | None,
+) -> transcript.Transcript:
+    parts = []
+    for piece in elsewhere.pieces(total_s, silences):
+        ctx.progress(0.1 + 0.9 * piece.start_s / max(total_s, 0.001), f"sent {piece.start_s:.0f} of {total_s:.0f} s")
+        mp3 = ctx.temp_dir / "piece.mp3"
+        if not run_ffmpeg(
+            ctx, elsewhere.piece_argv(video.ffmpeg(), wav, mp3, piece), duration_s=0.0, what="", timeout_s=600
+        ):
+            raise CorruptMedia("the sound could not be encoded")
+        parts.append((piece, openai.transcribe(service, mp3, language=language, duration_s=piece.length_s)))
+    return elsewhere.joined(parts, duration_s=total_s)
+
+
+def samples_of(ctx: Context, source: File, checked: Checked, wav: Path) -> sound.Samples:
+    """Decode a file's sound to one channel at 16 kHz, as `wav` and as numbers."""
+    argv = sound.wav_argv(video.ffmpeg(), ctx.path(source), named(checked.sniffed, checked.opener), wav)
     if not run_ffmpeg(ctx, argv, duration_s=0.0, what="", timeout_s=ENCODE_TIME_S):
         raise CorruptMedia("the sound could not be decoded")
-    samples = sound.load(target)
-    target.unlink()
-    return samples
+    return sound.load(wav)
 
 
 def read_transcript(ctx: Context, file: File) -> transcript.Transcript:
