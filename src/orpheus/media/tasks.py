@@ -27,7 +27,7 @@ class Thumbnails:
     blurhash: str
 
 
-@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60)
+@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
 def validate_file(ctx: Context, source: File) -> Checked:
     """Sniff the file by its content, and really open it."""
     with verdicts(source.name):
@@ -36,7 +36,7 @@ def validate_file(ctx: Context, source: File) -> Checked:
     return found
 
 
-@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60)
+@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
 def extract_metadata(ctx: Context, source: File, checked: Checked) -> Metadata:
     """Read what a person wants to know of the file, and save it as `metadata.json`."""
     with verdicts(source.name):
@@ -46,7 +46,7 @@ def extract_metadata(ctx: Context, source: File, checked: Checked) -> Metadata:
     return Metadata.of(facts)
 
 
-@task(retry=RETRY, executor="process", start_to_close_s=300, weight=2)
+@task(retry=RETRY, executor="process", start_to_close_s=300, weight=2, cache=True)
 def make_thumbnails(ctx: Context, source: File, checked: Checked) -> Thumbnails:
     """Make WebP pictures of 160, 320 and 1280 pixels, and a blurhash."""
     files: list[File] = []
@@ -62,7 +62,7 @@ def make_thumbnails(ctx: Context, source: File, checked: Checked) -> Thumbnails:
     return Thumbnails(files=files[::-1], blurhash=text)
 
 
-@task(retry=RETRY, start_to_close_s=600)
+@task(retry=RETRY, start_to_close_s=600, cache=True)
 def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
     """Take one telling frame of a video as `poster.webp`."""
     target = ctx.temp_dir / "poster.webp"
@@ -78,7 +78,7 @@ def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) ->
     return ctx.save("poster.webp", target, "image/webp")
 
 
-@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S + 60, weight=4)
+@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S + 60, weight=4, cache=True)
 def extract_audio(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
     """Take the first sound track as MP3."""
     target = ctx.temp_dir / "audio.mp3"

@@ -58,8 +58,8 @@ def media(source: File, language: str | None = None) -> Summary:
     the same without poster; PDF → text (OCR where a page is a picture), pictures of the pages, summary. Always
     `metadata.json`. What cannot be transcribed, read or summed up is noted, and does not fail the job.
     """
-    checked = validate_file(source)
-    meta = extract_metadata(source, checked)
+    checked = validate_file.using(cache_extra=source.name)(source)
+    meta = extract_metadata.using(cache_extra=source.name)(source, checked)
     thumbnails = make_thumbnails.using(when=meta.kind == "image")(source, checked)
     poster = make_poster.using(when=meta.has_video)(source, checked, meta)
     sprite = make_sprite.using(when=meta.has_video)(source, checked, meta)
@@ -88,8 +88,8 @@ def media(source: File, language: str | None = None) -> Summary:
 @workflow(name="pdf")
 def pdf_workflow(source: File, most_pages: PageCount = MAX_PICTURED_PAGES) -> Summary:
     """Read a PDF: text where there is text, OCR on pages that are pictures, pictures of the pages, language, summary."""
-    checked = validate_file(source)
-    meta = extract_metadata(source, checked)
+    checked = validate_file.using(cache_extra=source.name)(source)
+    meta = extract_metadata.using(cache_extra=source.name)(source, checked)
     layer = read_text.using(when=meta.kind == "pdf")(source)
     read = ocr_page.using(on_failure="skip").map(layer.scans, source=source)
     text = assemble_text(layer, read)
@@ -110,8 +110,8 @@ def video_workflow(
 
     With `renditions` smaller sizes as MP4, with `hls` a ladder to stream as well; never larger than the source.
     """
-    checked = validate_file(source)
-    meta = extract_metadata(source, checked)
+    checked = validate_file.using(cache_extra=source.name)(source)
+    meta = extract_metadata.using(cache_extra=source.name)(source, checked)
     poster = make_poster.using(when=meta.has_video)(source, checked, meta)
     sprite = make_sprite.using(when=meta.has_video)(source, checked, meta)
     audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)

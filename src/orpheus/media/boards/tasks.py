@@ -39,7 +39,7 @@ class Plan:
     stagger_s: float
 
 
-@task(retry=None)
+@task(retry=None, cache=True)
 def plan_shots(board: Storyboard, max_concurrency: int | None = None, start_delay_ms: int | None = None) -> Plan:
     """Check the storyboard, give each scene its canvas, and settle how many render at a time."""
     with verdicts("the storyboard"):

@@ -25,7 +25,7 @@ class TalkResult:
     notes: list[str] = field(default_factory=list)
 
 
-@task(retry=None)
+@task(retry=None, cache=True)
 def sum_up_talk(
     meta: Metadata,
     *,
@@ -69,8 +69,8 @@ def talk(
     audio → transcript → cut plan → (a person's review, with `review`) → the cut, with captions in step. A talk without
     sound has nothing to cut by: the steps are skipped, and the result says so.
     """
-    checked = validate_file(source)
-    meta = extract_metadata(source, checked)
+    checked = validate_file.using(cache_extra=source.name)(source)
+    meta = extract_metadata.using(cache_extra=source.name)(source, checked)
     audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)
     words = transcribe.using(when=meta.has_audio)(source, checked, meta, language)
     planned = plan_cuts(source, checked, meta, words=words, settings=settings)

@@ -52,7 +52,7 @@ def load_reader() -> Reader:
     return Reader()
 
 
-@task(version=2, executor="process", retry=RETRY, start_to_close_s=600, weight=2)
+@task(version=2, executor="process", retry=RETRY, start_to_close_s=600, weight=2, cache=True)
 def read_text(ctx: Context, source: File) -> TextLayer:
     """Read the text layer and outline of a PDF, and tell which pages are pictures."""
     pages: list[str] = []
@@ -80,7 +80,7 @@ def ocr_page(
     return ReadPage(page, pdf.clean(text))
 
 
-@task(retry=RETRY, start_to_close_s=300)
+@task(retry=RETRY, start_to_close_s=300, cache=True)
 def assemble_text(ctx: Context, layer: TextLayer, read: list[ReadPage]) -> Text:
     """Put the text layer and the pages read by OCR together: `text/pages.json` and `text/document.txt`."""
     told = {one.page: one.text for one in read}

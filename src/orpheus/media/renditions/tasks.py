@@ -49,7 +49,7 @@ def make_sprite(ctx: Context, source: File, checked: Checked, meta: Metadata) ->
     return Sprite(ctx.save("sprite.webp", target, "image/webp"), ctx.save("sprite.vtt", cues, "text/vtt"))
 
 
-@task(retry=None)
+@task(retry=None, cache=True)
 def plan_renditions(meta: Metadata, most: int = 4) -> list[Rung]:
     """Choose the sizes worth making of a film: its own at most, never larger."""
     return ladders.ladder(meta.width, meta.height, most=most) if meta.width and meta.height else []
