@@ -84,3 +84,21 @@ def test_receivers_are_told_and_told_again() -> None:
         assert set(by_url) == {"https://shop.example/hook", "https://other.example/done"}
         assert all(told[-1] == 204 and set(told[:-1]) == {503} for told in by_url.values())
         assert len({call.delivery_id for call in kit.hooks.calls}) == 2
+
+
+@task(price=0.02)
+def pricey(text: str) -> str:
+    return text
+
+
+@workflow
+def shop(texts: list[str]) -> list[str]:
+    return pricey.map(texts)
+
+
+def test_a_budget_is_not_passed() -> None:
+    """Options of a submission reach the engine, as `POST /jobs` brings them."""
+    with Kit(shop) as kit:
+        assert kit.using(budget=0.04).run(shop, texts=["a", "b"]) == ["a", "b"]
+        dear = kit.using(budget=0.04).submit(shop, texts=["a", "b", "c"]).run()
+        assert dear.error is not None and dear.error.code == "budget_exceeded"
