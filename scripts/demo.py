@@ -82,12 +82,16 @@ def acts() -> list[Act]:
         file("mountains.jpg", "a photo, lying on its side"),
         file("colours.mp4", "a video with sound"),
         file("orpheus.pdf", "a PDF"),
-        file(
-            "mountains.jpg",
-            "the photo again, and the server is killed on the way",
-            folder="again",
-            kill_at="make_thumbnails",
+        file("letter.pdf", "a page that was scanned"),
+        Act(
+            "a talk, without its pauses and hesitations; and the server is killed on the way",
+            "talk",
+            {"source": FILES / "talk.mp4"},
+            "orpheus run demo-files/talk.mp4 --workflow talk",
+            "talk",
+            kill_at="transcribe",
         ),
+        file("mountains.jpg", "the photo again: every step is known already", folder="again"),
         file("holiday.jpg", "a web page that claims to be a photo", fails=True),
     ]
 
@@ -117,6 +121,11 @@ class Show:
         match event.type:
             case "task.started":
                 self._started[task] = at
+            case "task.cached":
+                self.count.tasks += 1
+                self._line("[green]✔[/]", task, "[dim]cached[/]")
+            case "task.completed" if "items" in event.data:
+                pass  # a map, whose items were shown
             case "task.completed":
                 self.count.tasks += 1
                 took_s = at - self._started.get(task, at)
@@ -267,7 +276,7 @@ def main() -> int:
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     console.print(Rule("Orpheus: from a file to results, every step durable", style="bold"))
-    with console.status("making a photo, a video and a PDF …"):
+    with console.status("making a photo, a video, two PDFs and a talk …"):
         demo_files.make(FILES)
     count, as_it_should = Count(), True
     with contextlib.ExitStack() as stack:

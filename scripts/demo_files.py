@@ -1,4 +1,4 @@
-"""Make the files that `make demo` sends: a photo, a video with sound, a PDF, and one file that is not what it says."""
+"""Make the files that `make demo` sends: a photo, a video, a PDF, a scan, a talk, and one file that is not what it says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter
+from demo_talk import make_talk
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from orpheus.media.video import ffmpeg
 
@@ -31,6 +32,8 @@ def make(folder: Path) -> None:
         "mountains.jpg": _photo,
         "colours.mp4": _video,
         "orpheus.pdf": _pdf,
+        "letter.pdf": _scan,
+        "talk.mp4": make_talk,
         "holiday.jpg": lambda path: path.write_text("<!doctype html><html><body>I am not a photo.</body></html>\n"),
     }
     for name, maker in makers.items():
@@ -107,6 +110,17 @@ def _video(path: Path) -> None:
         ],
         check=True,
     )
+
+
+def _scan(path: Path) -> None:
+    """Write a page, photograph it a little askew, and keep only the photograph."""
+    page = Image.new("L", (1240, 1000), 244)
+    lines = [line for paragraph in STORY.split("\n\n")[1:3] for line in [*_lines(" ".join(paragraph.split())), ""]]
+    ImageDraw.Draw(page).multiline_text(
+        (110, 120), "\n".join(lines), font=ImageFont.load_default(30), spacing=16, fill=20
+    )
+    page = page.rotate(0.6, resample=Image.Resampling.BICUBIC, fillcolor=244)
+    Image.blend(page, Image.effect_noise(page.size, 30), 0.06).save(path, "PDF", resolution=150)
 
 
 def _pdf(path: Path) -> None:
