@@ -238,6 +238,57 @@ def test_a_key_caps_the_priority_of_its_jobs(shut):
         assert job["priority"] == got
 
 
+def test_an_order_to_many_jobs_means_the_tenants_own(shut):
+    """Naming another tenant is refused, rather than taken for one's own."""
+    _, make, http, admin = shut
+    ours, theirs = make("operate", tenant="ours")["key"], make("operate", tenant="theirs", priority_cap=3)["key"]
+    count = {"workflow": "count", "params": {"text": "x"}, "delay_s": 3600}
+    mine = http.post("/jobs", json=count, headers=bearer(ours)).json()["job_id"]
+    other = http.post("/jobs", json=count, headers=bearer(theirs)).json()["job_id"]
+    order = {"action": "cancel", "filter": {"workflow": "count"}}
+    named = {**order, "filter": {"workflow": "count", "tenant": "ours"}}
+    assert http.post("/jobs/bulk", json=named, headers=bearer(theirs)).status_code == 403
+    changed = http.patch(f"/jobs/{other}", json={"priority": 1}, headers=bearer(theirs))
+    assert changed.json()["priority"] == 3, "the cap holds for changes too"
+    assert http.post("/jobs/bulk", json=order, headers=bearer(theirs)).json()["matched"] == 1
+    assert http.get(f"/jobs/{mine}", headers=bearer(ours)).json()["state"] == "pending"
+    trail = http.get("/audit", params={"type": "job.cancel_requested"}, headers=bearer(theirs)).json()["items"]
+    assert [entry["job_id"] for entry in trail] == [other]
+    assert http.get("/audit", params={"tenant": "ours"}, headers=bearer(theirs)).json()["items"] == []
+    kinds = {entry["type"] for entry in http.get("/audit", headers=bearer(admin["key"])).json()["items"]}
+    assert {"key.created", "job.created", "workflow.published"} <= kinds
+
+
+def test_the_trail_is_read_page_by_page(shut):
+    """Every entry once, newest first, whatever the size of the pages; by actor, type and time."""
+    _, make, http, admin = shut
+    key = make("operate", name="anna")["key"]
+    for _ in range(3):
+        http.post("/jobs", json={"workflow": "count", "params": {"text": "x"}}, headers=bearer(key))
+        http.patch("/queues/default", json={"concurrency": 5}, headers=bearer(key))
+    whole = http.get("/audit", params={"limit": 1000}, headers=bearer(admin["key"])).json()
+    assert whole["next_cursor"] is None
+    paged, cursor = [], None
+    while True:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = http.get("/audit", params=query, headers=bearer(admin["key"])).json()
+        paged += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert sorted(map(json.dumps, paged)) == sorted(map(json.dumps, whole["items"]))
+    assert [entry["at"] for entry in whole["items"]] == sorted((e["at"] for e in whole["items"]), reverse=True)
+    hers = http.get("/audit", params={"actor": "anna"}, headers=bearer(admin["key"])).json()["items"]
+    assert [entry["type"] for entry in hers] == ["queue.updated", "job.created"] * 3
+    assert hers[0]["data"] == {"concurrency": 5}
+    assert (
+        http.get("/audit", params={"before": hers[-1]["at"], "actor": "anna"}, headers=bearer(key)).json()["items"]
+        == []
+    )
+    assert http.get("/audit", headers=bearer(make("submit")["key"])).status_code == 403
+    assert http.get("/audit", params={"cursor": "x"}, headers=bearer(key)).status_code == 422
+
+
 def test_a_tenants_administrator_makes_keys_for_that_tenant_only(shut):
     _, make, http, _ = shut
     theirs = make("admin", tenant="theirs")["key"]

@@ -84,7 +84,7 @@ def up(tmp_path: Path) -> Iterator[tuple[str, dict[str, str], Path]]:
     """A server with keys and a worker of its own; gives `(url, the administrator's key, folder)`."""
     (tmp_path / "flows.py").write_text(
         "from orpheus import task, workflow\n\n@task\ndef shout(text: str) -> str:\n"
-        "    return text.upper()\n\n@workflow\ndef talk(text: str) -> str:\n    return shout(text)\n"
+        "    return text.upper()\n\n@workflow\ndef loud(text: str) -> str:\n    return shout(text)\n"
     )
     admin = make(tmp_path, "--role", "admin", "--name", "root")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ORPHEUS_")}
@@ -113,14 +113,14 @@ def test_up_gives_its_own_workers_a_key(up: tuple[str, dict[str, str], Path]) ->
         assert [key.key_id for key in root.api_keys()] == [admin["key_id"]], "keys of its own are not stored"
         acme = make(folder, "--role", "submit", "--tenant", "acme", "--name", "anna", ORPHEUS_API_KEY=admin["key"])
         with Client(url, api_key=acme["key"]) as anna:
-            job = anna.submit("talk", {"text": "hi"})
+            job = anna.submit("loud", {"text": "hi"})
             assert anna.result(job.job_id, timeout_s=60) == "HI"
             assert next(iter(anna.events(job.job_id))).actor == "anna"
             with pytest.raises(Forbidden):
                 anna.cancel(job.job_id)
             with pytest.raises(Forbidden):
-                anna.submit("talk", {"text": "hi"}, tenant="other")
-        other = root.submit("talk", {"text": "hi"}, tenant="other")
+                anna.submit("loud", {"text": "hi"}, tenant="other")
+        other = root.submit("loud", {"text": "hi"}, tenant="other")
         with Client(url, api_key=acme["key"]) as anna, pytest.raises(NotFound):
             anna.get(other.job_id)
         assert {entry.type for entry in root.audit(limit=100)} >= {"key.created", "job.created", "workflow.published"}

@@ -413,9 +413,13 @@ class EmbeddedEngine:
 
     async def update_tenant(self, name: str, changes: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
         check_tenant(name)
-        await self._ask(
-            partial(self.machine.call, "update_tenant", tenant_changes(self.machine.tenants, name, changes))
-        )
+        write = tenant_changes(self.machine.tenants, name, changes)
+
+        def change(work: Work) -> None:
+            write(work)
+            work.audit("tenant.updated", name, actor=actor, tenant=name, **changes)
+
+        await self._ask(partial(self.machine.call, "update_tenant", change))
         return next(tenant for tenant in await self.reads.tenants() if tenant["name"] == name)
 
     @property

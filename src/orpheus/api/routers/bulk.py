@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from orpheus.api.calls import Answer, Call, json_answer
-from orpheus.api.errors import MalformedBody, UnsupportedBody
+from orpheus.api.errors import Forbidden, MalformedBody, UnsupportedBody
 from orpheus.api.query import instant
 from orpheus.api.route import Routes
 from orpheus.api.routers.jobs import whole_job
+from orpheus.api.submissions import capped
 from orpheus.core.errors import InvalidRequest, InvalidTransition, UnknownJob
 from orpheus.core.facts import JobUpdated
 from orpheus.engine.base import BulkOrder, JobFilter
@@ -31,7 +32,8 @@ async def change_job(call: Call) -> Answer:
     Labels at any time; the priority until the job has ended. What is so already changes nothing.
     """
     body: PatchJob = call.body
-    fact = JobUpdated(labels=body.labels, priority=body.priority, actor=call.identity.actor)
+    priority = None if body.priority is None else capped(call, body.priority)
+    fact = JobUpdated(labels=body.labels, priority=priority, actor=call.identity.actor)
     job = await call.services.engine.tell(call.path["job_id"], fact, tenant=call.identity.tenant)
     return json_answer(await whole_job(call, job))
 
@@ -41,7 +43,7 @@ async def change_job(call: Call) -> Answer:
     role="operate",
     body=BulkBody,
     answers={200: BulkAnswer},
-    errors=(InvalidRequest, MalformedBody, UnsupportedBody),
+    errors=(InvalidRequest, MalformedBody, UnsupportedBody, Forbidden),
     timed=False,
 )
 async def bulk(call: Call) -> Answer:
@@ -58,7 +60,7 @@ async def bulk(call: Call) -> Answer:
         )
     order = BulkOrder(
         action=body.action,
-        filters=_filters(body.filter, call.identity.tenant),
+        filters=_filters(body.filter, call),
         reason=body.reason,
         dry_run=body.dry_run,
         limit=body.limit,
@@ -78,13 +80,19 @@ async def bulk(call: Call) -> Answer:
     return json_answer(answer)
 
 
-def _filters(asked: BulkFilter, tenant: str | None) -> JobFilter:
+def _filters(asked: BulkFilter, call: Call) -> JobFilter:
     said = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not msgspec.UNSET}
+    bound = call.identity.tenant
+    if bound is not None and said.get("tenant", bound) != bound:
+        # Taking the key's own tenant in its place would give the order to jobs that nobody meant.
+        raise Forbidden(
+            f"filter: the key {call.identity.name!r} is for the tenant {bound}", hint="leave the tenant out"
+        )
     states = said.get("state", ())
     return JobFilter(
         states=(states,) if isinstance(states, str) else tuple(states),
         workflow=said.get("workflow"),
-        tenant=tenant or said.get("tenant"),
+        tenant=bound or said.get("tenant"),
         labels=tuple(said.get("label", {}).items()),
         q=said.get("q"),
         created_after=instant(said.get("created_after"), "created_after", where="body"),

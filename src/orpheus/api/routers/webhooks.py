@@ -118,7 +118,7 @@ async def redeliver(call: Call) -> Answer:
     return _one(call, queued, status=202)
 
 
-@routes.get("/webhooks/secret", role="admin", answers={200: OwnSecret})
+@routes.get("/webhooks/secret", role="admin", shared=True, answers={200: OwnSecret})
 async def own_secret(call: Call) -> Answer:
     """Show the secret that signs deliveries to jobs' own `webhook_url`, if it was made here and not set."""
     if call.services.options.webhook_secrets:
