@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orpheus import child, sleep, task, workflow
+from orpheus.core.errors import OrpheusError
 from orpheus.testing import Kit, Stuck
 
 
@@ -100,5 +101,5 @@ def test_a_budget_is_not_passed() -> None:
     """Options of a submission reach the engine, as `POST /jobs` brings them."""
     with Kit(shop) as kit:
         assert kit.using(budget=0.04).run(shop, texts=["a", "b"]) == ["a", "b"]
-        dear = kit.using(budget=0.04).submit(shop, texts=["a", "b", "c"]).run()
-        assert dear.error is not None and dear.error.code == "budget_exceeded"
+        with pytest.raises(OrpheusError, match="at least 0.06"):
+            kit.using(budget=0.04).submit(shop, texts=["a", "b", "c"])
