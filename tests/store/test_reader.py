@@ -51,7 +51,6 @@ def test_reads_see_commits_and_nothing_else(hand: Any, reader: Reader, one_task_
         ]
         assert [row[0] for row in await reader.events_after(3, 2)] == [4, 5]
         assert (await reader.events_after(0, 1))[0][1:4] == ("a", "ada", "c")
-        assert await reader.first_cursor() == 1
         assert (await reader.graph(graph.definition_id)) == graph
         assert (await reader.definition(graph.definition_id))["name"] == "count"
         assert await reader.graph("nothing") is None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from orpheus.artifacts.keys import RUNS, artifact_key, manifest_key, run_key
+from orpheus.artifacts.keys import RUNS, artifact_key, job_prefix, manifest_key, run_key
 from orpheus.artifacts.manifest import build_manifest, encode_manifest
 from orpheus.core.job import Job
 
@@ -103,3 +103,11 @@ class Publisher:
         return all(
             self._objects.intact_now(key, sha256=sha256, size_bytes=size, since=since) for key, sha256, size in parts
         )
+
+    def forget_job(self, tenant: str, job_id: str) -> None:
+        """Remove what stands under a pruned job's names. Blocking, and the same again changes nothing."""
+        self._objects.delete_prefix_now(job_prefix(self._env, tenant, job_id))
+
+    def forget_file(self, key: str) -> None:
+        """Remove an upload. Blocking, and the same again changes nothing."""
+        self._objects.delete_prefix_now(key.rpartition("/")[0])

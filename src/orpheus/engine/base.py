@@ -24,6 +24,7 @@ from orpheus.core.task import Task
 from orpheus.engine.audit import AuditEntry, AuditFilter
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import NewKey
+from orpheus.engine.upkeep_contract import UpkeepOrders
 from orpheus.engine.webhook_contract import WebhookDesk
 
 
@@ -309,6 +310,8 @@ class Engine(Protocol):
 
     @property
     def reads(self) -> Reads: ...
+    @property
+    def upkeep(self) -> UpkeepOrders: ...
     @property
     def schedules(self) -> ScheduleOrders: ...
 

@@ -63,6 +63,7 @@ from orpheus.engine.schedule_orders import EmbeddedSchedules
 from orpheus.engine.submissions import Prepared, Submit, check_tenant, prepare
 from orpheus.engine.subscribers import Subscribers
 from orpheus.engine.tenants import tenant_changes
+from orpheus.engine.upkeep import Upkeep
 from orpheus.engine.webhook_desk import EmbeddedWebhooks
 from orpheus.engine.work import Operation, Work
 from orpheus.engine.workers import HelloAnswer
@@ -120,7 +121,8 @@ class EmbeddedEngine:
         self._rng = rng or SystemRandom()
         self._fatal = fatal
         self.subscribers: Subscribers
-        """Made by `start`."""
+        self.upkeep: Upkeep
+        """Both are made by `start`."""
         self._machine: Machine | None = None
         self._store: Store | None = None
         self._reads: EmbeddedReads | None = None
@@ -167,6 +169,7 @@ class EmbeddedEngine:
         self._store, self._machine = store, machine
         self._reads = EmbeddedReads(self.path, machine)
         self.subscribers = Subscribers(machine.stream, self._reads, self.options)
+        self.upkeep = Upkeep(machine, self._reads, self._do, self._publisher, self._helpers)
 
     async def stop(self) -> None:
         """Answer what waits, commit what is queued, close the file. Safe to call twice, and before `start`."""
@@ -272,24 +275,12 @@ class EmbeddedEngine:
                 log.warning("a checkpoint failed; the log grows until one succeeds", exc_info=True)
 
     async def _sweeps(self) -> None:
-        """Remove what attempts left that were never accepted (R10).
-
-        Folders are listed before rows are read: a run is committed as running before its worker hears of it, so what is
-        listed and neither running nor accepted will never be.
-        """
-        publisher, helpers = self._publisher, self._helpers
-        loop = asyncio.get_running_loop()
+        """Remove what nobody needs, and what retention says, once in a while."""
         while True:
             try:
-                list_them = partial(publisher.attempts, older_than_s=self.options.orphan_after_s)
-                found = await loop.run_in_executor(helpers, list_them)
-                if found:
-                    needed = await self.reads.needed_runs(found)
-                    orphans = [run_id for run_id in found if run_id not in needed]
-                    for start in range(0, len(orphans), 100):
-                        await loop.run_in_executor(helpers, publisher.discard, orphans[start : start + 100])
+                await self.upkeep.sweep()
             except Exception:
-                log.warning("files that nobody needs could not be removed; trying again later", exc_info=True)
+                log.warning("what nobody needs could not be removed; trying again later", exc_info=True)
             await asyncio.sleep(self.options.sweep_every_s)
 
     def _begin_deliveries(self) -> None:

@@ -140,7 +140,9 @@ class Machine:
         self.ledger = Ledger(self.keyring, self.durations, queue=self.queue)
         self.outbox = Outbox(queue=self.queue, retry_max_s=self.options.publish_retry_max_s)
         self.webhooks = Webhooks(rng)
-        self.stream = Stream(epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events)
+        self.stream = Stream(
+            epoch=store.epoch, head=store.last_cursor(), ring=self.options.ring_events, floor=store.stream_floor()
+        )
         self.claims = Claims(
             self.feed,
             self.sessions,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +59,9 @@ class EngineOptions:
     """Files of attempts that were not accepted are looked for at the start, and then so often (R10)."""
     orphan_after_s: float = 600.0
     """Such files are left alone for so long: a process that is being stopped may still write them."""
+    retention_s: Mapping[str, float] = field(default_factory=dict)
+    """How long ended jobs are kept, by `all`, state, `workflow:NAME` and `tenant:NAME` (retention.py); none is for ever."""
+    cache_retention_s: float | None = None
+    """Known results that were not used for so long are forgotten; None is never."""
+    upload_kept_s: float = 86_400.0
+    """Uploads that no job uses are kept so long."""

@@ -62,6 +62,12 @@ class Publisher(Protocol):
     def discard(self, run_ids: Sequence[str]) -> None:
         """Remove the files of runs that nobody needs. Blocking, and the same again changes nothing."""
 
+    def forget_job(self, tenant: str, job_id: str) -> None:
+        """Remove what stands under a pruned job's names. Blocking, and the same again changes nothing."""
+
+    def forget_file(self, key: str) -> None:
+        """Remove an upload. Blocking, and the same again changes nothing."""
+
     def intact(self, parts: Sequence[tuple[str, str, int]], since: float) -> bool:
         """Tell whether objects `(key, sha256, size_bytes)` are as they were at an instant. Blocking, and quick."""
 
@@ -76,6 +82,12 @@ class NoPublisher:
         return []
 
     def discard(self, run_ids: Sequence[str]) -> None:
+        return None
+
+    def forget_job(self, tenant: str, job_id: str) -> None:
+        return None
+
+    def forget_file(self, key: str) -> None:
         return None
 
     def intact(self, parts: Sequence[tuple[str, str, int]], since: float) -> bool:

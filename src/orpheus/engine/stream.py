@@ -32,10 +32,13 @@ def foreign(text: str) -> CursorReset:
 class Stream:
     """The latest committed events, and who wants to hear that there are new ones."""
 
-    def __init__(self, *, epoch: str, head: int, ring: int) -> None:
+    def __init__(self, *, epoch: str, head: int, ring: int, floor: int = 0) -> None:
         self.epoch = epoch
         self.head = head
         """Place of the newest committed event."""
+        self.floor = floor
+        """Place up to which the file may lack events, because their jobs were pruned: whoever would have to read them
+        there is told to begin anew."""
         self._ring: deque[tuple[int, PublishedEvent]] = deque(maxlen=ring)
         self._listeners: dict[Callable[[], None], None] = {}
         self._live: dict[Callable[[LiveMessage], None], str | None] = {}

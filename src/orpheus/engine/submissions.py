@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orpheus.core.amend import MOST_LABELS
+from orpheus.core.cache_key import stored_parts
 from orpheus.core.decider import NewJob, submit
 from orpheus.core.decision import Decision
 from orpheus.core.errors import (
@@ -314,6 +315,8 @@ class Submit(Operation):
         params = self._checker.check(graph, asked.params)
         self._check_size(graph, params)
         has_files = holds_file(params)
+        if has_files:
+            _check_objects(work.tx, params)
         derived: Mapping[str, Any] | None = None
         if has_files and (names := url_params(params)):
             derived, graph = with_fetches(graph, names)
@@ -327,6 +330,17 @@ class Submit(Operation):
                 f"params of workflow {graph.name!r}: {message}",
                 hint="Upload large content as a file (POST /files) and pass its file_id.",
                 details=[{"path": "", "message": message}],
+            )
+
+
+def _check_objects(tx: Transaction, params: dict[str, Any]) -> None:
+    """Refuse files that were pruned since the request was read; from the commit on the job keeps them (R23)."""
+    for key, _sha256, _size in stored_parts(params):
+        if not tx.pruning.is_there(key):
+            raise InvalidParams(
+                "a file of the params was pruned meanwhile",
+                hint="Upload it again.",
+                details=[{"path": "/params", "message": f"there is no object {key[:200]!r}"}],
             )
 
 

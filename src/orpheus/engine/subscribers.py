@@ -58,8 +58,6 @@ class Subscribers:
         self._news.add(news)
         caught_up = False
         try:
-            if place < stream.head and await self._reads.first_cursor() > place + 1:
-                raise foreign(stream.cursor(place))
             while not self._stopping:
                 news.clear()
                 caught_up = caught_up or place >= stream.head
@@ -67,7 +65,11 @@ class Subscribers:
                     raise SlowReader("the subscriber fell too far behind", hint="Go on from the last cursor.")
                 entries = stream.ring_after(place, PAGE)
                 if entries is None:
+                    if place < stream.floor:
+                        raise foreign(stream.cursor(place))
                     entries = await self._from_file(place)
+                    if place < stream.floor:
+                        raise foreign(stream.cursor(place))
                 if entries:
                     place = entries[-1][0]
                     yield [event for _number, event in entries]

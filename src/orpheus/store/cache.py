@@ -85,6 +85,13 @@ class RowCache:
         if self.current.get(place) is entry:
             del self.current[place]
 
+    def forget_jobs(self, job_ids: frozenset[str]) -> None:
+        """Drop every row of these jobs."""
+        for job_id in job_ids:
+            self.jobs.pop(job_id, None)
+        for entry in [entry for entry in self.tasks.values() if entry.task.job_id in job_ids]:
+            self.drop_task(entry)
+
     def forget_ended(self, jobs: list[JobEntry], tasks: list[TaskEntry]) -> None:
         """After a commit: drop rows that will hardly be asked for again, and keep to the bounds.
 

@@ -34,6 +34,7 @@ from orpheus.store.records import artifact_record, file_record, queue_record, wo
 from orpheus.store.rows import TASK_COLUMNS, Row
 from orpheus.store.schedule_reads import ScheduleReads
 from orpheus.store.trail import AuditQuery, read_trail
+from orpheus.store.upkeep_reads import UpkeepReads
 from orpheus.store.webhook_reads import WebhookReads
 
 THREADS = 3
@@ -43,7 +44,7 @@ StreamEvent = tuple[int, str, str, str, Event]
 """`(cursor, job_id, tenant, correlation_id, event)`."""
 
 
-class Reader(ScheduleReads, WebhookReads, LogReads):
+class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads):
     """The reads of one store. Safe to close twice; unknown things are None."""
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:
@@ -345,10 +346,6 @@ class Reader(ScheduleReads, WebhookReads, LogReads):
             return [(row[0], row[1], row[2], row[3], rows.event_from_row(row[4:])) for row in found]
 
         return await self._run(read)
-
-    async def first_cursor(self) -> int:
-        """Return the cursor of the oldest event that is still there, 0 when there is none."""
-        return await self._run(lambda connection: int(connection.execute(query("first_cursor")).fetchone()[0]))
 
     async def queues(self) -> list[Mapping[str, Any]]:
         """Return every queue that has settings or has had tasks, with its counts of tasks by state."""

@@ -68,9 +68,10 @@ class Store:
 
         reserved = one("meta", "ready_seq_end")
         return Counters(
-            job_no=one("last_job_no"),
-            cursor=one("last_cursor"),
-            log_no=one("last_log_no"),
+            # The highest rows may have been pruned: their numbers are not given again.
+            job_no=max(one("last_job_no"), one("meta", "last_job_no")),
+            cursor=max(one("last_cursor"), one("meta", "last_cursor")),
+            log_no=max(one("last_log_no"), one("meta", "last_log_no")),
             ready_seq=reserved,
             ready_seq_end=reserved,
         )
@@ -79,6 +80,11 @@ class Store:
     def connection(self) -> sqlite3.Connection:
         """The writer's connection, for reads by the simulator and by tests. Nothing else may write through it."""
         return self._connection
+
+    def stream_floor(self) -> int:
+        """Return the cursor up to which events may be missing, because their jobs were pruned (R2)."""
+        row = self._connection.execute(query("meta"), ("stream_floor",)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def last_cursor(self) -> int:
         """Return the cursor of the newest committed event."""

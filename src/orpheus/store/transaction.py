@@ -31,6 +31,7 @@ from orpheus.store.known_results import FoundResult, KnownResults
 from orpheus.store.limits import LimitRecords
 from orpheus.store.outside import Outside, run_of_callback
 from orpheus.store.payloads import Payloads
+from orpheus.store.pruning import Pruning
 from orpheus.store.ready import Ready, ReadyRow
 from orpheus.store.records import Records, artifact_record
 from orpheus.store.rows import ABSENT
@@ -76,6 +77,7 @@ class Transaction:
         self.ready = Ready(unit)
         self.records = Records(unit)
         self.known_results = KnownResults(unit)
+        self.pruning = Pruning(unit)
         self.schedules = Schedules(unit)
         self.limits = LimitRecords(unit)
         self.access = Access(unit)

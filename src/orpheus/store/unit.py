@@ -9,7 +9,7 @@ it met are counted: a mismatch is our bug and rolls the batch back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from orpheus.core.decision import Event
@@ -124,6 +124,10 @@ class Unit:
             return found
         row = self.connection.execute(query("idempotent_job"), (tenant, key)).fetchone()
         return None if row is None else (row[0], row[1])
+
+    def forget_jobs(self, job_ids: Iterable[str]) -> None:
+        """Remember nothing of jobs whose rows are gone."""
+        self._cache.forget_jobs(frozenset(job_ids))
 
     # Changing
 

@@ -187,6 +187,10 @@ FROM (
 ) AS found
 WHERE instr(found.key, '/.files/') > 0;
 
+-- Asked when a job is pruned, and when its file is to be another job's param.
+CREATE INDEX artifacts_of_job ON artifacts (job_no);
+CREATE INDEX artifacts_of_run ON artifacts (run_id);
+
 -- Jobs and uploads that are pruned: their rows are out of sight, the rest goes step by step and survives a crash.
 CREATE TABLE removals (
   removal_no INTEGER PRIMARY KEY,

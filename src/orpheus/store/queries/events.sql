@@ -7,9 +7,6 @@ VALUES (?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?,
 -- name: last_cursor
 SELECT coalesce(max(cursor), 0) FROM events;
 
--- name: first_cursor
-SELECT coalesce(min(cursor), 0) FROM events;
-
 -- name: events_of_job
 SELECT seq, type, at, actor, task, "index", run_id, data FROM events
 WHERE job_no = (SELECT job_no FROM jobs WHERE job_id = ?) AND seq > ? ORDER BY seq LIMIT ?;

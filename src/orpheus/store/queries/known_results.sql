@@ -31,3 +31,7 @@ WHERE used_at <= ? AND tenant GLOB ? AND handler GLOB ? ORDER BY used_at LIMIT ?
 -- name: count_stale_known_results
 SELECT count(*), coalesce(sum(size_bytes), 0) FROM known_results INDEXED BY known_results_by_use
 WHERE used_at <= ? AND tenant GLOB ? AND handler GLOB ?;
+
+-- name: known_results_by_task
+SELECT handler, tenant, count(*), sum(uses), sum(size_bytes), min(created_at), max(used_at) FROM known_results
+WHERE tenant GLOB ? GROUP BY handler, tenant ORDER BY handler, tenant;

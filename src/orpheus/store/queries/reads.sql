@@ -43,4 +43,5 @@ SELECT coalesce(sum(count), 0) FROM job_counts WHERE state = ?;
 WITH asked (run_id) AS MATERIALIZED (SELECT value FROM json_each(?))
 SELECT run_id FROM tasks WHERE state IN ('running', 'waiting', 'completed') AND run_id IN (SELECT run_id FROM asked)
 UNION SELECT object FROM known_result_objects WHERE object IN (SELECT run_id FROM asked)
-UNION SELECT object FROM object_uses WHERE object IN (SELECT run_id FROM asked);
+UNION SELECT object FROM object_uses WHERE object IN (SELECT run_id FROM asked)
+UNION SELECT run_id FROM asked WHERE EXISTS (SELECT 1 FROM schedules WHERE instr(spec, run_id) > 0);
