@@ -82,6 +82,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
         float | None, _about("A priority that others went before for so long goes first once; none is off.", gt=0)
     ] = None
 
+    retention_s: Annotated[
+        dict[str, float],
+        _about("How long ended jobs are kept, by all, state, workflow:NAME, tenant:NAME; none is for ever."),
+    ] = {}
+    cache_retention_s: Annotated[
+        float | None, _about("Cached results not used for so long are forgotten; none is never.", ge=0)
+    ] = None
+
     workers: Annotated[int, _about("Worker processes that `up` keeps running.", ge=0, le=256)] = 1
     imports: Annotated[list[str], _about("Modules with tasks and workflows that workers load.")] = []
     queues: Annotated[list[str], _about("Queues a worker serves; none means all.")] = []

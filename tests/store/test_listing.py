@@ -37,6 +37,7 @@ class Filter:
     created_after: float | None = None
     created_before: float | None = None
     parent: str | None = None
+    failure: str | None = None
 
 
 JOBS = st.lists(

@@ -19,7 +19,7 @@ WHOLE_TABLES = {
     "forget_workers", "job_counts", "task_counts", "count_of_state", "count_of_workflow",  # small tables
     "all_tenants", "job_counts_by_tenant",  # small tables
     "all_rate_starts", "prune_rate_starts",  # what rates still count: at the start, and once a minute
-    "known_results_by_task", "removals",  # on request, in a reader; what is being removed now
+    "known_results_by_task", "removals", "failure_groups",  # on request, in a reader; what is being removed now
     "unused_files", "forget_file", "unneeded_runs", "object_is_there", "file_is_removed",  # few schedules, few removals
     "needed_runs",  # once an hour, in a reader: attempts that left files
     "worker_names",  # the list that was asked; the workers are found by their key

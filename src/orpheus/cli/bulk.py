@@ -42,6 +42,7 @@ def bulk(
     q: Annotated[str | None, typer.Option("-q", help="Text in id, workflow, labels or params.")] = None,
     created_after: Annotated[str | None, typer.Option(help="Created then or later.", metavar="TIME")] = None,
     created_before: Annotated[str | None, typer.Option(help="Created before.", metavar="TIME")] = None,
+    failure: Annotated[str | None, typer.Option(help="Only this group of `orpheus failures`.")] = None,
     reason: Annotated[str, typer.Option(help="Why; shown with each job.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, say what would come of it.")] = False,
     limit: Annotated[
@@ -61,6 +62,7 @@ def bulk(
             q=q,
             created_after=created_after,
             created_before=created_before,
+            failure=failure,
             reason=reason,
             dry_run=dry_run,
             limit=limit,

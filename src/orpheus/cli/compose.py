@@ -68,6 +68,8 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
                     lease_s=settings.lease_s,
                     grace_s=settings.cancel_grace_s,
                     ageing_s=settings.ageing_s,
+                    retention_s=settings.retention_s,
+                    cache_retention_s=settings.cache_retention_s,
                 ),
             )
             options = ApiOptions(

@@ -13,8 +13,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +34,7 @@ EXTRAS = {
     "video": (("av", "imageio_ffmpeg"), "posters and audio of videos"),
     "pdf": (("pypdfium2", "PIL"), "text and pictures of PDFs"),
 }
+CLOCK_LEAST_YEAR = 2025
 FREE_LEAST_BYTES = 1_000_000_000
 
 
@@ -47,10 +49,21 @@ class Check:
 
 
 @app.command()
-def doctor(json: JsonFlag = False) -> None:
+def doctor(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(help="Data directory, or a backup. (default: ./orpheus-data)", metavar="DIR")
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read the whole database and every file; no server may work on them.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
     """Check what this machine has and lacks, and say what to install."""
-    settings = load().settings
-    checks = [*system_checks(), *data_checks(settings), port_check(settings), *media_checks(settings)]
+    settings = load({"data": data}).settings
+    checks = [*system_checks(), clock_check(), *data_checks(settings), port_check(settings), *media_checks(settings)]
+    if deep:
+        checks.append(deep_check(settings))
     bad = any(one.state == "bad" for one in checks)
     if json:
         print_json({"ok": not bad, "checks": checks})
@@ -76,6 +89,31 @@ def system_checks() -> Iterator[Check]:
         sqlite3.sqlite_version,
         "" if enough else "Use a Python with SQLite 3.37 or newer.",
     )
+
+
+def clock_check() -> Check:
+    """The clock is not off by years; leases don't depend on it, but times that people read do."""
+    now = datetime.now(UTC)
+    sound = now.year >= CLOCK_LEAST_YEAR
+    shown = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Check("clock", "ok" if sound else "bad", shown, "" if sound else "Set the clock, e.g. by NTP.")
+
+
+def deep_check(settings: Settings) -> Check:
+    """Every page of the database and every file it names is as it was written."""
+    from orpheus.store.backup import DATABASE, check  # noqa: PLC0415 (not on Windows)
+
+    live = live_server(settings.data)
+    if live is not None:
+        hint = "Stop it, or check a backup: orpheus backup DIR, then doctor --data DIR --deep."
+        return Check("integrity", "missing", f"process {live.pid} works in {settings.data}", hint)
+    if not (settings.data / DATABASE).is_file():
+        return Check("integrity", "missing", f"there is no database in {settings.data}")
+    faults = check(settings.data, deep=True)
+    if not faults:
+        return Check("integrity", "ok", f"database and files of {settings.data} are sound")
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return Check("integrity", "bad", faults[0] + more, "Restore a backup: docs/backup.md.")
 
 
 def data_checks(settings: Settings) -> Iterator[Check]:

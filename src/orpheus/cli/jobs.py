@@ -29,6 +29,7 @@ def list_jobs(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
     label: Annotated[list[str] | None, typer.Option("-l", "--label", metavar="NAME=VALUE")] = None,
     q: Annotated[str | None, typer.Option("-q", help="Text in id, workflow, labels or params.")] = None,
+    failure: Annotated[str | None, typer.Option(help="Only this group of `orpheus failures`.")] = None,
     parent: Annotated[
         str | None, typer.Option(metavar="JOB", help='Only child jobs of this one; "none": only jobs without a parent.')
     ] = None,
@@ -46,6 +47,7 @@ def list_jobs(
                 label=parse_labels(label),
                 q=q,
                 parent=parent,
+                failure=failure,
                 limit=limit,
             )
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar, Unpack
 
-from orpheus.client import access, completions, downloads, jobs, limits, params, schedules, system
+from orpheus.client import access, completions, downloads, jobs, limits, params, schedules, system, upkeep
 from orpheus.client._drive_async import AsyncDriver
 from orpheus.client.address import DEFAULT_TIMEOUT_S, Address
 from orpheus.client.effects import Operation
@@ -36,6 +36,7 @@ from orpheus.protocol.jobs import (
 )
 from orpheus.protocol.limits import BulkAnswer, QueueInfo, TenantInfo
 from orpheus.protocol.schedules import FiringInfo, ScheduleInfo
+from orpheus.protocol.upkeep import BackupAnswer, CachedResults, FailureGroup, PruneAnswer
 
 T = TypeVar("T")
 
@@ -140,12 +141,14 @@ class AsyncClient:
         created_after: str | None = None,
         created_before: str | None = None,
         parent: str | None = None,
+        failure: str | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[JobInfo]:
         """Iterate over jobs, the newest first, fetching pages as needed.
 
         Args:
             parent: a job, for its child jobs; `"none"` for those that no job has opened.
+            failure: a group of `failures`.
         """
         query = jobs.filters(
             state=state,
@@ -155,6 +158,7 @@ class AsyncClient:
             q=q,
             created=(created_after, created_before),
             parent=parent,
+            failure=failure,
         )
         return self._pages(Pager(JobInfo, "/jobs", query, self._patience, limit=limit))
 
@@ -236,6 +240,7 @@ class AsyncClient:
         q: str | None = None,
         created_after: str | None = None,
         created_before: str | None = None,
+        failure: str | None = None,
         reason: str = "",
         dry_run: bool = False,
         limit: int | None = None,
@@ -255,6 +260,7 @@ class AsyncClient:
             q=q,
             created_after=created_after,
             created_before=created_before,
+            failure=failure,
         )
         return await self._run(
             limits.bulk(action, filters, dry_run=dry_run, limit=limit, reason=reason, patience=self._patience)
@@ -377,6 +383,63 @@ class AsyncClient:
     def workers(self) -> AsyncIterator[WorkerInfo]:
         """Iterate over the workers that are connected."""
         return self._pages(Pager(WorkerInfo, "/workers", {}, self._patience, whole=True))
+
+    # What is kept, and what went wrong
+
+    async def failures(
+        self,
+        *,
+        workflow: str | None = None,
+        tenant: str | None = None,
+        code: str | None = None,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[FailureGroup]:
+        """Return the jobs that are failed now, grouped by what went wrong, the largest groups first."""
+        query = {"workflow": workflow, "tenant": tenant, "code": code, "after": after, "before": before, "limit": limit}
+        return await self._run(upkeep.failures(query, self._patience))
+
+    async def prune(
+        self,
+        *,
+        older_than_s: float | None = None,
+        state: str | Sequence[str] | None = None,
+        workflow: str | None = None,
+        tenant: str | None = None,
+        cache_older_than_s: float | None = None,
+        dry_run: bool = False,
+    ) -> PruneAnswer:
+        """Remove jobs that ended so long ago with everything they left, and cached results not used for so long."""
+        body = {
+            "older_than_s": older_than_s,
+            "state": upkeep.states(state),
+            "workflow": workflow,
+            "tenant": tenant,
+            "cache_older_than_s": cache_older_than_s,
+            "dry_run": dry_run,
+        }
+        return await self._run(upkeep.prune(body, self._patience))
+
+    async def cache(self) -> Sequence[CachedResults]:
+        """Return what the result cache holds, by task and tenant."""
+        return await self._run(upkeep.cache(self._patience))
+
+    async def clear_cache(
+        self,
+        *,
+        task: str | None = None,
+        tenant: str | None = None,
+        older_than_s: float | None = None,
+        dry_run: bool = False,
+    ) -> PruneAnswer:
+        """Forget cached results, so that equal tasks run again."""
+        body = {"task": task, "tenant": tenant, "older_than_s": older_than_s, "dry_run": dry_run}
+        return await self._run(upkeep.clear_cache(body, self._patience))
+
+    async def backup(self, target: str) -> BackupAnswer:
+        """Have the server copy database and files to a new folder of its machine; returns when the copy is on disk."""
+        return await self._run(upkeep.backup(target, self._patience))
 
     # Keys and the trail
 

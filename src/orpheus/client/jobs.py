@@ -246,6 +246,7 @@ def filters(
     q: str | None,
     created: tuple[str | None, str | None],
     parent: str | None = None,
+    failure: str | None = None,
 ) -> dict[str, Any]:
     """Return the query of `GET /jobs`; `created` is the span (after, before)."""
     return {
@@ -257,4 +258,5 @@ def filters(
         "created_after": created[0],
         "created_before": created[1],
         "parent": parent,
+        "failure": failure,
     }

@@ -98,6 +98,7 @@ def bulk_filter(
     q: str | None,
     created_after: str | None,
     created_before: str | None,
+    failure: str | None,
 ) -> dict[str, Any]:
     return {
         "state": [state] if isinstance(state, str) else list(state or ()),
@@ -107,4 +108,5 @@ def bulk_filter(
         "q": q,
         "created_after": created_after,
         "created_before": created_before,
+        "failure": failure,
     }

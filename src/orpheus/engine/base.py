@@ -156,6 +156,8 @@ class JobFilter:
     created_before: float | None = None
     parent: str | None = None
     """A job: its child jobs. `none`: those that no job has opened."""
+    failure: str | None = None
+    """A group of failed jobs (`UpkeepOrders.failures`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

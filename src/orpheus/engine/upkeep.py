@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orpheus.engine.orders import Call
 from orpheus.engine.retention import Retention
-from orpheus.engine.upkeep_contract import BackedUp, Pruned, PruneOrder
+from orpheus.engine.upkeep_contract import BackedUp, FailureFilter, Failures, Pruned, PruneOrder
 from orpheus.store.backup import back_up
 from orpheus.store.known_results import StaleResults
 from orpheus.store.pruning import START, TERMINAL_STATES, Candidate, Prunable, Removal
@@ -99,6 +99,10 @@ class Upkeep:
 
     async def known_results(self, *, tenant: str | None) -> list[Mapping[str, Any]]:
         return await self._reads.known_results(tenant=tenant)
+
+    async def failures(self, wanted: FailureFilter, *, limit: int) -> list[Failures]:
+        found = await self._reads.failures(wanted, limit=limit)
+        return [Failures(*(*row, tuple(sample))) for row, sample in found]
 
     # Jobs
 

@@ -44,6 +44,34 @@ class BackedUp:
     took_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureFilter:
+    """Which failed jobs are grouped."""
+
+    workflow: str | None = None
+    tenant: str | None = None
+    code: str | None = None
+    after: float | None = None
+    before: float | None = None
+    """Instants of the failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Jobs that are failed now and failed alike."""
+
+    failure: str
+    workflow: str
+    task: str
+    code: str
+    type: str
+    message: str
+    jobs: int
+    first_at: float
+    last_at: float
+    sample: tuple[str, ...]
+
+
 class UpkeepOrders(Protocol):
     """What is asked for."""
 
@@ -63,3 +91,6 @@ class UpkeepOrders(Protocol):
     async def known_results(self, *, tenant: str | None) -> list[Mapping[str, Any]]:
         """Return what the cache holds, by task and tenant: `task`, `tenant`, `results`, `uses`, `size_bytes`,
         `oldest_at`, `used_at`."""
+
+    async def failures(self, wanted: FailureFilter, *, limit: int) -> list[Failures]:
+        """Group failed jobs by fingerprint, the largest groups first."""

@@ -54,6 +54,8 @@ class JobQuery(Protocol):
     def created_before(self) -> float | None: ...
     @property
     def parent(self) -> str | None: ...
+    @property
+    def failure(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,11 @@ def list_jobs(
 
 def _plan(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
     """Choose the index to walk, and the conditions left to check on each row."""
+    walks, rest = _plan_in_family(connection, filters)
+    return walks, rest if filters.failure is None else [*rest, Condition(_OF_GROUP, (filters.failure,))]
+
+
+def _plan_in_family(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
     if filters.parent == NO_PARENT:
         walks, rest = _plan_of(connection, filters)
         return walks, [*rest, _ORPHANS]
@@ -183,6 +190,7 @@ def _children_of(parent: str) -> Walk:
     return Walk(source, ("jobs.created_at", "jobs.job_no"), fixed)
 
 
+_OF_GROUP = "EXISTS (SELECT 1 FROM failures WHERE failures.job_no = jobs.job_no AND failures.failure = ?)"
 _ORPHANS = Condition("NOT EXISTS (SELECT 1 FROM children WHERE children.job_no = jobs.job_no)", ())
 
 

@@ -20,6 +20,7 @@ from orpheus.core.cache_key import owner_of, stored_parts
 from orpheus.core.decision import Decision, Event
 from orpheus.core.dispatch import Source
 from orpheus.core.errors import TaskError, UnknownJob
+from orpheus.core.fingerprint import fingerprint, normalised
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
@@ -163,6 +164,8 @@ class Transaction:
         applied = Applied(job=job, job_no=entry.job_no, was=was)
         if entry.dirty:
             self._wake(applied, job.wake_at)
+        if (job.state is JobState.FAILED) is not (was is JobState.FAILED):
+            self._note_failure(entry)
         for task in decision.tasks:
             self._changed_task(applied, entry, task)
         for task in decision.new_tasks:
@@ -216,6 +219,19 @@ class Transaction:
             if decision.sets_job_result:
                 entry.new_result = ABSENT if decision.job_result is None else rows.to_json(decision.job_result)
         return entry, was, paused
+
+    def _note_failure(self, entry: JobEntry) -> None:
+        """Keep what groups failed jobs, for as long as the job is failed."""
+        job = entry.job
+        if job.state is not JobState.FAILED:
+            self._unit.execute("forget_failure", (entry.job_no,))
+            return
+        error = job.error or TaskError(code="task_failed", message="")
+        message = normalised(error.message)
+        where = {"workflow": job.workflow, "task": error.task or "", "code": error.code, "kind": error.type or ""}
+        failure = fingerprint(**where, message=message)
+        row = (entry.job_no, job.tenant, failure, *where.values(), message, job.finished_at or job.updated_at)
+        self._unit.insert("put_failure", row)
 
     def _payload_rows(self, entry: JobEntry, decision: Decision) -> None:
         if decision.params is not None:

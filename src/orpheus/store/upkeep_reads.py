@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from orpheus.store.known_results import StaleResults
 from orpheus.store.pruning import Candidate, Place, Prunable, candidate_parameters
 from orpheus.store.queries import query
+from orpheus.store.rows import Row
 
 T = TypeVar("T")
+GROUPED = 50_000
+"""Failed jobs that are grouped at most, the newest: some 50 ms of a reader's thread."""
+SAMPLES = 5
+
+
+class FailureQuery(Protocol):
+    """What `engine.upkeep_contract.FailureFilter` holds."""
+
+    @property
+    def workflow(self) -> str | None: ...
+    @property
+    def tenant(self) -> str | None: ...
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def after(self) -> float | None: ...
+    @property
+    def before(self) -> float | None: ...
 
 
 class UpkeepReads:
@@ -53,5 +72,21 @@ class UpkeepReads:
         def read(connection: sqlite3.Connection) -> list[Mapping[str, Any]]:
             found = connection.execute(query("known_results_by_task"), (tenant or "*",))
             return [dict(zip(names, row, strict=True)) for row in found]
+
+        return await self._run(read)
+
+    async def failures(self, wanted: FailureQuery, *, limit: int) -> list[tuple[Row, list[str]]]:
+        """Return groups of failed jobs, the largest first, each with its newest jobs."""
+        after = -1e300 if wanted.after is None else wanted.after
+        before = 1e300 if wanted.before is None else wanted.before
+        names = (wanted.workflow or "*", wanted.tenant or "*", wanted.code or "*")
+
+        def read(connection: sqlite3.Connection) -> list[tuple[Row, list[str]]]:
+            groups = connection.execute(query("failure_groups"), (after, before, *names, GROUPED, limit)).fetchall()
+            samples = query("failure_samples")
+            return [
+                (group, [row[0] for row in connection.execute(samples, (group[0], wanted.tenant or "*", SAMPLES))])
+                for group in groups
+            ]
 
         return await self._run(read)

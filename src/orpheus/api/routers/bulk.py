@@ -97,4 +97,5 @@ def _filters(asked: BulkFilter, call: Call) -> JobFilter:
         q=said.get("q"),
         created_after=instant(said.get("created_after"), "created_after", where="body"),
         created_before=instant(said.get("created_before"), "created_before", where="body"),
+        failure=said.get("failure"),
     )

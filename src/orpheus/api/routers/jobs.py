@@ -189,6 +189,8 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     created_before: Instant | None = None
     parent: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     """A job: its child jobs. `none`: those that no job has opened."""
+    failure: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")] | None = None
+    """A group of `GET /failures`."""
     limit: Limit = 50
     cursor: Cursor | None = None
 
@@ -201,7 +203,7 @@ async def list_jobs(call: Call) -> Answer:
     if bound is not None and query.tenant not in (None, bound):
         return json_answer(JobPage(items=[], next_cursor=None))  # to this key there are no others
     filters = JobFilter(
-        states=tuple(query.state),
+        states=tuple(query.state) or (("failed",) if query.failure else ()),
         workflow=query.workflow,
         tenant=call.identity.tenant or query.tenant,
         labels=tuple(_label(label) for label in query.label),
@@ -209,6 +211,7 @@ async def list_jobs(call: Call) -> Answer:
         created_after=instant(query.created_after, "created_after"),
         created_before=instant(query.created_before, "created_before"),
         parent=query.parent,
+        failure=query.failure,
     )
     jobs, cursor = await call.services.engine.reads.jobs(filters, limit=query.limit, cursor=query.cursor)
     items = [render.job_info(job, waiting_for=render.waiting_by_row(job)) for job in jobs]
