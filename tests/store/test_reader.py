@@ -192,6 +192,7 @@ class Any_:  # noqa: N801
     created_after = None
     created_before = None
     parent = None
+    failure = None
 
 
 ANY = Any_()
