@@ -101,5 +101,5 @@ def test_a_budget_is_not_passed() -> None:
     """Options of a submission reach the engine, as `POST /jobs` brings them."""
     with Kit(shop) as kit:
         assert kit.using(budget=0.04).run(shop, texts=["a", "b"]) == ["a", "b"]
-        with pytest.raises(OrpheusError, match="at least 0.06"):
+        with pytest.raises(OrpheusError, match=r"at least 0\.06"):
             kit.using(budget=0.04).submit(shop, texts=["a", "b", "c"])
