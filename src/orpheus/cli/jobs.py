@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from orpheus.cli.approve import approve
 from orpheus.cli.connect import ServerFlag, connect
-from orpheus.cli.output import JsonFlag, note, print_json, say, table
+from orpheus.cli.output import JsonFlag, note, print_json, table
 from orpheus.cli.params import parse_labels
 from orpheus.cli.progress import follow_progress
-from orpheus.cli.show import age, outcome, print_event, print_job, print_log, print_result, state_of
+from orpheus.cli.reject import reject
+from orpheus.cli.show import age, outcome, print_event, print_job, print_log, print_order, print_result, state_of
 from orpheus.cli.tree import tree
 from orpheus.client import Client
 from orpheus.protocol.jobs import JobInfo
@@ -168,9 +170,7 @@ def cancel(
         job = client.cancel(job_id, reason=reason)
         if follow:
             job = follow_progress(client, job_id, quiet=json)
-    _print_order(
-        job, "asked to stop" if job.state not in ("cancelled", "failed", "completed") else job.state, json=json
-    )
+    print_order(job, "asked to stop" if job.state not in ("cancelled", "failed", "completed") else job.state, json=json)
 
 
 @app.command()
@@ -190,46 +190,25 @@ def retry(
             job = follow_progress(client, job_id, quiet=json)
             _print(job, json=json)
             raise typer.Exit(outcome(job))
-    _print_order(job, f"generation {job.generation}", json=json)
+    print_order(job, f"generation {job.generation}", json=json)
 
 
-@app.command()
-def approve(
-    job_id: JobArgument,
-    comment: Annotated[str, typer.Option(help="Kept with the job.")] = "",
-    budget: Annotated[float | None, typer.Option(min=0, help="A new budget.")] = None,
-    server: ServerFlag = None,
-    json: JsonFlag = False,
-) -> None:
-    """Let a job that needs approval begin."""
-    with connect(server) as client:
-        _print_order(client.approve(job_id, comment=comment, budget=budget), "approved", json=json)
-
-
-@app.command()
-def reject(
-    job_id: JobArgument,
-    reason: Annotated[str, typer.Option(help="Why; shown with the job.")],
-    server: ServerFlag = None,
-    json: JsonFlag = False,
-) -> None:
-    """Refuse a job that needs approval."""
-    with connect(server) as client:
-        _print_order(client.reject(job_id, reason), "rejected", json=json)
+app.command()(approve)
+app.command()(reject)
 
 
 @app.command()
 def pause(job_id: JobArgument, server: ServerFlag = None, json: JsonFlag = False) -> None:
     """Start none of the job's tasks; what runs goes on."""
     with connect(server) as client:
-        _print_order(client.pause(job_id), "paused", json=json)
+        print_order(client.pause(job_id), "paused", json=json)
 
 
 @app.command()
 def resume(job_id: JobArgument, server: ServerFlag = None, json: JsonFlag = False) -> None:
     """Undo pause."""
     with connect(server) as client:
-        _print_order(client.resume(job_id), "resumed", json=json)
+        print_order(client.resume(job_id), "resumed", json=json)
 
 
 @app.command("set")
@@ -246,7 +225,7 @@ def change(
     labels: dict[str, str | None] = {**(parse_labels(label) or {}), **dict.fromkeys(unlabel or ())}
     with connect(server) as client:
         job = client.update(job_id, labels=labels, priority=priority)
-    _print_order(job, f"priority {job.priority}, labels {job.labels}", json=json)
+    print_order(job, f"priority {job.priority}, labels {job.labels}", json=json)
 
 
 def _print(job: JobInfo, *, json: bool) -> None:
@@ -254,13 +233,6 @@ def _print(job: JobInfo, *, json: bool) -> None:
         print_json(job)
     else:
         print_job(job)
-
-
-def _print_order(job: JobInfo, done: str, *, json: bool) -> None:
-    if json:
-        print_json(job)
-    else:
-        say(f"{job.job_id} {done}")
 
 
 def _exit_as_ended(client: Client, job_id: str, *, follow: bool) -> None:

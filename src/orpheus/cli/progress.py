@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from orpheus.cli.output import error_console, note, watched
 from orpheus.cli.show import ENDED, waiting
 from orpheus.client import Client, WaitTimeout
@@ -27,8 +29,11 @@ def follow_progress(
     """
     began = time.monotonic()
     job = client.get(job_id)
+    told: dict[str, None] = {}
     with _drawing(quiet=quiet) as draw:
         while True:
+            if not quiet:
+                _tell_approvals(client, job, told)
             draw(job, describe(job, wondering=time.monotonic() - began > WONDER_S))
             if job.state in ENDED:
                 return job
@@ -38,6 +43,21 @@ def follow_progress(
                 job = client.wait(job_id, timeout_s=LOOK_EVERY_S)
             except WaitTimeout:
                 job = client.get(job_id)
+
+
+def _tell_approvals(client: Client, job: JobInfo, told: dict[str, None]) -> None:
+    """Say once of each approval that the job waits for, how it is given."""
+    if not any(one.reason == "approval" for one in job.waiting_for):
+        return
+    if job.state == "pending":
+        asked = [""]
+    else:
+        waiting = client.tasks(job.job_id, state="waiting")
+        asked = [f" --task {task.name}" for task in waiting if not isinstance(task.approval, msgspec.UnsetType)]
+    for which in asked:
+        if which not in told:
+            told[which] = None
+            note(f"waits for approval: orpheus approve {job.job_id}{which}")
 
 
 class _Lines:

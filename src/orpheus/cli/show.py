@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from orpheus.cli.exits import ExitCode
-from orpheus.cli.output import note, say, show_error, size, table
+from orpheus.cli.output import note, print_json, say, show_error, size, table
 from orpheus.protocol.jobs import EventInfo, JobInfo, LogInfo, WaitingFor
 
 ENDED = ("completed", "failed", "cancelled")
@@ -83,6 +83,14 @@ def readable(value: Any) -> Any:
             return f"({size(int(value['$large'].get('size_bytes', 0)))}, at {value['$large'].get('href')})"
         return {key: readable(inner) for key, inner in value.items()}
     return [readable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def print_order(job: JobInfo, done: str, *, json: bool) -> None:
+    """Say in a line what an order came to, or print the job."""
+    if json:
+        print_json(job)
+    else:
+        say(f"{job.job_id} {done}")
 
 
 def print_event(event: EventInfo) -> None:

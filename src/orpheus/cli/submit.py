@@ -12,6 +12,7 @@ from orpheus.cli.exits import ExitCode
 from orpheus.cli.files import file_param
 from orpheus.cli.output import JsonFlag, note, print_json, say
 from orpheus.cli.params import ParamFlag, parse_labels, parse_params
+from orpheus.cli.progress import follow_progress
 from orpheus.cli.show import outcome, print_result
 
 app = typer.Typer(add_completion=False)
@@ -79,7 +80,7 @@ def submit(
         job = client.submit(name, params, **options)
         if wait:
             note(f"{job.job_id} submitted")
-            job = client.wait(job.job_id)
+            job = follow_progress(client, job.job_id, quiet=json)
     if json:
         print_json(job)
     elif wait:

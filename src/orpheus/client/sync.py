@@ -19,6 +19,7 @@ from orpheus.client.paging import Pager
 from orpheus.client.requests import job_path
 from orpheus.client.retrying import Patience
 from orpheus.client.schedules import ScheduleOptions
+from orpheus.client.waits import WaitOrders
 from orpheus.client.webhooks import Webhooks
 from orpheus.protocol.access import AuditInfo, CreatedKey, CreateKey, KeyInfo, RoleName, SessionInfo
 from orpheus.protocol.estimates import EstimateInfo
@@ -44,7 +45,7 @@ Jobs: TypeAlias = list[JobInfo]
 """Spelled out here because the clients have a method called `list`."""
 
 
-class Client:
+class Client(WaitOrders):
     """Speak to an Orpheus server; every call blocks until it is answered. May be shared by threads.
 
         with Client() as orpheus:

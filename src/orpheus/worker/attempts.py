@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from orpheus.authoring.context import WaitForCallback
 from orpheus.protocol.worker import Assignment, ReportedArtifact, ReportedError, ReportItem
 from orpheus.telemetry import Tracing
 from orpheus.worker.attempt_files import AttemptFiles
@@ -34,7 +35,7 @@ from orpheus.worker.runs import Run, Runs, StopReason
 from orpheus.worker.slots import Slots
 from orpheus.worker.spans import begin_span, end_span
 from orpheus.worker.spilling import spill_marker
-from orpheus.worker.work import Abandoned, Completed, Failed, Outcome, Stopped, Work
+from orpheus.worker.work import Abandoned, Completed, Failed, HandedOver, Outcome, Stopped, Work
 
 logger = logging.getLogger("orpheus.worker")
 
@@ -156,7 +157,7 @@ class Attempts:
                 item, work = await self._make(run, files)
                 if span is not None:
                     end_span(span, item)
-                completed = item is not None and item.kind == "completed"
+                completed = item is not None and item.kind in ("completed", "waiting")
                 # A run that the drain gives back says its last words too, and is left out of the last poll (worker.py).
                 self._outbox.end(run, item, given_back=run.stop_reason is StopReason.DRAIN)
                 if work is not None and not work.vacated.done():
@@ -326,7 +327,20 @@ class Attempts:
             if artifacts or spills:
                 result = await asyncio.to_thread(self._store, run, files, outcome.result, spills=spills)
             return self._completed(run, result, artifacts)
+        if isinstance(outcome, HandedOver) and run.stop_reason is not StopReason.UNKNOWN:
+            return await self._handed_over(run, files, outcome)
         return self._ending(run, outcome)
+
+    async def _handed_over(self, run: Run, files: AttemptFiles, outcome: HandedOver) -> ReportItem | None:
+        if outcome.artifacts is not None:
+            files.adopt(outcome.artifacts)
+        if files.artifacts:
+            await asyncio.to_thread(files.deliver)
+        if run.stop_reason is StopReason.UNKNOWN:
+            return None
+        return ReportItem(
+            run_id=run.run_id, kind="waiting", timeout_s=outcome.timeout_s, artifacts=list(files.artifacts)
+        )
 
     def _store(self, run: Run, files: AttemptFiles, result: bytes, *, spills: bool) -> Any:
         files.deliver()
@@ -365,7 +379,9 @@ class Attempts:
         return _failed(run, ReportedError(message="the handler stopped by itself"))
 
 
-async def _call_async(handler: Handler, context: WorkerContext, arguments: Arguments, loaded: dict[str, Any]) -> bytes:
+async def _call_async(
+    handler: Handler, context: WorkerContext, arguments: Arguments, loaded: dict[str, Any]
+) -> bytes | WaitForCallback:
     return handler.encode(await handler.call(context, arguments, loaded))
 
 

@@ -24,6 +24,7 @@ import msgspec
 import urllib3
 
 from orpheus import telemetry
+from orpheus.authoring.context import WaitForCallback
 from orpheus.authoring.errors import Cancelled
 from orpheus.protocol.worker import Assignment
 from orpheus.worker.attempt_files import AttemptFiles
@@ -197,7 +198,10 @@ class Runner:
         if handler.is_async:
             value = self._loop.run(self._in_loop(value))
         self._in_handler = False
-        return Done(result=handler.encode(value), artifacts=files.artifacts)
+        encoded = handler.encode(value)
+        if isinstance(encoded, WaitForCallback):
+            return Done(waiting_s=encoded.timeout_s, artifacts=files.artifacts)
+        return Done(result=encoded, artifacts=files.artifacts)
 
     async def _in_loop(self, call: Awaitable[Any]) -> Any:
         self._task_loop = asyncio.get_running_loop()

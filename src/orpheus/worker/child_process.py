@@ -38,7 +38,7 @@ from orpheus.worker.frames import (
 from orpheus.worker.processes import describe_returncode, signal_group
 from orpheus.worker.reaper import Reaper
 from orpheus.worker.runs import Run
-from orpheus.worker.work import Completed, Failed, Outcome, Stopped
+from orpheus.worker.work import Completed, Failed, HandedOver, Outcome, Stopped
 
 logger = logging.getLogger("orpheus.worker")
 
@@ -186,6 +186,8 @@ class Child:
             return Stopped()
         if done.error is not None:
             return Failed(done.error)
+        if done.waiting_s is not None:
+            return HandedOver(done.waiting_s, done.artifacts)
         assert done.result is not None
         return Completed(done.result, done.artifacts)
 

@@ -10,6 +10,8 @@ its next await as well.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
 import logging
 import math
@@ -26,7 +28,6 @@ from orpheus.authoring.file import File
 from orpheus.protocol.worker import Assignment
 from orpheus.worker import processes
 from orpheus.worker.attempt_files import AttemptFiles
-from orpheus.worker.failures import AttemptError
 
 
 class Voice(Protocol):
@@ -192,11 +193,8 @@ class WorkerContext(Context):
             raise
 
     def callback_token(self) -> str:
-        raise AttemptError(
-            "callbacks are not offered by this server",
-            hint="Poll the other system from the task instead, with ctx.heartbeat() while it waits.",
-            final=True,
-        )
+        run_token = self._assignment.run_token.encode()
+        return f"{self.run_id}.{hmac.new(run_token, b'callback', hashlib.sha256).hexdigest()}"
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, on_line: Callable[[str], None], line: str) -> None:

@@ -63,14 +63,14 @@ class Handler:
             args = (context, *args)
         return self._task.fn(*args, **kwargs, **loaded)
 
-    def encode(self, value: Any) -> bytes:
-        """Encode a result as JSON.
+    def encode(self, value: Any) -> bytes | WaitForCallback:
+        """Encode a result as JSON; the promise of a callback stays what it is.
 
         Raises:
             AttemptError: it cannot be: final, since the next attempt would return the same type.
         """
         if isinstance(value, WaitForCallback):
-            raise AttemptError("waiting for a callback is not offered by this server", final=True)
+            return value
         try:
             return msgspec.json.encode(self._task.encode_result(value))
         except (TypeError, ValueError, OverflowError, RecursionError) as wrong:

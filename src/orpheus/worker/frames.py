@@ -82,9 +82,11 @@ class GroupEnded(msgspec.Struct, tag=True):
 
 
 class Done(msgspec.Struct, tag=True, kw_only=True):
-    """The attempt has ended. Exactly one of `result` (JSON) and `error` is set, or `stopped`."""
+    """The attempt has ended. Exactly one of `result` (JSON), `waiting_s` and `error` is set, or `stopped`."""
 
     result: bytes | None = None
+    waiting_s: float | None = None
+    """The result comes by a callback, within so long."""
     error: ReportedError | None = None
     stopped: bool = False
     artifacts: list[ReportedArtifact] = []

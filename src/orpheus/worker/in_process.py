@@ -16,12 +16,13 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from orpheus.authoring.context import WaitForCallback
 from orpheus.authoring.errors import Cancelled
 from orpheus.worker.capture import current_log
 from orpheus.worker.failures import classify
 from orpheus.worker.offspring import Offspring
 from orpheus.worker.runs import Run
-from orpheus.worker.work import Abandoned, Completed, Failed, Outcome, Stopped, settle
+from orpheus.worker.work import Abandoned, Failed, Outcome, Stopped, returned, settle
 
 logger = logging.getLogger("orpheus.worker")
 
@@ -33,7 +34,9 @@ class LoopWork:
         call: makes the handler's coroutine, which returns the encoded result.
     """
 
-    def __init__(self, run: Run, call: Callable[[], Coroutine[Any, Any, bytes]], redact: Callable[[str], str]) -> None:
+    def __init__(
+        self, run: Run, call: Callable[[], Coroutine[Any, Any, bytes | WaitForCallback]], redact: Callable[[str], str]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.outcome: asyncio.Future[Outcome] = loop.create_future()
         self.vacated: asyncio.Future[None] = loop.create_future()
@@ -63,7 +66,7 @@ class LoopWork:
     async def _perform(self) -> None:
         current_log.set(self._run.log)
         try:
-            outcome: Outcome = Completed(await self._call())
+            outcome = returned(await self._call())
         except (asyncio.CancelledError, Cancelled) as stopped:
             # A CancelledError of the handler's own making (a library's, a task it cancelled) is a failure like any other.
             outcome = Stopped() if self._run.stopping.is_set() else Failed(classify(stopped, redact=self._redact))
@@ -87,7 +90,7 @@ class ThreadWork:
         self,
         run: Run,
         load: Callable[[], dict[str, Any]],
-        call: Callable[[dict[str, Any]], bytes],
+        call: Callable[[dict[str, Any]], bytes | WaitForCallback],
         redact: Callable[[str], str],
         *,
         threads: Threads,
@@ -144,7 +147,7 @@ class ThreadWork:
             try:
                 loaded = self._load()
                 self._offspring = Offspring(self._spared)
-                return Completed(self._call(loaded))
+                return returned(self._call(loaded))
             finally:
                 with self._lock:
                     self._offspring = None

@@ -18,7 +18,7 @@ from orpheus.worker.session import Session
 
 logger = logging.getLogger("orpheus.worker")
 
-ENDS = ("completed", "failed", "cancelled")
+ENDS = ("completed", "failed", "cancelled", "waiting")
 RETRIED_CODES = ("internal", "internal_error", "unavailable")
 """The server's own trouble: the same item again may go well."""
 RETRIES_MAX = 5
@@ -101,7 +101,7 @@ class Reporter:
         logger.error("run %s: its %s was refused: %s %s", item.run_id, item.kind, result.code, result.message)
         if result.code in RETRIED_CODES and count < RETRIES_MAX:
             return [item]
-        if item.kind == "completed":
+        if item.kind in ("completed", "waiting"):
             error = ReportedError(
                 code=result.code or "task_failed",
                 message=f"the server refused the result: {result.message or result.code}",

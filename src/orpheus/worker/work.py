@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
+from orpheus.authoring.context import WaitForCallback
 from orpheus.protocol.worker import ReportedArtifact, ReportedError
 
 
@@ -21,6 +22,14 @@ class Completed:
     result: bytes
     artifacts: list[ReportedArtifact] | None = None
     """What a child process saved; None where the handler ran in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The handler returned `wait_for_callback(…)`: another system brings the result (R22)."""
+
+    timeout_s: float
+    artifacts: list[ReportedArtifact] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class Abandoned:
     """The handler goes on although its grace is over; nothing it still does counts."""
 
 
-Outcome = Completed | Failed | Stopped | Abandoned
+Outcome = Completed | HandedOver | Failed | Stopped | Abandoned
 
 
 class Work(Protocol):
@@ -52,6 +61,13 @@ class Work(Protocol):
     def stop(self) -> None: ...
     def press(self) -> None: ...
     def kill(self) -> None: ...
+
+
+def returned(value: bytes | WaitForCallback, artifacts: list[ReportedArtifact] | None = None) -> Outcome:
+    """Return the outcome of a handler that has returned; `value` is what `Handler.encode` made of it."""
+    if isinstance(value, WaitForCallback):
+        return HandedOver(value.timeout_s, artifacts)
+    return Completed(value, artifacts)
 
 
 def settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orpheus.artifacts.keys import run_key
+from orpheus.authoring.context import WaitForCallback
 from orpheus.authoring.registry import Registry
 from orpheus.authoring.resources import ResourceSpec
 from orpheus.core.errors import TaskError
@@ -175,28 +176,35 @@ class AttemptMaker:
 
     def _encoded(self, assignment: Assignment, files: AttemptFiles, handler: Handler, value: Any) -> RunReport:
         encoded = handler.encode(value)
-        result = msgspec.json.decode(encoded)
         files.deliver()
+        if isinstance(encoded, WaitForCallback):
+            run_id, artifacts = assignment.run_id, _artifacts(assignment, files)
+            return RunReport(run_id=run_id, kind="waiting", timeout_s=encoded.timeout_s, artifacts=artifacts)
+        result = msgspec.json.decode(encoded)
         if len(encoded) > INLINE_BYTES:
             key, sha256 = files.spill(encoded)
             result = spill_marker(key=key, sha256=sha256, result=encoded, needed_paths=assignment.needed_paths)
-        artifacts = tuple(
-            ArtifactRef(
-                name=one.name,
-                key=run_key(assignment.run_id, one.name),
-                sha256=one.sha256,
-                size_bytes=one.size_bytes,
-                content_type=one.content_type,
-                metadata=one.metadata,
-            )
-            for one in files.artifacts
-        )
+        artifacts = _artifacts(assignment, files)
         return RunReport(run_id=assignment.run_id, kind="completed", result=result, artifacts=artifacts)
 
     def _secret(self, name: str) -> str:
         value = self._secrets.get(name)
         self._redactor.add([value])
         return value
+
+
+def _artifacts(assignment: Assignment, files: AttemptFiles) -> tuple[ArtifactRef, ...]:
+    return tuple(
+        ArtifactRef(
+            name=one.name,
+            key=run_key(assignment.run_id, one.name),
+            sha256=one.sha256,
+            size_bytes=one.size_bytes,
+            content_type=one.content_type,
+            metadata=one.metadata,
+        )
+        for one in files.artifacts
+    )
 
 
 async def _awaited(value: Any) -> Any:
