@@ -41,7 +41,9 @@ def approve(
     if task is None and value is not None:
         raise CommandError("invalid_request", "--value belongs to a node", hint="Name it with --task.")
     if task is not None and (params is not None or budget is not None):
-        raise CommandError("invalid_request", "--params and --budget belong to the job itself", hint="Say --value for a node.")
+        raise CommandError(
+            "invalid_request", "--params and --budget belong to the job itself", hint="Say --value for a node."
+        )
     edited = None if params is None else read_json(params, "--params")
     if edited is not None and not isinstance(edited, dict):
         raise CommandError("invalid_params", "--params is a JSON object")

@@ -37,7 +37,7 @@ def check_fact(graph: Graph, fact: Fact, *, max_bytes: int) -> Fact:
             schema = graph.nodes[name].type_schema
             _check(f"the payload of signal {fact.name!r}", "payload", fact.payload, schema, max_bytes)
     elif isinstance(fact, CallbackReceived) and fact.error is None:
-        node = graph.nodes[fact.node]
+        node = graph.all_nodes[fact.node]
         schema = _item_schema(node) if fact.index != NODE else node.type_schema
         _check(f"the result of {fact.node!r}", "result", fact.result, schema, max_bytes)
     elif isinstance(fact, CallbackReceived) and fact.error is not None:

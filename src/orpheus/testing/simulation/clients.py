@@ -53,13 +53,15 @@ class Clients:
     """Cancels that were acknowledged, with the job's generation."""
     refused: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    heard: Callable[[str, f.Fact, Any], None] = lambda _job_id, _fact, _outcome: None
+    """Told the answer to each order."""
     serial: int = 0
     webhook_url: Callable[[], str | None] = lambda: None
     """Gives the next job its webhook."""
     limit_orders: LimitOrders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.limit_orders = LimitOrders(self.server, self.inspector, self.rng, self._hear, self.faults)
+        self.limit_orders = LimitOrders(self.server, self.inspector, self.rng, self.hear, self.faults)
 
     def step(self, submit: float, order: float) -> None:
         """Do something now and then; `submit` and `order` are chances."""
@@ -82,9 +84,9 @@ class Clients:
                 if job.state in TERMINAL or job.closing is not None:
                     continue
                 if job.paused:
-                    self._tell(job.job_id, f.ResumeRequested())
+                    self.tell(job.job_id, f.ResumeRequested())
                 if job.requires_approval and job.approved_at is None:
-                    self._tell(job.job_id, f.JobApproved())
+                    self.tell(job.job_id, f.JobApproved())
         except Down:
             pass
 
@@ -94,7 +96,7 @@ class Clients:
             lost = request.starts != self.server.starts
             if request.asked_at is None or (lost and now - request.asked_at > 1.0):
                 request.asked_at, request.starts = now, self.server.starts
-                self.server.submit(request.submissions, self._hear(partial(self._submitted, request)))
+                self.server.submit(request.submissions, self.hear(partial(self._submitted, request)))
 
     def _request(self) -> Request:
         count = self.rng.choice((1, 1, 1, 2, 4))
@@ -195,15 +197,16 @@ class Clients:
                 f.JobRejected(reason="no", actor="ada"),
             )
         )
-        self._tell(job_id, fact)
+        self.tell(job_id, fact)
 
-    def _tell(self, job_id: str, fact: f.Fact) -> None:
-        self.server.tell(job_id, fact, self._hear(lambda outcome: self._told(job_id, fact, outcome)))
+    def tell(self, job_id: str, fact: f.Fact) -> None:
+        self.server.tell(job_id, fact, self.hear(lambda outcome: self._told(job_id, fact, outcome)))
 
     def _told(self, job_id: str, fact: f.Fact, outcome: Any) -> None:
+        self.heard(job_id, fact, outcome)
         if isinstance(outcome, OrpheusError):
             self._note(outcome)
-            if outcome.code not in ("invalid_transition", "unknown_task", "invalid_params"):
+            if outcome.code not in ("invalid_transition", "unknown_task", "invalid_params", "unknown_signal"):
                 self.faults.append(f"{fact} for {job_id} was refused: {outcome.code} {outcome}")
         elif isinstance(fact, f.CancelRequested) and outcome.cancel_requested_at is not None:
             self.cancelled[job_id] = outcome.generation
@@ -213,7 +216,7 @@ class Clients:
         if error.status >= 500:
             self.faults.append(f"a client met {error.code}: {error}")
 
-    def _hear(self, heard: Callable[[Any], None]) -> Callable[[Any], None]:
+    def hear(self, heard: Callable[[Any], None]) -> Callable[[Any], None]:
         """Wrap a callback: an answer of a process that ended is lost."""
         starts = self.server.starts
 

@@ -29,8 +29,17 @@ from orpheus.core.task import NEVER, Task, TaskState
 from orpheus.core.validate import parse_graph
 from orpheus.testing.memory_view import MemoryView
 from orpheus.testing.simulation.graphs import random_params, random_workflow
-from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_settled, check_skips, check_starts
+from orpheus.testing.simulation.invariants import (
+    Broken,
+    JobHistory,
+    JobRows,
+    check_settled,
+    check_signals,
+    check_skips,
+    check_starts,
+)
 from orpheus.testing.simulation.limits import random_update
+from orpheus.testing.simulation.outsiders import random_word
 
 GRACE_S = 10.0
 """How long a run that was told to stop may go on here; an engine has a setting for it."""
@@ -137,7 +146,10 @@ class Walk:
             )
         if rows.job.state in TERMINAL and self.children:
             raise Broken(f"the job has ended and its children {list(self.children)} have not")
+        check_signals(self.view.graph, rows.current, self.view.signals, list(self.view.taken))
         for task in rows.current:
+            if task.state is TaskState.WAITING and task.run_id is not None and task.run_id not in self.forgotten:
+                raise Broken(f"{task.key} waits, and {task.run_id} still holds what it held (R25)")
             if task.state is TaskState.RUNNING and task.run_id is not None and task.run_id in self.forgotten:
                 raise Broken(f"{task.key} runs as {task.run_id}, which the engine was told to forget")
 
@@ -198,8 +210,11 @@ _ACTIONS = (
     "progress",
     "fence",
     "child",
+    "hand over",
+    "call back",
+    "word",
 )
-_WEIGHTS = (30, 25, 10, 12, 12, 3, 3, 6, 6, 3, 5, 3, 10)
+_WEIGHTS = (30, 25, 10, 12, 12, 3, 3, 6, 6, 3, 5, 3, 10, 5, 6, 8)
 
 
 def _step(self: Walk, action: str) -> None:
@@ -223,6 +238,11 @@ def _step(self: Walk, action: str) -> None:
         _end_child(self)
     elif action == "order":
         self.tell(_order(self))
+    elif action == "word":
+        self.serial += 1
+        self.tell(random_word(rng, self.view.graph, self.serial))
+    elif action == "call back":
+        _call_back(self)
     elif action == "stale" and self.forgotten:
         run_id = rng.choice(list(self.forgotten))
         node, index = self.runs[run_id]
@@ -264,6 +284,8 @@ def _report(self: Walk, action: str, run_id: str, node: str, index: int) -> f.Fa
             for name in names
         )
         return f.RunCompleted(node=node, index=index, run_id=run_id, result=_result(rng), artifacts=refs)
+    if action == "hand over":
+        return f.RunWaiting(node=node, index=index, run_id=run_id, timeout_s=rng.choice((2.0, 30.0)))
     if action == "fail":
         error = TaskError(
             code="task_failed", message="no", retryable=rng.random() < 0.8, type=rng.choice(("ValueError", "OSError"))
@@ -279,6 +301,23 @@ def _report(self: Walk, action: str, run_id: str, node: str, index: int) -> f.Fa
     if action == "fence" and self.told_to_stop.get(run_id, NEVER) <= self.now:
         return f.RunFenced(node=node, index=index, run_id=run_id)
     return None
+
+
+def _call_back(self: Walk) -> None:
+    """Bring a result or an error for any run there was; the first one counts, and one for a run that is over is refused."""
+    if not self.runs:
+        return
+    run_id = self.rng.choice(list(self.runs))
+    node, index = self.runs[run_id]
+    error = TaskError(code="task_failed", message="no luck", retryable=True) if self.rng.random() < 0.3 else None
+    before = self.view.callback(run_id)
+    task = self.view.task(node, index)
+    open_now = task is not None and task.run_id == run_id and task.state in (TaskState.RUNNING, TaskState.WAITING)
+    told = self.tell(f.CallbackReceived(node=node, index=index, run_id=run_id, result=_result(self.rng), error=error))
+    if told != (before is not None or open_now):
+        raise Broken(f"a callback for {run_id} was {'accepted' if told else 'refused'} (R22)")
+    if before is not None and self.view.callback(run_id) != before:
+        raise Broken(f"a second callback for {run_id} took the place of the first (R22)")
 
 
 def _order(self: Walk) -> f.Fact:

@@ -15,6 +15,7 @@ from zlib import crc32
 HANDLERS = ("work@1", "work@2", "render@1", "look@1")
 UNDO_HANDLER = "take_back@1"
 QUEUES = ("default", "gpu", "slow")
+SIGNALS = ("go", "stop")
 PARAMS: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -46,7 +47,7 @@ def random_workflow(rng: Random, name: str, children: tuple[str, ...] = ()) -> d
     count = rng.choice((1, 1, 2, 3, 3, 4, 5, 6, 8, 12))
     nodes: list[dict[str, Any]] = []
     for number in range(count):
-        kind = rng.choices(("task", "map", "sleep"), (10, 4, 1))[0]
+        kind = rng.choices(("task", "map", "sleep", "approval", "wait_for"), (20, 8, 2, 1, 1))[0]
         nodes.append(_node(rng, f"{kind}{number}", kind, [node["name"] for node in nodes]))
     definition = {
         "format": 1,
@@ -117,6 +118,9 @@ def _node(rng: Random, name: str, kind: str, before: list[str]) -> dict[str, Any
     if kind == "sleep":
         node["duration"] = rng.choice((0, 1, 5.5, {"$param": "n"}))
         return node
+    if kind in ("approval", "wait_for"):
+        node["timeout_s"] = rng.choice((3.0, 20.0, 60.0))
+        return node | (_asked(rng, near) if kind == "approval" else {"signal": rng.choice(SIGNALS)})
     _worked(rng, node, near)
     if kind == "map":
         node["items"] = {"item": _list(rng, near)}
@@ -125,6 +129,16 @@ def _node(rng: Random, name: str, kind: str, before: list[str]) -> dict[str, Any
         if rng.random() < 0.3:
             node["stagger_s"] = rng.choice((0.5, 2.0, 7.0))
     return node
+
+
+def _asked(rng: Random, near: list[str]) -> dict[str, Any]:
+    """Return what an approval has."""
+    return {
+        "prompt": "Go on?",
+        "args": {"value": _value(rng, near)},
+        "editable": rng.random() < 0.5,
+        "on_reject": rng.choice(("fail", "skip", "continue")),
+    }
 
 
 def _worked(rng: Random, node: dict[str, Any], near: list[str]) -> None:
@@ -194,7 +208,7 @@ def _list(rng: Random, near: list[str]) -> Any:
     if roll < 0.65:
         return list(range(rng.choice((0, 1, 4, 12))))
     source = rng.choice(near)
-    if source.startswith("sleep"):
+    if source.startswith(("sleep", "approval", "wait_for")):
         return {"$param": "items"}
     return {"$ref": source} if source.startswith("map") else {"$get": [{"$ref": source}, "items"]}
 

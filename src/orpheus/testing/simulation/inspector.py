@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orpheus.core.decision import Event
+from orpheus.core.decision import Event, Signal
 from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import NODE, Task, TaskState
@@ -25,7 +25,15 @@ from orpheus.store.database import connect_reader
 from orpheus.store.queries import query
 from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import QUEUES
-from orpheus.testing.simulation.invariants import Broken, JobHistory, JobRows, check_family, check_skips, check_starts
+from orpheus.testing.simulation.invariants import (
+    Broken,
+    JobHistory,
+    JobRows,
+    check_family,
+    check_signals,
+    check_skips,
+    check_starts,
+)
 from orpheus.testing.simulation.rates import RateWindows
 from orpheus.testing.simulation.server import Shelf
 from orpheus.testing.simulation.workers import Observed
@@ -179,6 +187,10 @@ class Inspector:
         if not self._jumped:
             check_starts(rows, history.folded)
         job = rows.job
+        if rows.graph.signals:
+            kept = self.signals(job.job_id)
+            taken = [signal.number for signal, taken_at in kept if taken_at is not None]
+            check_signals(rows.graph, rows.current, [signal for signal, _at in kept], taken)
         for event in events:
             self._check_gates(job, event)
             if event.type in ("job.completed", "job.failed", "job.cancelled"):
@@ -361,6 +373,18 @@ class Inspector:
         parent = read.job_from_row(self._rows(f"{_JOB} WHERE job_no = ?", job_no)[0])
         of_parent = "WHERE job_no IN (SELECT job_no FROM children WHERE parent_no = ?)"
         check_family(parent, [read.job_from_row(row) for row in self._rows(f"{_JOB} {of_parent}", job_no)])
+
+    def signals(self, job_id: str) -> list[tuple[Signal, float | None]]:
+        """Return a job's signals in order, each with when it was taken."""
+        found = self._rows(
+            "SELECT number, name, signal_id, payload, taken_at FROM signals JOIN jobs USING (job_no) WHERE job_id = ? "
+            "ORDER BY number",
+            job_id,
+        )
+        return [
+            (Signal(number=number, name=name, payload=read.from_json(payload), signal_id=signal_id), taken_at)
+            for number, name, signal_id, payload, taken_at in found
+        ]
 
     def jobs(self) -> list[Job]:
         return [read.job_from_row(row) for row in self._rows(f"{_JOB} ORDER BY job_no")]

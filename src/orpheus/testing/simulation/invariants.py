@@ -15,7 +15,7 @@ from typing import Any
 from orpheus.core.amend import priority_of
 from orpheus.core.children import waits_for_child
 from orpheus.core.conditions import holds
-from orpheus.core.decision import Event
+from orpheus.core.decision import Event, Signal
 from orpheus.core.graph import Graph, NodeKind, OnFailure
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.pace import cap_of
@@ -184,7 +184,8 @@ def _check_state(rows: JobRows) -> None:
         assert job.progress_percentage == 100.0 and job.error is None
         for task in current:
             if task.state is _S.FAILED:
-                lasting = rows.graph.all_nodes[task.node].on_failure
+                code = task.error.code if task.error is not None else ""
+                lasting = rows.graph.all_nodes[task.node].on_failure_of(code)
                 assert lasting is OnFailure.CONTINUE, (
                     f"the job completed although {task.key} failed (on_failure {lasting})"
                 )
@@ -374,12 +375,19 @@ def check_skips(rows: JobRows, params: Any, result_of: Callable[[str], Any]) -> 
         except BindingError:
             continue  # it failed, as its on_failure says
         runs = wanted and gap is None
-        if not runs and task.state is not _S.SKIPPED:
+        if node.kind is NodeKind.APPROVAL and not wanted and gap is None and task.state is _S.COMPLETED:
+            continue  # nobody was asked: the value passed through (R14)
+        if not runs and task.state is not _S.SKIPPED and not _has_failed(task):
             raise Broken(
                 f"{task.key} is {task.state}; its condition is {wanted}, missing is {gap}: it had to be skipped (R12)"
             )
         if runs and task.state is _S.SKIPPED and task.error is None:
             raise Broken(f"{task.key} was skipped without need (R12)")
+
+
+def _has_failed(task: Task) -> bool:
+    """Tell whether an approval could not make the value that it was to let through unasked."""
+    return task.state is _S.FAILED and task.error is not None and task.error.code == "binding_failed"
 
 
 @dataclass(slots=True)
@@ -422,6 +430,30 @@ def check_family(parent: Job, children: Sequence[Job]) -> None:
 
 def _is_untold(job: Job) -> bool:
     return "parent" in job.extra and not job.extra["parent"].get("told")
+
+
+def check_signals(graph: Graph, tasks: Sequence[Task], signals: Sequence[Signal], taken: Sequence[int]) -> None:
+    """Check one job's signals at one instant: each is taken at most once, in the order in which it came, and no node waits
+    while a signal of its name lies there.
+
+    Args:
+        signals: all that were accepted, in order.
+        taken: numbers of those that a node has taken.
+
+    Raises:
+        Broken: one was taken out of turn, or waits beside a node that waits for it.
+    """
+    if [signal.number for signal in signals] != list(range(1, len(signals) + 1)):
+        raise Broken("signals are not numbered without a gap (R22)")
+    gone = set(taken)
+    for name in graph.signals:
+        own = [signal.number for signal in signals if signal.name == name]
+        untaken = [number for number in own if number not in gone]
+        if untaken and any(number > untaken[0] for number in own if number in gone):
+            raise Broken(f"signal {untaken[0]} of {name!r} was passed over (R22)")
+        waiting = [task.node for task in tasks if task.node in graph.signals[name] and task.state is _S.WAITING]
+        if untaken and waiting:
+            raise Broken(f"{waiting} wait for {name!r} although signal {untaken[0]} lies there (R22)")
 
 
 def check_settled(job: Job) -> None:

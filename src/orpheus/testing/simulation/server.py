@@ -18,6 +18,7 @@ from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import Fact
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import PollAnswer, RunReport, Submission, WorkerHello
+from orpheus.engine.callbacks import Brought
 from orpheus.engine.machine import Machine
 from orpheus.engine.options import EngineOptions
 from orpheus.engine.publishing import Delivery
@@ -182,6 +183,9 @@ class SimServer:
 
     def tell(self, job_id: str, fact: Fact, reply: Reply, *, tenant: str | None = None) -> None:
         self._machine().tell(job_id, fact, tenant=tenant, reply=reply)
+
+    def call_back(self, token: str, brought: Brought, reply: Reply) -> None:
+        self._machine().call_back(token, brought, reply)
 
     def update_queue(self, name: str, changes: Mapping[str, Any], reply: Reply) -> None:
         machine = self._machine()

@@ -6,6 +6,7 @@ What a run returns is computed from its `run_id`, so whoever looks at the rows l
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,9 +38,11 @@ class Temper:
     artifacts: float = 0.2
     clash: float = 0.02
     """Artifacts whose name another task may have taken."""
+    hand_over: float = 0.06
+    """Handlers that give their token away and wait for a callback."""
 
 
-CALM = Temper(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0)
+CALM = Temper(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0, 0.0)
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class HeldRun:
     done_at: float
     """Monotonic instant at which the handler returns."""
     progress: float = 0.0
+    hands_over: bool = False
     stop: bool = False
     """Told to stop."""
     report: RunReport | None = None
@@ -77,6 +81,8 @@ class Observed:
     """Names that were sent, by run."""
     accepted: dict[str, str] = field(default_factory=dict)
     """Runs whose end was acknowledged, with its kind."""
+    tokens: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    """Of runs that were given away, with their arguments: another system may bring the result."""
     granted: dict[str, str] = field(default_factory=dict)
     """Runs that reached a worker, and which session."""
     contact: dict[str, float] = field(default_factory=dict)
@@ -166,7 +172,11 @@ class SimWorker:
             if run.stop and self.rng.random() < 0.5:
                 run.report = RunReport(run_id=run.grant.run_id, kind="cancelled")
             elif now >= run.done_at:
-                run.report = self._outcome(run.grant)
+                run.report = self._handed_over(run.grant) if run.hands_over else self._outcome(run.grant)
+
+    def _handed_over(self, grant: Grant) -> RunReport:
+        timeout_s = self.rng.choice((2.0, 10.0, 60.0))
+        return RunReport(run_id=grant.run_id, kind="waiting", timeout_s=timeout_s)
 
     def _outcome(self, grant: Grant) -> RunReport:
         run_id = grant.run_id
@@ -305,7 +315,12 @@ class SimWorker:
         takes = self.rng.choice((0.0, 0.2, 1.0, 3.0))
         if self._chance(self.temper.slow):
             takes = self.rng.choice((20.0, 60.0))
-        self.held[grant.run_id] = HeldRun(grant, self.clock.monotonic() + takes)
+        run = self.held[grant.run_id] = HeldRun(grant, self.clock.monotonic() + takes)
+        if self._chance(self.temper.hand_over):
+            run.hands_over = True
+            proof = hmac.new(grant.run_token.encode(), b"callback", hashlib.sha256).hexdigest()
+            self.observed.tokens[grant.run_id] = (f"{grant.run_id}.{proof}", grant.args)
+            self.observed.completed[grant.run_id] = result_of(grant.run_id, grant.args)
 
     def _report(self, now: float) -> None:
         sending: list[HeldRun] = []
@@ -329,7 +344,7 @@ class SimWorker:
 
     def _acknowledged(self, run: HeldRun, item: RunReport, outcome: Any) -> None:
         run_id = run.grant.run_id
-        if item.kind not in ("completed", "failed", "cancelled"):
+        if item.kind not in ("completed", "failed", "cancelled", "waiting"):
             if isinstance(outcome, OrpheusError) and outcome.code == "stale_run":
                 self.held.pop(run_id, None)
             return

@@ -18,6 +18,7 @@ from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import HANDLERS, QUEUES, UNDO_HANDLER, random_workflow
 from orpheus.testing.simulation.inspector import Inspector
 from orpheus.testing.simulation.invariants import Broken, check_settled
+from orpheus.testing.simulation.outsiders import Outsiders
 from orpheus.testing.simulation.receivers import Receivers
 from orpheus.testing.simulation.schedules import SimSchedules
 from orpheus.testing.simulation.server import Down, SimServer
@@ -135,6 +136,15 @@ class World:
             jumps=self.weather.jump > 0,
         )
         self.receivers = Receivers(self.server, self.clock, Random(~seed), self.server.path)  # noqa: S311
+        self.outsiders = Outsiders(
+            self.server,
+            Random(seed ^ 0x0CA11),  # noqa: S311 (a generator of its own, likewise)
+            self.inspector,
+            self.observed,
+            self.clients.hear,
+            self.clients.tell,
+        )
+        self.clients.heard = self.outsiders.told
         self.clients.webhook_url = self.receivers.url
         self.workers = [self._worker(number) for number in range(self.rng.choice((1, 2, 4)))]
         self.log: list[str] = []
@@ -200,6 +210,8 @@ class World:
             worker.step()
         self.receivers.step()
         self._serve(weather.crash)
+        if weather.submit and self.clients.jobs and self.server.up:  # not in peace
+            self.outsiders.step(weather.order, list(self.clients.jobs)[-15:])
         if self.clients.faults:
             raise Broken(f"a client saw: {self.clients.faults[0]}")
 
@@ -257,6 +269,7 @@ class World:
         for job in self.inspector.jobs():
             check_settled(job)
         self._check_cancels()
+        self.outsiders.check()
         self.receivers.settle()
 
     def _pass_time(self, length_s: float) -> None:
