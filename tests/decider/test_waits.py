@@ -448,3 +448,35 @@ def test_items_of_a_map_wait_apart(bench: type[Bench]) -> None:
     b.tell(f.CallbackReceived(node="ask", index=1, run_id=second, result="b"))
     b.tell(f.CallbackReceived(node="ask", index=0, run_id=first, result="a"))
     assert b.view.job_result == ["a", "b"]
+
+
+# With what else a job does
+
+
+def test_an_undo_may_hand_over_too(bench: type[Bench]) -> None:
+    """The end of the job does not end its undo (R19), also while that waits for another system."""
+    b = bench([{"name": "a", "undo": "unwork"}, {"name": "c", "after": ["a"], "retry": {"max_retries": 0}}])
+    b.complete("a")
+    b.fail("c")
+    run_id = b.claim("a:undo")
+    b.tell(f.RunWaiting(node="a:undo", run_id=run_id, timeout_s=9))
+    assert (b.state("a:undo"), b.job) == ("waiting", "running")
+    b.tell(f.CallbackReceived(node="a:undo", run_id=run_id, result=None))
+    assert (b.state("a:undo"), b.job) == ("completed", "failed")
+
+
+@pytest.mark.parametrize("when", ["handed over", "cancelled before the report", "timed out"])
+def test_what_was_handed_over_may_have_happened(bench: type[Bench], when: str) -> None:
+    """R19: its outcome is unknown, and a task that says so is undone."""
+    b = bench([{"name": "ask", "undo": "unwork", "undo_unknown": True, "retry": {"max_retries": 0}}])
+    run_id = b.claim("ask")
+    if when == "cancelled before the report":
+        b.tell(f.CancelRequested())
+        wait(b, run_id)
+    else:
+        wait(b, run_id)
+        if when == "timed out":
+            b.sleep_until_due()
+        else:
+            b.tell(f.CancelRequested())
+    assert b.ready() == ["ask:undo"]

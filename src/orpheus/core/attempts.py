@@ -5,6 +5,8 @@ Every function takes the row of the *current* attempt: `Draft.run` has refused a
 
 from __future__ import annotations
 
+from typing import Any
+
 from orpheus.core.advance import begin_job, fail_task, settle, share_of, start_deadline, to_ready
 from orpheus.core.caching import remember
 from orpheus.core.closing import begin_closing, cancel_task, end_if_still, end_run, note_unknown
@@ -13,6 +15,7 @@ from orpheus.core.decision import PublishArtifacts
 from orpheus.core.draft import Draft, JobScope
 from orpheus.core.errors import InvalidTransition, TaskError
 from orpheus.core.facts import (
+    ArtifactRef,
     RunCompleted,
     RunFailed,
     RunFenced,
@@ -115,32 +118,37 @@ def _undo_stagger(draft: Draft, item: Task) -> None:
 def completed(draft: Draft, fact: RunCompleted) -> None:
     """Accept a result. One that arrives while the job closes is kept, but starts no successor (R18)."""
     task = draft.run(fact)
-    view = draft.view
-    assert view is not None
-    twice = next((ref.name for ref in fact.artifacts if view.has_artifact(ref.name)), None)
+    end_run(draft, task)
+    accept(draft, task, fact.result, fact.artifacts)
+    end_if_still(draft)
+
+
+def accept(draft: Draft, task: Task, result: Any, artifacts: tuple[ArtifactRef, ...], **told: Any) -> None:
+    """Complete a task whose run is over with what it brought, by its worker or by a callback (R10)."""
+    assert draft.view is not None
+    twice = next((ref.name for ref in artifacts if draft.view.has_artifact(ref.name)), None)
     if twice is not None:
         message = f"task {task.node!r} saved {twice!r}, which another task of this job has saved already"
         error = TaskError(
             code="artifact_conflict", message=message, hint="give one of them another name", task=task.node
         )
         note_unknown(draft, task)
-        _end_badly(draft, task, error, retry_after_s=None)
+        end_attempt_badly(draft, task, error, retry_after_s=None)
         return
-    end_run(draft, task)
-    draft.decision.results[task.key] = fact.result
+    draft.decision.results[task.key] = result
     task.error = None
-    if fact.artifacts:
-        draft.decision.artifacts.extend((task, ref) for ref in fact.artifacts)
+    if artifacts:
+        draft.decision.artifacts.extend((task, ref) for ref in artifacts)
         draft.job.has_files = True
         draft.command(PublishArtifacts())
     if draft.node(task).cache:
-        remember(draft, task, fact)
+        remember(draft, task, result, artifacts)
     price = task.extra.get("price")
     draft.move(task, TaskState.COMPLETED)
     spent = {} if price is None else spend(draft.job, task, price)
-    draft.event("task.completed", task, attempt=task.attempt, artifacts=[ref.name for ref in fact.artifacts], **spent)
+    names = [ref.name for ref in artifacts]
+    draft.event("task.completed", task, attempt=task.attempt, artifacts=names, **told, **spent)
     settle(draft, task)
-    end_if_still(draft)
 
 
 def failed(draft: Draft, fact: RunFailed) -> None:

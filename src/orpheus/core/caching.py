@@ -14,7 +14,7 @@ from orpheus.core.cache_key import KEY, renamed
 from orpheus.core.closing import end_if_still
 from orpheus.core.decision import KnownResult, PublishArtifacts
 from orpheus.core.draft import Draft
-from orpheus.core.facts import RunCompleted, TaskCached
+from orpheus.core.facts import ArtifactRef, TaskCached
 from orpheus.core.task import Task, TaskState
 
 
@@ -45,8 +45,8 @@ def cached(draft: Draft, fact: TaskCached) -> None:
     end_if_still(draft)
 
 
-def remember(draft: Draft, task: Task, fact: RunCompleted) -> None:
+def remember(draft: Draft, task: Task, result: Any, artifacts: tuple[ArtifactRef, ...]) -> None:
     """Keep an accepted result for equal tasks to come. The latest one counts."""
     key = task.extra.get(KEY)
     if key is not None:
-        draft.decision.known_result = KnownResult(key=key, task=task, result=fact.result, artifacts=fact.artifacts)
+        draft.decision.known_result = KnownResult(key=key, task=task, result=result, artifacts=artifacts)

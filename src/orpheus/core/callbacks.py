@@ -15,16 +15,14 @@ that came is not used.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
-from orpheus.core.advance import fail_task, settle
-from orpheus.core.attempts import close_deadline, end_attempt_badly, ends_with_job, timeout_error
+from orpheus.core.advance import fail_task
+from orpheus.core.attempts import accept, close_deadline, end_attempt_badly, ends_with_job, timeout_error
 from orpheus.core.closing import cancel_task, end_if_still, end_run, note_unknown
-from orpheus.core.decision import Callback, PublishArtifacts
+from orpheus.core.decision import Callback
 from orpheus.core.draft import Draft
 from orpheus.core.errors import StaleRun, TaskError, UnknownTask
 from orpheus.core.facts import ArtifactRef, CallbackReceived, RunWaiting
-from orpheus.core.spending import spend
 from orpheus.core.task import Task, TaskState
 
 
@@ -84,31 +82,7 @@ def _settle(draft: Draft, task: Task, callback: Callback) -> None:
         end_attempt_badly(draft, task, callback.error, retry_after_s=None)
         return
     refs = tuple(ArtifactRef(**ref) for ref in task.extra.get("artifacts", ()))
-    clash = _clash(draft, refs)
-    if clash is not None:
-        message = f"task {task.node!r} saved {clash!r}, which another task of this job has saved already"
-        error = TaskError(
-            code="artifact_conflict", message=message, hint="give one of them another name", task=task.node
-        )
-        end_attempt_badly(draft, task, error, retry_after_s=None)
-        return
-    draft.decision.results[task.key] = callback.result
-    task.error = None
-    if refs:
-        draft.decision.artifacts.extend((task, ref) for ref in refs)
-        draft.job.has_files = True
-        draft.command(PublishArtifacts())
-    price = task.extra.get("price")
-    draft.move(task, TaskState.COMPLETED)
-    spent = {} if price is None else spend(draft.job, task, price)
-    names = [ref.name for ref in refs]
-    draft.event("task.completed", task, attempt=task.attempt, artifacts=names, callback=True, **spent)
-    settle(draft, task)
-
-
-def _clash(draft: Draft, refs: tuple[ArtifactRef, ...]) -> Any:
-    assert draft.view is not None
-    return next((ref.name for ref in refs if draft.view.has_artifact(ref.name)), None)
+    accept(draft, task, callback.result, refs, callback=True)
 
 
 def is_awaited(task: Task) -> bool:
@@ -118,6 +92,7 @@ def is_awaited(task: Task) -> bool:
 
 def timed_out(draft: Draft, task: Task) -> None:
     """End an attempt that nobody brought a result for; another may follow."""
+    note_unknown(draft, task)
     limit = close_deadline(draft, task)
     if limit is not None and draft.now >= limit:
         fail_task(draft, task, timeout_error(draft, task, "timeout_schedule_to_close"))

@@ -214,7 +214,7 @@ def _check_liveness(rows: JobRows) -> None:
     if job.state in TERMINAL:
         return
     if job.closing is not None:
-        undoing = any(t.node in rows.graph.undos and t.state in (_S.READY, _S.RETRYING) for t in current)
+        undoing = any(t.node in rows.graph.undos and t.state in (_S.READY, _S.RETRYING, _S.WAITING) for t in current)
         moves = job.runs_active > 0 or job.has_files or job.extra.get("children_open") or undoing
         assert moves, "the job closes, nothing runs, and nobody will end it"
         return
