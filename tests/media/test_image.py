@@ -10,11 +10,13 @@ from PIL import Image
 from orpheus.media import image
 from orpheus.media.errors import CorruptMedia, ExtraMissing, TooLarge
 from orpheus.media.opening import type_of
+from orpheus.media.pictures import thumbnails
 from orpheus.media.sniff import PNG
 
 
 def shown(path: Path, sides: tuple[int, ...] = (160, 320, 1280)) -> dict[int, Image.Image]:
-    return {side: Image.open(io.BytesIO(data)) for side, data, _ in image.thumbnails(path, type_of(path), sides)}
+    made = thumbnails.decode(path, type_of(path), sides)
+    return {one.side: Image.open(io.BytesIO(one.data)) for one in thumbnails.thumbnails(made, sides)}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,7 @@ def shown(path: Path, sides: tuple[int, ...] = (160, 320, 1280)) -> dict[int, Im
     ],
 )
 def test_fit_never_enlarges_and_never_vanishes(size: tuple[int, int], side: int, expected: tuple[int, int]) -> None:
-    assert image.fit(*size, side) == expected
+    assert thumbnails.fit(*size, side) == expected
 
 
 def test_transparency_is_kept(make_image: Callable[..., Path]) -> None:
@@ -94,9 +96,9 @@ def test_only_the_sniffed_decoder_may_try(make_image: Callable[..., Path]) -> No
 
 
 def test_blurhash_is_short_and_stable(make_image: Callable[..., Path]) -> None:
-    *_, (_, data, _) = image.thumbnails(path := make_image("a.png", "RGB", (64, 48), (255, 0, 0)), type_of(path))
-    assert image.blurhash(data) == image.blurhash(data)
-    assert 6 <= len(image.blurhash(data)) <= 40
+    made = thumbnails.decode(path := make_image("a.png", "RGB", (64, 48), (255, 0, 0)), type_of(path))
+    assert made.blurhash() == made.blurhash()
+    assert 6 <= len(made.blurhash()) <= 40
 
 
 def test_a_missing_extra_names_the_command(make_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,12 @@ def skipped(done: InlineRun) -> set[str]:
 
 
 IMAGE = {"make_thumbnails"}
+LOOKING = {"analyse_image"}
+"""Skipped where nobody is configured who looks at pictures, as here."""
 FILM = {"make_poster", "make_sprite"}
 SOUND = {"extract_audio", "transcribe", "summarise_speech"}
 PDF = {"read_text", "ocr_page", "assemble_text", "render_pages", "summarise_document"}
-BRANCHES = IMAGE | FILM | SOUND | PDF
+BRANCHES = IMAGE | LOOKING | FILM | SOUND | PDF
 
 
 def sound(done: InlineRun) -> set[str]:

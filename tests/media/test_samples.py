@@ -12,8 +12,15 @@ from PIL import Image
 from orpheus.media import guard, image, pdf, video
 from orpheus.media.errors import Refused
 from orpheus.media.opening import type_of
+from orpheus.media.pictures import thumbnails
+from orpheus.media.pictures.thumbnails import Thumbnail
 
 pytestmark = pytest.mark.samples
+
+
+def made_of(source: Path) -> list[Thumbnail]:
+    return list(thumbnails.thumbnails(thumbnails.decode(source, type_of(source))))
+
 
 REFUSED = {
     "zero-byte.jpg": ("corrupt_media", "empty"),
@@ -107,11 +114,10 @@ def test_no_place_is_ever_told(samples: Path) -> None:
 @pytest.mark.parametrize("path", [name for name in ACCEPTED if name.startswith("images/")])
 def test_thumbnails_of_real_photos(samples: Path, path: str) -> None:
     source = samples / path
-    found = type_of(source)
-    facts = image.describe(source, found)
-    for side, data, size in image.thumbnails(source, found):
-        with Image.open(io.BytesIO(data)) as shown:
-            assert shown.size == size == image.fit(facts["width"], facts["height"], side)
+    facts = image.describe(source, type_of(source))
+    for one in made_of(source):
+        with Image.open(io.BytesIO(one.data)) as shown:
+            assert shown.size == (one.width, one.height) == thumbnails.fit(facts["width"], facts["height"], one.side)
             assert shown.mode == ("RGBA" if facts["has_alpha"] else "RGB")
             assert not shown.getexif()
 
@@ -119,8 +125,7 @@ def test_thumbnails_of_real_photos(samples: Path, path: str) -> None:
 def test_the_waterfall_stands_upright(samples: Path) -> None:
     """The sample is a picture of the same size class before and after: a quarter turn back gives what Pillow turns itself."""
     source = samples / "images/landscape-exif-rotate90.jpg"
-    *_, (_, data, _) = image.thumbnails(source, type_of(source))
-    with Image.open(source) as stored, Image.open(io.BytesIO(data)) as shown:
+    with Image.open(source) as stored, Image.open(io.BytesIO(made_of(source)[-1].data)) as shown:
         turned = stored.transpose(Image.Transpose.ROTATE_270).convert("RGB").resize(shown.size)
         left, right = turned.tobytes(), shown.convert("RGB").tobytes()
     assert sum(abs(a - b) for a, b in zip(left, right, strict=True)) / len(left) < 12
@@ -131,8 +136,7 @@ def test_cmyk_comes_out_in_natural_colours(samples: Path) -> None:
     pictures = []
     for name in ("cat-cmyk.jpg", "cat-alpha.png"):
         source = samples / "images" / name
-        *_, (_, data, _) = image.thumbnails(source, type_of(source))
-        with Image.open(io.BytesIO(data)) as shown:
+        with Image.open(io.BytesIO(made_of(source)[-1].data)) as shown:
             pictures.append(shown.convert("RGB").crop((60, 30, 100, 70)).tobytes())
     left, right = pictures
     assert sum(abs(a - b) for a, b in zip(left, right, strict=True)) / len(left) < 25
@@ -140,7 +144,7 @@ def test_cmyk_comes_out_in_natural_colours(samples: Path) -> None:
 
 def test_a_zip_behind_a_jpeg_stays_behind(samples: Path) -> None:
     source = samples / "hostile/polyglot-jpeg-zip.jpg"
-    assert all(b"PK\x03\x04" not in data for _, data, _ in image.thumbnails(source, type_of(source)))
+    assert all(b"PK\x03\x04" not in one.data for one in made_of(source))
 
 
 @pytest.mark.parametrize("name", ["bigbuckbunny.mp4", "flower-rotated90.mp4", "flower-no-audio.mp4"])

@@ -8,10 +8,12 @@ from orpheus.media.boards.tasks import plan_shots, render_scene, stitch_scenes
 from orpheus.media.cutting.tasks import plan_cuts, render_cut
 from orpheus.media.cutting.workflow import talk
 from orpheus.media.documents.tasks import assemble_text, ocr_page, read_text, render_pages
+from orpheus.media.pictures.tasks import analyse_image, make_thumbnails, settle_sight
+from orpheus.media.pictures.workflow import image_workflow
 from orpheus.media.record import summarise
 from orpheus.media.renditions.tasks import encode_rendition, make_sprite, package_hls, plan_renditions
 from orpheus.media.speech.tasks import transcribe
-from orpheus.media.tasks import extract_audio, extract_metadata, make_poster, make_thumbnails, validate_file
+from orpheus.media.tasks import extract_audio, extract_metadata, make_poster, validate_file
 from orpheus.media.text.tasks import summarise_document, summarise_speech
 from orpheus.media.workflows import (
     media,
@@ -24,10 +26,12 @@ from orpheus.media.workflows import (
 )
 
 __all__ = [
+    "analyse_image",
     "assemble_text",
     "encode_rendition",
     "extract_audio",
     "extract_metadata",
+    "image_workflow",
     "make_poster",
     "make_sprite",
     "make_thumbnails",
@@ -42,6 +46,7 @@ __all__ = [
     "render_cut",
     "render_pages",
     "render_scene",
+    "settle_sight",
     "stitch_scenes",
     "storyboard",
     "sum_range",

@@ -31,7 +31,7 @@ main(sys.argv[2])
 
 
 def argv(operation: str, **arguments: Any) -> list[str]:
-    """The command line that runs one of `validate` and `extract` in a child; `arguments` are those of `opening.py`."""
+    """The command line that runs one of `validate`, `extract` and `place` in a child; `arguments` are those of `opening.py`."""
     request = {"operation": operation, "arguments": {key: str(value) for key, value in arguments.items()}}
     return [sys.executable, "-P", "-c", _BOOT, str(Path(__file__).parent), json.dumps(request)]
 
@@ -95,7 +95,11 @@ def main(request: str) -> None:
     confine()
     from orpheus.media import opening  # noqa: PLC0415 (decoders come in under the limits)
 
-    operations: dict[str, Callable[..., dict[str, Any]]] = {"validate": opening.validate, "extract": opening.extract}
+    operations: dict[str, Callable[..., dict[str, Any]]] = {
+        "validate": opening.validate,
+        "extract": opening.extract,
+        "place": opening.place,
+    }
     asked = json.loads(request)
     arguments = asked["arguments"]
     arguments["path"] = Path(arguments["path"])

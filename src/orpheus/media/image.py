@@ -1,4 +1,4 @@
-"""Images: opened under caps, and made into thumbnails and a blurhash. Plain functions on paths; no task in sight.
+"""Images: opened under caps, described, and decoded upright in sRGB. Plain functions on paths; no task in sight.
 
 Whoever decodes goes through `opened`, which lets only the one decoder of the sniffed type try, and checks the size that the
 header claims before a pixel is decoded.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orpheus.media.errors import CorruptMedia, ExtraMissing, Refused, TooLarge
 from orpheus.media.extras import need
-from orpheus.media.limits import MAX_FRAMES, MAX_PIXELS, THUMBNAIL_SIDES
+from orpheus.media.limits import MAX_FRAMES, MAX_PIXELS
 from orpheus.media.sniff import Type
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def opened(path: Path, found: Type) -> Iterator[Image]:
         need("pillow_heif").register_heif_opener()
     elif found.opener == "AVIF":
         _need_avif()
-    with _translated(found):
+    with translated(found):
         # Pillow warns between one and two times its own cap; ours is checked below, on every path.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pil.DecompressionBombWarning)
@@ -94,7 +94,7 @@ def _need_avif() -> None:
 
 
 @contextlib.contextmanager
-def _translated(found: Type) -> Iterator[None]:
+def translated(found: Type) -> Iterator[None]:
     """Turn what a decoder raises into a verdict. Pillow's decoders raise nearly anything on broken data."""
     pil = need("PIL.Image")
     try:
@@ -135,16 +135,16 @@ def check(path: Path, found: Type) -> None:
     """
     if found.opener == "PNG":
         # `load` does not look at every checksum; `verify` does, and leaves the image unusable.
-        with opened(path, found) as image, _translated(found):
+        with opened(path, found) as image, translated(found):
             image.verify()
-    with opened(path, found) as image, _translated(found):
+    with opened(path, found) as image, translated(found):
         image.load()
 
 
 def describe(path: Path, found: Type) -> dict[str, Any]:
     """Read an image's facts: upright `width` and `height`, `frames`, `mode`, `has_alpha`, `exif` without any place."""
-    with opened(path, found) as image, _translated(found):
-        orientation = _orientation(image)
+    with opened(path, found) as image, translated(found):
+        orientation = orientation_of(image)
         width, height = image.size if orientation < 5 else image.size[::-1]
         facts: dict[str, Any] = {
             "width": width,
@@ -166,7 +166,7 @@ def _animation_ms(image: Image) -> float:
     return float(duration) if isinstance(duration, (int, float)) and duration > 0 else 0.0
 
 
-def _orientation(image: Image) -> int:
+def orientation_of(image: Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # a camera's notes may be any bytes at all; a picture without them is still a picture
@@ -219,17 +219,16 @@ def upright(path: Path, found: Type, *, at_least: int) -> tuple[Image, tuple[int
     Returns:
         The picture, and its full upright size.
     """
-    with opened(path, found) as image, _translated(found):
+    with opened(path, found) as image, translated(found):
         ops = need("PIL.ImageOps")
-        full = image.size if _orientation(image) < 5 else image.size[::-1]
+        full = image.size if orientation_of(image) < 5 else image.size[::-1]
         if found.opener == "JPEG":
             image.draft(None, (at_least, at_least))  # never below what is asked for; keeps the mode
         image.load()
-        turned = ops.exif_transpose(image)
-        return _standard(turned), full
+        return standard(ops.exif_transpose(image)), full
 
 
-def _standard(image: Image) -> Image:
+def standard(image: Image) -> Image:
     """Convert to RGB or RGBA in sRGB, through the picture's own colour profile where it has one."""
     alpha = _has_alpha(image)
     profile = image.info.get("icc_profile")
@@ -269,32 +268,6 @@ def _through_profile(image: Image, profile: bytes) -> Image:
     return result
 
 
-def fit(width: int, height: int, side: int) -> tuple[int, int]:
-    """Scale a size so that its longest side is `side`: never enlarged, no side under one pixel."""
-    longest = max(width, height)
-    if longest <= side:
-        return width, height
-    return max(1, round(width * side / longest)), max(1, round(height * side / longest))
-
-
-def thumbnails(
-    path: Path, found: Type, sides: tuple[int, ...] = THUMBNAIL_SIDES
-) -> Iterator[tuple[int, bytes, tuple[int, int]]]:
-    """Yield `(side, webp, (width, height))` from the largest to the smallest; each is made from the one before it.
-
-    The files are written from pixels alone: nothing of the source's metadata, or of what hides behind its end, is in them.
-    """
-    largest_first = sorted(sides, reverse=True)
-    picture, full = upright(path, found, at_least=largest_first[0])
-    with _translated(found):
-        lanczos = need("PIL.Image").Resampling.LANCZOS
-        for side in largest_first:
-            size = fit(*full, side)
-            if size != picture.size:
-                picture = picture.resize(size, lanczos, reducing_gap=3.0)
-            yield side, webp(picture), picture.size
-
-
 def webp(picture: Image, *, quality: int = 82) -> bytes:
     """Encode as WebP, with nothing but the pixels."""
     clean = picture.copy()
@@ -302,19 +275,3 @@ def webp(picture: Image, *, quality: int = 82) -> bytes:
     buffer = io.BytesIO()
     clean.save(buffer, "WEBP", quality=quality, method=4)
     return buffer.getvalue()
-
-
-def blurhash(webp_bytes: bytes) -> str:
-    """Describe a picture in about 30 characters that a page can show as a blur while the file loads; alpha over white."""
-    pil, encoder = need("PIL.Image"), need("blurhash")
-    with pil.open(io.BytesIO(webp_bytes), formats=("WEBP",)) as image:
-        small = image.convert("RGBA")
-        small.thumbnail((32, 32))
-        ground = pil.new("RGBA", small.size, "white")
-        ground.alpha_composite(small)
-        width, height = small.size
-        pixels = ground.convert("RGB").tobytes()
-    rows = [[list(pixels[3 * (y * width + x) :][:3]) for x in range(width)] for y in range(height)]
-    across, down = (4, 3) if width >= height else (3, 4)
-    text: str = encoder.encode(rows, components_x=across, components_y=down)
-    return text

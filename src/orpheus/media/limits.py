@@ -17,6 +17,9 @@ MAX_VIDEO_PIXELS: Final = 7680 * 4320
 MAX_FRAMES: Final = 10_000
 """Of an animated image; more are counted as this many."""
 
+MAX_ANIMATION_PIXELS: Final = 150_000_000
+"""Of all frames of an animation that stays one, together, at the size it is made in: 600 MB while they are encoded."""
+
 MAX_DURATION_S: Final = 24 * 3600.0
 """Of a video or a recording."""
 

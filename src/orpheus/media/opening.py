@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orpheus.media import image, pdf, video
+from orpheus.media.pictures import place as places
 from orpheus.media.sniff import ACCEPTED, HEAD_BYTES, Type, name_disagrees, sniff
 
 
@@ -65,3 +66,8 @@ def extract(path: Path, sniffed: str, opener: str) -> dict[str, Any]:
     if found.kind == "pdf":
         return {"kind": "pdf", "content_type": found.content_type} | pdf.describe(path)
     return video.describe(path, found)
+
+
+def place(path: Path, sniffed: str, opener: str) -> dict[str, Any]:
+    """Read where an image was taken, given what `validate` returned; only for jobs that ask."""
+    return dict(places.place(path, named(sniffed, opener)))

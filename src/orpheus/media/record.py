@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from orpheus import File, task
 from orpheus.media.checked import Checked
 from orpheus.media.documents.tasks import Text
+from orpheus.media.pictures.seen import Sight
+from orpheus.media.pictures.tasks import UNSEEN, Thumbnails
 from orpheus.media.renditions.tasks import Rendition, Sprite
 from orpheus.media.running import RETRY
 from orpheus.media.speech.tasks import Transcribed
 from orpheus.media.summary import Metadata, Summary, sentence
-from orpheus.media.tasks import Thumbnails
 from orpheus.media.text.chapters import Chapter
 from orpheus.media.text.tasks import Digest
 
@@ -53,6 +54,7 @@ def summarise(
     text: Text | None = None,
     pages: list[File] | None = None,
     digest: Digest | None = None,
+    sight: Sight | None = None,
 ) -> Summary:
     """Put together what the job found and made: its result."""
     return Summary(
@@ -66,6 +68,10 @@ def summarise(
         characters=text.characters if text else None,
         language=(text.language if text else None) or (words.language if words else None) or None,
         blurhash=thumbnails.blurhash if thumbnails else None,
+        phash=thumbnails.phash if thumbnails else None,
+        labels=sight.seen.labels if sight else [],
+        objects=sight.seen.things if sight else [],
+        caption=sight.seen.caption if sight else None,
         digest=digest.summary if digest and digest.summary else None,
         files=[
             *(thumbnails.files if thumbnails else []),
@@ -75,11 +81,13 @@ def summarise(
             *((text.pages, text.document) if text else ()),
             *(pages or ()),
             *((digest.file,) if digest else ()),
+            *(sight.files if sight else ()),
         ],
         notes=[
             *_about_the_file(checked, meta),
             *_about_sound(meta, audio, words),
             *_about_pages(meta, text, pages),
+            *_about_looking(meta, sight),
         ],
     )
 
@@ -98,6 +106,12 @@ def _about_sound(meta: Metadata, audio: File | None, words: Transcribed | None) 
     if words is not None and words.words == 0:
         return ["Nobody speaks in it."]
     return [] if audio is not None or not meta.has_audio else ["No MP3 was made: the task extract_audio says why."]
+
+
+def _about_looking(meta: Metadata, sight: Sight | None) -> list[str]:
+    if sight is not None:
+        return sight.notes
+    return [UNSEEN] if meta.kind == "image" else []
 
 
 def _about_pages(meta: Metadata, text: Text | None, pages: list[File] | None) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from orpheus import File
+from orpheus.media.pictures.seen import Label, Thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class Summary:
     characters: int | None = None
     language: str | None = None
     blurhash: str | None = None
+    phash: str | None = None
+    """Perceptual hash of a picture: docs/images.md finds duplicates by it."""
+    labels: list[Label] = field(default_factory=list)
+    objects: list[Thing] = field(default_factory=list)
+    caption: str | None = None
     digest: str | None = None
     """What the text or the talk says, in its own sentences."""
     files: list[File] = field(default_factory=list)

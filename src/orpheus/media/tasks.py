@@ -6,25 +6,16 @@ or a process of its own for work that keeps a core busy), and saves its files un
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from orpheus import Context, File, task
-from orpheus.media import image, video
+from orpheus.media import video
 from orpheus.media.checked import Checked
 from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import CHILD_TIME_S, ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.running import RETRY, guarded, run_ffmpeg, verdicts
 from orpheus.media.summary import Metadata
-
-
-@dataclass(frozen=True, slots=True)
-class Thumbnails:
-    """Pictures of a picture, smallest first, and its blurhash."""
-
-    files: list[File]
-    blurhash: str
 
 
 @task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
@@ -37,32 +28,19 @@ def validate_file(ctx: Context, source: File) -> Checked:
 
 
 @task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
-def extract_metadata(ctx: Context, source: File, checked: Checked) -> Metadata:
-    """Read what a person wants to know of the file, and save it as `metadata.json`."""
+def extract_metadata(ctx: Context, source: File, checked: Checked, keep_gps: bool = False) -> Metadata:
+    """Read what a person wants to know of the file, and save it as `metadata.json`; where it was taken only if asked."""
     with verdicts(source.name):
         facts = guarded(ctx, "extract", path=ctx.path(source), sniffed=checked.sniffed, opener=checked.opener)
+        if keep_gps and checked.kind == "image":
+            place = guarded(ctx, "place", path=ctx.path(source), sniffed=checked.sniffed, opener=checked.opener)
+            facts["exif"] = facts["exif"] | ({"gps": place} if place else {})
     facts |= {"name": source.name, "size_bytes": source.size_bytes, "sha256": source.sha256}
     ctx.save_json("metadata.json", facts)
     return Metadata.of(facts)
 
 
-@task(retry=RETRY, executor="process", start_to_close_s=300, weight=2, cache=True)
-def make_thumbnails(ctx: Context, source: File, checked: Checked) -> Thumbnails:
-    """Make WebP pictures of 160, 320 and 1280 pixels, and a blurhash."""
-    files: list[File] = []
-    smallest = b""
-    with verdicts(source.name):
-        found = named(checked.sniffed, checked.opener)
-        for done, (side, data, (width, height)) in enumerate(image.thumbnails(ctx.path(source), found), start=1):
-            metadata = {"width": width, "height": height}
-            files.append(ctx.save(f"thumbnails/{side}.webp", data, "image/webp", metadata))
-            smallest = data
-            ctx.progress(done / 4, f"{side} px")
-        text = image.blurhash(smallest)
-    return Thumbnails(files=files[::-1], blurhash=text)
-
-
-@task(retry=RETRY, start_to_close_s=600, cache=True)
+@task(retry=RETRY, start_to_close_s=600)
 def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
     """Take one telling frame of a video as `poster.webp`."""
     target = ctx.temp_dir / "poster.webp"

@@ -10,12 +10,13 @@ from orpheus import File, all_of, any_of, first_of, optional, task, workflow
 from orpheus.media.builtins import MAX_CHARACTERS, MAX_N, Words, count_words, sum_below
 from orpheus.media.documents.tasks import assemble_text, ocr_page, read_text, render_pages
 from orpheus.media.limits import MAX_PAGES, MAX_PICTURED_PAGES
+from orpheus.media.pictures.tasks import analyse_image, make_thumbnails
 from orpheus.media.record import VideoSummary, sum_up_video, summarise
 from orpheus.media.renditions.tasks import encode_rendition, make_sprite, package_hls, plan_renditions
 from orpheus.media.running import verdicts
 from orpheus.media.speech.tasks import transcribe
 from orpheus.media.summary import Summary
-from orpheus.media.tasks import extract_audio, extract_metadata, make_poster, make_thumbnails, validate_file
+from orpheus.media.tasks import extract_audio, extract_metadata, make_poster, validate_file
 from orpheus.media.text.tasks import summarise_document, summarise_speech
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_N, description="How many numbers, from 0.")]
@@ -61,6 +62,7 @@ def media(source: File, language: str | None = None) -> Summary:
     checked = validate_file.using(cache_extra=source.name)(source)
     meta = extract_metadata.using(cache_extra=source.name)(source, checked)
     thumbnails = make_thumbnails.using(when=meta.kind == "image")(source, checked)
+    sight = analyse_image.using(when=meta.kind == "image", on_failure="skip")(source, checked)
     poster = make_poster.using(when=meta.has_video)(source, checked, meta)
     sprite = make_sprite.using(when=meta.has_video)(source, checked, meta)
     audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)
@@ -82,6 +84,7 @@ def media(source: File, language: str | None = None) -> Summary:
         text=optional(text),
         pages=optional(pages),
         digest=optional(first_of(said, written)),
+        sight=optional(sight),
     )
 
 

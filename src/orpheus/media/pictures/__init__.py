@@ -1,0 +1,1 @@
+"""What is made of a picture: smaller ones, a blur, a likeness, its place, and what is on it."""
