@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -97,7 +97,7 @@ class FailureGroup(msgspec.Struct, kw_only=True):
     last_at: str
     sample: list[str]
     """The newest of the jobs."""
-    retry: dict[str, object]
+    retry: dict[str, Any]
     """Body of a `POST /jobs/bulk` that retries all of them."""
 
 
