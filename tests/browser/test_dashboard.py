@@ -157,3 +157,22 @@ def test_the_documentation_is_served_locally(browser, server):
     assert all(url.startswith((server, "data:", "blob:")) for url in asked), asked
     picture(page, "docs")
     context.close()
+
+
+def test_a_server_with_keys_asks_for_one(browser, server):
+    """The form appears; a wrong key is told, a good one opens the page, and its cookie is out of scripts' reach."""
+    key = httpx.post(f"{server}/keys", json={"role": "admin", "name": "root"}).json()["key"]
+    context = browser.new_context()  # not `page`, to which each refusal on the console is a fault
+    page = context.new_page()
+    page.goto(server)
+    form = page.get_by_role("form", name="Sign in")
+    field = form.get_by_label("API key")
+    field.fill(key[:-1] + "!")
+    form.get_by_role("button", name="Sign in").click()
+    page.wait_for_function("document.querySelector('.signin .fault').textContent.includes('no such key')")
+    field.fill(key)
+    form.get_by_role("button", name="Sign in").click()
+    page.wait_for_function("document.getElementById('live').textContent === 'live'")
+    assert form.count() == 0
+    assert page.evaluate("document.cookie") == ""
+    context.close()
