@@ -1,0 +1,65 @@
+"""When the outbox wakes the report loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from orpheus.worker.outbox import Outbox
+from orpheus.worker.runs import PROGRESS_EVERY_S, Run
+
+
+def _loops() -> list[Callable[[], asyncio.AbstractEventLoop]]:
+    if sys.platform == "win32":
+        return [asyncio.new_event_loop]
+    uvloop = pytest.importorskip("uvloop")
+    return [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+def _talking(name: str, due_in_s: float) -> Run:
+    """A run that has something to say, and may say it in so many seconds."""
+    return cast("Run", SimpleNamespace(run_id=name, last_told_at=time.monotonic() - PROGRESS_EVERY_S + due_in_s))
+
+
+@pytest.mark.parametrize("new_loop", _loops())
+def test_words_that_are_due_within_a_millisecond_do_not_end_the_report_loop(new_loop: Callable[[], Any]) -> None:
+    """uvloop makes no timer of so short a wait but a plain handle; whoever speaks next must not trip over it."""
+
+    async def body() -> None:
+        outbox = Outbox(asyncio.get_running_loop())
+        outbox.touch(_talking("run", 0.0004))
+        await asyncio.sleep(0)  # the timer is set, and has not rung
+        await asyncio.wait_for(outbox.wait(), 5)
+
+    for _ in range(20):
+        loop = new_loop()
+        try:
+            loop.run_until_complete(body())
+        finally:
+            loop.close()
+
+
+@pytest.mark.parametrize("new_loop", _loops())
+def test_the_earliest_word_wakes_it(new_loop: Callable[[], Any]) -> None:
+    """One that is due later has set the timer first."""
+
+    async def body() -> float:
+        outbox = Outbox(asyncio.get_running_loop())
+        outbox.touch(_talking("late", 60))
+        await asyncio.sleep(0)
+        outbox.touch(_talking("soon", 0.05))
+        begun = time.monotonic()
+        await asyncio.wait_for(outbox.wait(), 30)
+        return time.monotonic() - begun
+
+    loop = new_loop()
+    try:
+        assert loop.run_until_complete(body()) < 20
+    finally:
+        loop.close()
