@@ -35,7 +35,8 @@ def test_words_that_are_due_within_a_millisecond_do_not_end_the_report_loop(new_
         outbox = Outbox(asyncio.get_running_loop())
         outbox.touch(_talking("run", 0.0004))
         await asyncio.sleep(0)  # the timer is set, and has not rung
-        await asyncio.wait_for(outbox.wait(), 5)
+        async with asyncio.timeout(5):
+            await outbox.wait()
 
     for _ in range(20):
         loop = new_loop()
@@ -55,7 +56,8 @@ def test_the_earliest_word_wakes_it(new_loop: Callable[[], Any]) -> None:
         await asyncio.sleep(0)
         outbox.touch(_talking("soon", 0.05))
         begun = time.monotonic()
-        await asyncio.wait_for(outbox.wait(), 30)
+        async with asyncio.timeout(30):
+            await outbox.wait()
         return time.monotonic() - begun
 
     loop = new_loop()

@@ -90,10 +90,12 @@ class RangeNotSatisfiable(OrpheusError):
 
 
 _HINTS = {
+    "invalid_graph": "GET /workflows/schema is the JSON Schema of a workflow.",
     "invalid_params": "GET /workflows/{name} shows the schema of a workflow's params.",
     "invalid_request": "/docs shows what each endpoint takes; `details` names the place.",
     "invalid_transition": "GET /jobs/{job_id} shows its state; nothing was changed.",
     "stale_run": "Another attempt has taken its place: stop working on it, nothing it says counts any more.",
+    "unknown_file": "POST /files stores a file and answers with its file_id.",
     "unknown_job": "GET /jobs lists the jobs there are.",
 }
 """Said where the one who raised the error had nothing better to say."""

@@ -39,7 +39,7 @@ def check_schedule(schedule: Schedule) -> None:
     _check_number(schedule, "jitter_s", 0.0, LONGEST_S)
     _check_number(schedule, "max_missed", 1, MOST_CAUGHT_UP)
     if schedule.start_at is not None and schedule.end_at is not None and schedule.end_at < schedule.start_at:
-        raise _invalid("end_at", "end_at is before start_at")
+        raise _invalid("end_at", "end_at is before start_at", "Runs lie between them, both included.")
     for field in _PER_JOB:
         if field in schedule.job:
             raise _invalid(f"job/{field}", f"the job of a schedule has no {field}", "The schedule says when it begins.")
