@@ -27,6 +27,10 @@ def test_approval_may_edit_the_params(bench):
     b.tell(f.JobApproved(params={"n": 2}, comment="ok", actor="ann"))
     seq = b.view.job().last_seq
     b.tell(f.JobApproved())
+    b.tell(f.JobApproved(params={"n": 2}, comment="once more"))
+    for other in (f.JobApproved(params={"n": 3}), f.JobApproved(budget=1.0)):
+        with pytest.raises(InvalidTransition, match="already"):  # not silently dropped
+            b.tell(other)
     assert (b.job, b.view.job().last_seq) == ("queued", seq)
     b.claim("a")
     assert b.args() == {"n": 2}

@@ -21,6 +21,9 @@ def test_approval_comes_first_and_its_edits_are_checked(server, worker, kit):
     assert server.job(job["job_id"])["state"] == "pending"
     server.post(f"{path}/approve", {"params": {"n": 2}, "comment": "go"})
     server.post(f"{path}/approve")
+    server.post(f"{path}/approve", {"params": {"n": 2}})
+    late = server.post(f"{path}/approve", {"params": {"n": 3}}, status=409)
+    assert late["code"] == "invalid_transition" and "other params" in late["message"]
     run = hand.take_one()
     assert run["args"] == {"n": 2}
     hand.complete(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -159,6 +161,28 @@ def test_a_backup_under_load_restores_to_a_whole(kit, tmp_path_factory):
         worker.wait(20)
         server.stop()
         server.http.close()
+
+
+def test_a_callback_is_answered_after_a_restore(kit, tmp_path: Path):
+    """Whoever was given a token before the disaster cannot be given another: it is good in the restored server too (R22)."""
+    server = kit.make_server(tmp_path).start()
+    try:
+        name = kit.unique()
+        hand = kit.RawWorker(server, name)
+        job = server.submit(kit.graph(kit.node("ask", name), output={"$ref": "ask"}))["job_id"]
+        run = hand.take_one()
+        hand.report({"run_id": run["run_id"], "kind": "waiting", "timeout_s": 600})
+        cli(server, "backup", str(tmp_path / "copy"))
+        server.kill()
+        shutil.rmtree(tmp_path / "data")
+        cli(server, "restore", str(tmp_path / "copy"), "--data", str(tmp_path / "data"))
+        assert (tmp_path / "data" / "run.key").stat().st_mode & 0o077 == 0, "for its owner only"
+        server.start()
+        proof = hmac.new(run["run_token"].encode(), b"callback", hashlib.sha256).hexdigest()
+        server.post(f"/callbacks/{run['run_id']}.{proof}", {"result": "late"})
+        assert server.ended(job, "completed")["result"] == "late"
+    finally:
+        server.stop()
 
 
 def test_an_offline_backup(tmp_path: Path):

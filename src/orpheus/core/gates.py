@@ -17,7 +17,7 @@ from orpheus.core.facts import (
     PauseRequested,
     ResumeRequested,
 )
-from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.spending import set_budget
 
 
@@ -43,12 +43,22 @@ def start_clock(draft: Draft) -> None:
 
 
 def approved(draft: Draft, fact: JobApproved) -> None:
-    """Lift the approval gate (R15). Approving twice changes nothing."""
+    """Lift the approval gate (R15). Approving twice changes nothing.
+
+    Raises:
+        InvalidTransition: it does not wait for approval, or was approved with other params or another budget.
+    """
     job = draft.job
     if job.approved_at is not None and job.state is not JobState.CANCELLED:
+        if fact.params is not None and fact.params != draft.params():
+            raise InvalidTransition(f"job {job.job_id} was approved with other params already")
+        if fact.budget is not None and fact.budget != job.extra.get("budget"):
+            raise InvalidTransition(
+                f"job {job.job_id} was approved with another budget already", hint="a retry takes a new one"
+            )
         return
     if job.state is not JobState.PENDING or not job.requires_approval:
-        raise InvalidTransition(f"job {job.job_id} is {job.state} and does not wait for approval")
+        raise _not_asked(job)
     job.approved_at = draft.now
     if fact.params is not None:
         draft.decision.params = fact.params
@@ -58,13 +68,22 @@ def approved(draft: Draft, fact: JobApproved) -> None:
     leave_pending(draft)
 
 
+def _not_asked(job: Job) -> InvalidTransition:
+    hint = (
+        ""
+        if job.state in TERMINAL
+        else "An approval in the middle of it is decided by its name: approve JOB --task NAME."
+    )
+    return InvalidTransition(f"job {job.job_id} is {job.state} and does not wait for approval", hint=hint)
+
+
 def rejected(draft: Draft, fact: JobRejected) -> None:
     """End a job that waits for approval (R15)."""
     job = draft.job
     if job.state is JobState.CANCELLED and job.error is not None and job.error.code == "rejected":
         return
     if job.state is not JobState.PENDING or not job.requires_approval or job.approved_at is not None:
-        raise InvalidTransition(f"job {job.job_id} is {job.state} and does not wait for approval")
+        raise _not_asked(job)
     draft.event("job.rejected", None, reason=fact.reason)
     begin_closing(draft, JobState.CANCELLED, TaskError(code="rejected", message=fact.reason or "rejected"))
 

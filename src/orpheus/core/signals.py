@@ -49,7 +49,8 @@ def received(draft: Draft, fact: SignalReceived) -> None:
         names = ", ".join(list(draft.graph.signals)[:20])
         raise UnknownSignal(
             f"workflow {job.workflow!r} waits for no signal {fact.name[:80]!r}",
-            hint=did_you_mean(fact.name, draft.graph.signals) or (f"it waits for {names}" if names else "for none"),
+            hint=did_you_mean(fact.name, draft.graph.signals)
+            or (f"it waits for {names}" if names else "It waits for no signal; wait_for(…) in a workflow does."),
         )
     assert draft.view is not None
     if fact.signal_id is not None and draft.view.has_signal(fact.name, fact.signal_id):

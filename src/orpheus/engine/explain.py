@@ -66,10 +66,12 @@ def why_job(job: Job, *, dependencies: Sequence[tuple[str, str, str]], now: floa
         reasons.append(Waiting("pause", "the job is paused", job.updated_at))
     if job.closing is not None:
         if job.runs_active and "compensation" not in job.extra:
-            detail = f"{job.runs_active} runs have been told to stop before the job is {job.closing}"
+            running = "1 run has" if job.runs_active == 1 else f"{job.runs_active} runs have"
+            detail = f"{running} been told to stop before the job is {job.closing}"
             reasons.append(Waiting("stopping", detail, job.cancel_requested_at))
         elif open_children := job.extra.get("children_open"):
-            detail = f"{open_children} child jobs have to end before the job is {job.closing}"
+            children = "1 child job has" if open_children == 1 else f"{open_children} child jobs have"
+            detail = f"{children} to end before the job is {job.closing}"
             reasons.append(Waiting("child", detail, job.updated_at))
         elif opened := job.extra.get("compensation", {}).get("open"):
             shown = opened[0] if opened[1] == NODE else f"{opened[0]}[{opened[1]}]"

@@ -17,10 +17,14 @@ from orpheus.core.errors import InvalidParams
 from orpheus.core.fetching import URL, fetched_params, url_params
 from orpheus.core.graph import Graph
 from orpheus.core.plain import NotPlain, check_plain, pointer
-from orpheus.core.schema import with_defaults
+from orpheus.core.schema import FILE_MARK, with_defaults
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.values import operator_of
 
+FILE_HINT = (
+    'A file is {"file_id": …} (POST /files), {"url": …} or {"artifact": {"job": …, "name": …}}; '
+    "on the command line -p name=@path."
+)
 MOST_ERRORS = 20
 BACKTRACKS = 100_000
 """Steps a `pattern` may take: a hostile pattern in an inline graph costs some milliseconds, not the server."""
@@ -101,17 +105,41 @@ class ParamsChecker:
         elif kind.name == "required":
             described["path"] = pointer(*path, str(kind.property))
             described["message"] = f"{kind.property!r} is missing"
+        elif hint := _how_to_give(
+            _at(graph.params_schema, error.schema_path[:-1]), error.instance, graph.params_schema
+        ):
+            described["hint"] = hint
         return described
+
+
+def _at(schema: Any, path: list[str | int]) -> Any:
+    try:
+        for step in path:
+            schema = schema[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return schema
+
+
+def _how_to_give(wanted: Any, value: Any, schema: Mapping[str, Any]) -> str:
+    """Return how such a param is written, for the two mistakes everybody makes once: a path for a file, 1 for "1"."""
+    if not isinstance(wanted, Mapping):
+        return ""
+    either = [wanted, *(one for word in ("anyOf", "oneOf") for one in wanted.get(word, ()) if isinstance(one, Mapping))]
+    either = [
+        _at(schema, one["$ref"].removeprefix("#/").split("/")) if isinstance(one.get("$ref"), str) else one
+        for one in either
+    ]
+    if any(isinstance(one, Mapping) and one.get(FILE_MARK) == "file" for one in either):
+        return FILE_HINT
+    if wanted.get("type") == "string" and isinstance(value, bool | int | float):
+        return "It takes text: put it in quotes, on the command line -p name:=value."
+    return ""
 
 
 def _properties(schema: Any, schema_path: list[str | int]) -> list[str]:
     """Return the fields that the schema object owning an `additionalProperties` error has."""
-    owner = schema
-    for step in schema_path[:-1]:
-        try:
-            owner = owner[step]
-        except (KeyError, IndexError, TypeError):
-            return []
+    owner = _at(schema, schema_path[:-1])
     properties = owner.get("properties") if isinstance(owner, Mapping) else None
     return list(properties) if isinstance(properties, Mapping) else []
 

@@ -107,7 +107,9 @@ def download(
             raise Failed(f"{_shown(parts)}: {error.verify_message}", final=True) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Failed(f"{_shown(parts)}: {_words(error)}") from None
-    raise Failed(f"{_shown(parts)}: more than {MOST_REDIRECTS} redirects", final=True)
+    raise Failed(
+        f"{_shown(parts)}: more than {MOST_REDIRECTS} redirects", final=True, hint="Name the address that it leads to."
+    )
 
 
 def _parsed(url: str) -> SplitResult:

@@ -2,6 +2,7 @@
 
     TARGET/orpheus.db      the database as of one instant, compact
     TARGET/objects/        every object its rows name, and perhaps some more
+    TARGET/run.key         what tokens of runs are derived from: callbacks that are out stay good
     TARGET/backup.json     written last: a folder without it is no backup
 
 The database is copied first. Objects are on disk before the rows that name them are committed (R10) and never change, so
@@ -26,6 +27,7 @@ from orpheus.store.queries import query
 
 DATABASE = "orpheus.db"
 OBJECTS = "objects"
+RUN_KEY = "run.key"
 ABOUT = "backup.json"
 FORMAT = 1
 _NOT_COPIED = (".tmp",)
@@ -67,6 +69,7 @@ def back_up(data: Path, target: Path, *, now: float) -> Copied:
     copy = target / DATABASE
     _copy_database(data / DATABASE, copy)
     copied = _copy_objects(data / OBJECTS, target / OBJECTS)
+    _copy_run_key(data, target)
     about = {
         "format": FORMAT,
         "created_at": now,
@@ -89,6 +92,13 @@ def _copy_database(source: Path, target: Path) -> None:
         connection.close()
     with target.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _copy_run_key(source: Path, target: Path) -> None:
+    if (source / RUN_KEY).is_file():
+        shutil.copy2(source / RUN_KEY, target / RUN_KEY)  # its mode too: for its owner only
+        with (target / RUN_KEY).open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _copy_objects(source: Path, target: Path) -> Copied:
@@ -157,12 +167,12 @@ def restore(source: Path, data: Path, *, epoch: str, deep: bool = False) -> Copi
         raise BackupUnusable(f"{source}: {faults[0]}", hint=f"{len(faults)} faults in all. Use another backup.")
     data.mkdir(parents=True, exist_ok=True)
     copied = _copy_objects(source / OBJECTS, data / OBJECTS)
+    _copy_run_key(source, data)
     partial = data / f"{DATABASE}.partial"
     shutil.copy2(source / DATABASE, partial)
     connection = sqlite3.connect(partial, isolation_level=None)
     try:
         connection.execute(query("put_meta"), ("epoch", epoch))
-        connection.execute("DELETE FROM meta WHERE key = 'run_secret'")  # tokens of runs of before open nothing here
     finally:
         connection.close()
     with partial.open("rb") as file:

@@ -60,7 +60,10 @@ async def create_key(call: Call) -> Answer:
     body: wire.CreateKey = call.body
     bound = call.identity.tenant
     if bound is not None and (body.role == WORKER or body.tenant not in (None, bound)):
-        raise Forbidden(f"the key {call.identity.name!r} makes keys for the tenant {bound} only")
+        raise Forbidden(
+            f"the key {call.identity.name!r} makes keys for the tenant {bound} only",
+            hint="keys of workers, and of other tenants, take an admin key without a tenant",
+        )
     wanted = NewKey(
         role=body.role,
         tenant=bound or body.tenant,
