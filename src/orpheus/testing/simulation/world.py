@@ -19,6 +19,7 @@ from orpheus.testing.simulation.graphs import HANDLERS, QUEUES, UNDO_HANDLER, ra
 from orpheus.testing.simulation.inspector import Inspector
 from orpheus.testing.simulation.invariants import Broken, check_settled
 from orpheus.testing.simulation.outsiders import Outsiders
+from orpheus.testing.simulation.pruning import SimPruner
 from orpheus.testing.simulation.receivers import Receivers
 from orpheus.testing.simulation.schedules import SimSchedules
 from orpheus.testing.simulation.server import Down, SimServer
@@ -177,7 +178,9 @@ class World:
             for _ in range(ticks):
                 self._step(self.weather)
             self._peace()
-            return self._outcome()
+            outcome = self._outcome()
+            SimPruner(self.server, self.clock, self.rng, crash=min(0.2, self.weather.crash)).run()
+            return outcome
         except AssertionError as error:
             told = "\n".join(self.log[-15:])
             raise Broken(f"seed {self.seed}, commit {self.inspector.commits}: {error}\n{told}") from error
