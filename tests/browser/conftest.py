@@ -53,34 +53,62 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+class Server:
+    """A server in a thread, which can go and come back at the same address with the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = 0
+        self.url = ""
+
+    def start(self) -> None:
+        from orpheus.api.app import create_app
+        from orpheus.api.server import serve
+        from orpheus.artifacts import FolderStore, Publisher
+        from orpheus.engine.embedded import EmbeddedEngine
+
+        ready, handles = threading.Event(), {}
+
+        async def run() -> None:
+            objects = FolderStore(self._folder / "objects")
+            engine = EmbeddedEngine(self._folder / "orpheus.db", publisher=Publisher(objects))
+            handles["loop"], handles["stop"] = asyncio.get_running_loop(), asyncio.Event()
+
+            def tell(url: str) -> None:
+                self.url = url
+                ready.set()
+
+            await serve(create_app(engine, objects), port=self._port, on_ready=tell, stop=handles["stop"])
+
+        self._handles = handles
+        self._thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+        self._thread.start()
+        assert ready.wait(30), "the server did not start"
+        self._port = int(self.url.rsplit(":", 1)[1])
+        httpx.post(f"{self.url}/workflows", json=MEDIA).raise_for_status()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._handles["loop"].call_soon_threadsafe(self._handles["stop"].set)
+            self._thread.join(30)
+
+
+@pytest.fixture
+def restarting(tmp_path: Path) -> Iterator[Server]:
+    """Yield a server that a test may stop and start again."""
+    made = Server(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """Yield the URL of a server with the workflow `media`."""
-    from orpheus.api.app import create_app
-    from orpheus.api.server import serve
-    from orpheus.artifacts import FolderStore, Publisher
-    from orpheus.engine.embedded import EmbeddedEngine
-
-    ready, urls, handles = threading.Event(), [], {}
-
-    async def run() -> None:
-        objects = FolderStore(tmp_path / "objects")
-        engine = EmbeddedEngine(tmp_path / "orpheus.db", publisher=Publisher(objects))
-        handles["loop"], handles["stop"] = asyncio.get_running_loop(), asyncio.Event()
-
-        def tell(url: str) -> None:
-            urls.append(url)
-            ready.set()
-
-        await serve(create_app(engine, objects), port=0, on_ready=tell, stop=handles["stop"])
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
-    thread.start()
-    assert ready.wait(20), "the server did not start"
-    httpx.post(f"{urls[0]}/workflows", json=MEDIA).raise_for_status()
-    yield urls[0]
-    handles["loop"].call_soon_threadsafe(handles["stop"].set)
-    thread.join(20)
+    made = Server(tmp_path)
+    made.start()
+    yield made.url
+    made.stop()
 
 
 class Hand:
@@ -92,6 +120,7 @@ class Hand:
         self.seq = 0
         self.go = threading.Event()
         self.go.set()
+        self.fails: set[str] = set()  # tasks that are to fail for good
         self._stop = threading.Event()
         tasks = [{"name": "look"}, {"name": "sum_up"}]
         self.say("hello", {"protocol": 1, "session_id": self.session, "worker": "hand", "slots": 1, "tasks": tasks})
@@ -125,6 +154,10 @@ class Hand:
                 line = {"message": "looking at <b>bold</b> things", "level": "info"}
                 self.report(task, kind="log", lines=[line])
                 self.go.wait(20)
+                if task["handler"].split("@")[0] in self.fails:
+                    error = {"code": "task_failed", "message": "it broke", "hint": "Mend it.", "retryable": False}
+                    self.report(task, kind="failed", error=error)
+                    continue
                 artifacts = []
                 if task["handler"] == "look":
                     artifacts = [

@@ -6,33 +6,51 @@ export function url(path) {
   return new URL(path.replace(/^\//, ""), base);
 }
 
+/** The path of something of a job, with what needs it escaped. */
+export function ofJob(jobId, ...parts) {
+  return ["jobs", jobId, ...parts].map(encodeURIComponent).join("/");
+}
+
 /** Ask for JSON. An error of the API becomes an Error with its message, hint and code. */
 export async function ask(path, options = {}) {
-  const response = await fetch(url(path), options);
-  const body = await response.json().catch(() => ({}));
+  let response;
+  try {
+    response = await fetch(url(path), options);
+  } catch {
+    const error = new Error("the server cannot be reached");
+    error.code = "unreachable";
+    throw error;
+  }
+  const body = response.status === 204 ? {} : await response.json().catch(() => ({}));
   if (!response.ok) throw problem(body, response.status);
   return body;
 }
 
-export function post(path, body = {}) {
-  return ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+function send(method) {
+  return (path, body = {}) =>
+    ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
+
+export const post = send("POST");
+export const patch = send("PATCH");
 
 export function problem(body, status) {
   const error = new Error([body.message ?? `the server answered ${status}`, body.hint].filter(Boolean).join(" — "));
   error.code = body.code;
+  error.status = status;
+  error.details = body.details ?? [];
   if (status === 401) dispatchEvent(new Event("signin"));
   return error;
 }
 
-/** Upload a file as a job; `onprogress` hears a fraction. */
-export function upload(file, workflow, onprogress) {
+/** Upload a file; `onprogress` hears a fraction. With a workflow it becomes a job, without it a stored file. */
+export function upload(file, workflow, onprogress = () => {}) {
   const form = new FormData();
-  form.append("workflow", workflow);
+  if (workflow) form.append("workflow", workflow);
   form.append("file", file, file.name);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", url("jobs"));
+    request.open("POST", url(workflow ? "jobs" : "files"));
     request.responseType = "json";
     request.upload.addEventListener("progress", (event) => event.lengthComputable && onprogress(event.loaded / event.total));
     request.addEventListener("load", () =>

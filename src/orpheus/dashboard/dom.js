@@ -1,5 +1,7 @@
 // Building the page from text that nobody has checked: everything goes in as text nodes and properties, never as markup.
 
+const SVG = "http://www.w3.org/2000/svg";
+
 /** Make an element. `props` are properties (`class` is the class name); children are elements or text. */
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
@@ -7,8 +9,20 @@ export function h(tag, props = {}, ...children) {
     if (value === undefined || value === null) continue;
     if (name === "class") element.className = value;
     else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name.startsWith("aria-") || name === "role" || name.startsWith("data-")) element.setAttribute(name, value);
+    else if (name.startsWith("aria-") || name === "role" || name.startsWith("data-") || name === "for" || name === "list") element.setAttribute(name, value);
     else element[name] = value;
+  }
+  append(element, children);
+  return element;
+}
+
+/** Make an SVG element; `attributes` are attributes, functions named `on…` listeners. */
+export function s(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value);
   }
   append(element, children);
   return element;
@@ -28,21 +42,48 @@ export function fill(element, ...children) {
   return element;
 }
 
-/** A bar from 0 to 100. */
-export function bar(percentage, state) {
-  const inner = h("span", { class: "fill" });
-  inner.style.width = `${Math.max(0, Math.min(100, percentage))}%`;
-  return h("span", { class: `bar ${state}`, role: "progressbar", "aria-valuenow": Math.round(percentage) }, inner);
+/** Set an element's text, touching the page only when it differs. */
+export function say(element, text) {
+  const wanted = String(text ?? "");
+  if (element.textContent !== wanted) element.textContent = wanted;
 }
 
-let noticeCount = 0;
+/** A bar from 0 to 100. */
+export function bar(percentage, state, label = "progress") {
+  const inner = h("span", { class: "fill" });
+  const value = Math.max(0, Math.min(100, percentage || 0));
+  inner.style.width = `${value}%`;
+  return h("span", { class: `bar ${state}`, role: "progressbar", "aria-label": label, "aria-valuenow": Math.round(value),
+    "aria-valuemin": 0, "aria-valuemax": 100 }, inner);
+}
 
-/** Say something at the top for a while. */
-export function notice(text, kind = "info") {
-  const box = document.getElementById("notices");
-  const entry = h("p", { class: `notice ${kind}` }, text);
-  box.append(entry);
-  noticeCount += 1;
-  if (box.children.length > 4) box.firstChild.remove();
-  setTimeout(() => entry.remove(), kind === "error" ? 12000 : 5000);
+export function pill(state, text = state) {
+  return h("span", { class: `pill ${state}` }, h("span", { class: "dot" }), text);
+}
+
+export function button(text, onclick, kind = "", props = {}) {
+  return h("button", { class: `button ${kind}`, type: "button", onclick, ...props }, text);
+}
+
+/** What stands where nothing is: says what the next step is. */
+export function empty(title, text, ...actions) {
+  return h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, text), actions.length > 0 && h("div", { class: "row" }, actions));
+}
+
+/** A page's heading with what belongs beside it. */
+export function heading(title, ...beside) {
+  return h("header", { class: "heading" }, h("h1", {}, title), h("span", { class: "spring" }), beside);
+}
+
+/** A field with its label. */
+export function field(name, control, hint) {
+  return h("label", { class: "field" }, h("span", { class: "label" }, name), control, hint && h("span", { class: "hint" }, hint));
+}
+
+/** A table. `columns` are `[heading, cell(row), class?]`. */
+export function table(caption, columns, rows) {
+  return h("div", { class: "scroll" }, h("table", {},
+    h("caption", { class: "quiet-caption" }, caption),
+    h("thead", {}, h("tr", {}, columns.map(([name, , kind]) => h("th", { scope: "col", class: kind ?? "" }, name)))),
+    h("tbody", {}, rows.map((row) => h("tr", {}, columns.map(([name, cell, kind]) => h("td", { class: kind ?? "", "data-name": name }, cell(row))))))));
 }

@@ -47,3 +47,39 @@ export function tally(tasks) {
 export function short(id) {
   return id.slice(-8);
 }
+
+/** The same instant for everybody: what is shown when a time is pointed at. */
+export function exact(at) {
+  return at ? `${new Date(at).toISOString().replace("T", " ").replace("Z", "")} UTC` : "";
+}
+
+/** A date and time in the reader's zone; only the time when it is today. */
+export function moment(at) {
+  if (!at) return "–";
+  const date = new Date(at);
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? date.toLocaleTimeString([], { hour12: false }) : date.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+}
+
+/** "in 3 h 20 min", or how long ago it was. */
+export function until(at) {
+  const seconds = (Date.parse(at) - Date.now()) / 1000;
+  return seconds > 0 ? `in ${duration(seconds)}` : ago(at);
+}
+
+export function stamp(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+export function money(range) {
+  if (!range) return "";
+  const show = (value) => Number(value.toPrecision(6)).toLocaleString();
+  if (range.most === null) return `${show(range.least)} or more`;
+  return range.least === range.most ? show(range.least) : `${show(range.least)} – ${show(range.most)}`;
+}
+
+/** Instants inside a text, as the API writes them, in the reader's zone. */
+export function local(text) {
+  return String(text ?? "").replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, (at) => moment(at));
+}

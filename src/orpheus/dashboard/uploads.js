@@ -1,45 +1,41 @@
-// Files become jobs: by the button, or dropped anywhere.
+// Files become jobs: dropped anywhere, several at a time, each with its own progress.
 
-import { ask, upload } from "./api.js";
-import { fill, h, notice } from "./dom.js";
-import { bytes } from "./format.js";
+import { upload } from "./api.js";
+import { bar, h } from "./dom.js";
+import { bytes, short } from "./format.js";
+import { notice } from "./notices.js";
+import { address, current, go } from "./router.js";
 
-const chooser = document.getElementById("workflow");
-const input = document.getElementById("file");
+const AT_A_TIME = 3;
 const cover = document.getElementById("drop");
-const notices = document.getElementById("notices");
 
-function takesFile(schema) {
-  return JSON.stringify(schema ?? {}).includes('"x-orpheus":"file"');
+/** Submit a job for each file. Shows the job when there is one file only. */
+export async function sendFiles(files, workflow = "media") {
+  const waiting = [...files];
+  const single = waiting.length === 1;
+  await Promise.all(Array.from({ length: Math.min(AT_A_TIME, waiting.length) }, async () => {
+    while (waiting.length > 0) await sendOne(waiting.shift(), workflow, single);
+  }));
+  if (!single && current().name !== "jobs") go("jobs");
 }
 
-/** Offer the workflows that take a file. */
-export async function offer() {
-  const { items } = await ask("workflows");
-  const before = chooser.value;
-  const names = items.filter((each) => takesFile(each.params)).map((each) => each.name);
-  if (!names.includes("media")) names.unshift("media");
-  fill(chooser, names.map((name) => h("option", { value: name }, name)));
-  chooser.value = names.includes(before) ? before : "media";
-}
-
-async function send(files) {
-  for (const file of files) {
-    const meter = h("span", { class: "fill" });
-    const entry = h("p", { class: "notice upload" }, h("span", {}, file.name), h("span", {}, bytes(file.size)), h("span", { class: "bar running" }, meter));
-    notices.append(entry);
-    try {
-      const job = await upload(file, chooser.value, (fraction) => { meter.style.width = `${fraction * 100}%`; });
-      location.hash = `#/jobs/${job.job_id}`;
-    } catch (error) {
-      notice(`${file.name}: ${error.message}`, "error");
-    } finally {
-      entry.remove();
-    }
+async function sendOne(file, workflow, single) {
+  const meter = bar(0, "running", `upload of ${file.name}`);
+  const entry = h("p", { class: "notice upload" }, h("span", { class: "name" }, file.name), h("span", { class: "hint" }, bytes(file.size)), meter);
+  document.getElementById("notices").append(entry);
+  try {
+    const job = await upload(file, workflow, (fraction) => {
+      meter.firstChild.style.width = `${fraction * 100}%`;
+      meter.setAttribute("aria-valuenow", Math.round(fraction * 100));
+    });
+    if (single) go("jobs", [job.job_id]);
+    else notice(`${file.name} is job ${short(job.job_id)}`, "info", ["open", address("jobs", [job.job_id])]);
+  } catch (error) {
+    notice(`${file.name}: ${error.message}`, "error");
+  } finally {
+    entry.remove();
   }
 }
-
-input.addEventListener("change", () => { send([...input.files]); input.value = ""; });
 
 let depth = 0;
 const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
@@ -49,7 +45,8 @@ addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefa
 addEventListener("drop", (event) => {
   depth = 0;
   cover.hidden = true;
-  if (!carriesFiles(event)) return;
+  if (!carriesFiles(event) || event.defaultPrevented) return;
   event.preventDefault();
-  send([...event.dataTransfer.files]);
+  const chosen = document.querySelector("#upload-workflow");
+  sendFiles(event.dataTransfer.files, chosen?.value || "media");
 });

@@ -1,0 +1,112 @@
+// The files of a job, each with a preview where a browser can show one safely. Players keep playing while the rest changes.
+
+import { url } from "./api.js";
+import { cutPlan } from "./cutplan.js";
+import { fill, h } from "./dom.js";
+import { bytes } from "./format.js";
+import { player, transcripts } from "./player.js";
+import { tree } from "./tree.js";
+
+const TEXT_BYTES = 8192;
+const JSON_BYTES = 300_000;
+const PICTURES = ["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"];
+const kindOf = (artifact) => artifact.content_type.split(";")[0];
+
+export function files({ model }) {
+  const element = h("div", {});
+  const cards = new Map(); // name and hash -> its card, kept as long as the file is the same
+  let sign = null;
+
+  function show() {
+    const { artifacts } = model.job;
+    const next = JSON.stringify(artifacts.map((each) => [each.name, each.sha256]));
+    if (next === sign) return;
+    sign = next;
+    if (artifacts.length === 0) {
+      fill(element, h("p", { class: "empty" }, "No files yet. What tasks save with ctx.save appears here."));
+      return;
+    }
+    const pages = artifacts.filter((each) => /^pages\/\d+\.\w+$/.test(each.name) && PICTURES.includes(kindOf(each)));
+    const others = artifacts.filter((each) => !pages.includes(each));
+    const rank = (each) => ["video", "plan/", "audio"].findIndex((start) => kindOf(each).startsWith(start) || (start === "plan/" && each.name.endsWith("cut_plan.json")));
+    others.sort((a, b) => ((rank(a) + 4) % 4) - ((rank(b) + 4) % 4));
+    fill(element, pages.length > 0 && once(`pages ${pages.length}`, () => pageViewer(pages)),
+      h("div", { class: "gallery" }, others.map((each) => once(`${each.name} ${each.sha256}`, () => card(each, artifacts)))));
+  }
+
+  function once(key, make) {
+    if (!cards.has(key)) cards.set(key, make());
+    return cards.get(key);
+  }
+  return { element, show };
+}
+
+function card(artifact, all) {
+  const href = url(artifact.path).href;
+  const shown = preview(href, artifact, all);
+  return h("figure", { class: `card ${shown.wide ? "wide" : ""}` }, shown.element,
+    h("figcaption", {},
+      h("a", { href, target: "_blank", rel: "noopener", title: artifact.name }, artifact.name),
+      h("span", { class: "hint" }, `${bytes(artifact.size_bytes)} · ${kindOf(artifact)}`),
+      h("a", { class: "save", href: `${href}?download=true`, "aria-label": `Save ${artifact.name}` }, "save")));
+}
+
+function preview(href, artifact, all) {
+  const kind = kindOf(artifact);
+  const [family] = kind.split("/");
+  const name = artifact.name.split("/").pop();
+  if (PICTURES.includes(kind)) {
+    return { element: h("a", { class: "preview", href, target: "_blank", rel: "noopener", "aria-label": `Open ${name}` }, h("img", { src: href, alt: artifact.metadata?.description ?? "", loading: "lazy" })) };
+  }
+  if (family === "video" || family === "audio") {
+    const made = player(href, family, name, transcripts(artifact, all));
+    return { element: made.element, wide: made.wide };
+  }
+  if (name === "cut_plan.json") return { element: cutPlan(href, all), wide: true };
+  if (kind === "application/json" || kind.endsWith("+json")) return { element: h("div", { class: "preview text" }, jsonOf(href, artifact)) };
+  if (family === "text" || kind === "application/x-subrip") {
+    const text = h("pre", { tabIndex: 0, "aria-label": name }, "…");
+    start(href, artifact).then((content) => { text.textContent = content || "(empty)"; }, () => { text.textContent = "(cannot be shown)"; });
+    return { element: h("div", { class: "preview text" }, text) };
+  }
+  return { element: h("div", { class: "preview plain" }, h("span", {}, kind.split("/")[1])) };
+}
+
+function jsonOf(href, artifact) {
+  const element = h("div", {}, "…");
+  if (artifact.size_bytes > JSON_BYTES) {
+    start(href, artifact).then((text) => fill(element, h("pre", {}, `${text}…`)), () => fill(element, "(cannot be shown)"));
+  } else {
+    fetch(href).then((response) => response.json()).then((value) => fill(element, tree(value)), () => fill(element, "(cannot be shown)"));
+  }
+  return element;
+}
+
+async function start(href, artifact) {
+  const options = artifact.size_bytes > TEXT_BYTES ? { headers: { range: `bytes=0-${TEXT_BYTES - 1}` } } : {};
+  return (await fetch(href, options)).text();
+}
+
+function pageViewer(pages) {
+  const number = (artifact) => Number(/(\d+)\.\w+$/.exec(artifact.name)[1]);
+  const sorted = [...pages].sort((a, b) => number(a) - number(b));
+  const image = h("img", { alt: "" });
+  const text = h("span", { class: "hint", role: "status" });
+  let at = 0;
+  const show = (place) => {
+    at = Math.max(0, Math.min(sorted.length - 1, place));
+    image.src = url(sorted[at].path).href;
+    image.alt = `Page ${number(sorted[at])}`;
+    fill(text, `Page ${at + 1} of ${sorted.length}`);
+    strip.querySelectorAll("button").forEach((each, index) => each.toggleAttribute("aria-current", index === at));
+    strip.children[at].scrollIntoView({ block: "nearest", inline: "nearest" });
+  };
+  const strip = h("div", { class: "strip" }, sorted.map((each, place) => h("button", { type: "button", "aria-label": `Page ${number(each)}`, onclick: () => show(place) },
+    h("img", { src: url(each.path).href, alt: "", loading: "lazy" }))));
+  const element = h("section", { class: "panel pages", "aria-label": "Pages", onkeydown: (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1 }[event.key];
+    if (step) { event.preventDefault(); show(at + step); }
+  } }, h("header", { class: "panel-head" }, h("h2", {}, "Pages"), h("span", { class: "spring" }), text), h("div", { class: "page-view" }, strip, image));
+  requestAnimationFrame(() => show(0));
+  return element;
+}

@@ -1,0 +1,114 @@
+// The rows behind the list: a page at a time from the API, kept slim, corrected by events the moment they come.
+
+import { ask } from "./api.js";
+import { local } from "./format.js";
+
+const TOP = 200;
+const PAGE = 1000;
+const BY_EVENT = {
+  "job.queued": "queued", "job.started": "running", "job.completed": "completed", "job.failed": "failed", "job.cancelled": "cancelled",
+  "job.approved": null, "job.paused": null, "job.resumed": null, "job.retried": "queued",
+};
+
+function slim(job) {
+  const waits = job.waiting_for[0];
+  return {
+    job_id: job.job_id, workflow: job.workflow, state: job.state, paused: job.paused, tenant: job.tenant, labels: job.labels,
+    progress: job.progress_percentage, stage: job.current_stage, why: job.error?.message ?? (waits ? `waits for ${waits.reason}: ${local(waits.detail)}` : ""),
+    created_at: job.created_at, started_at: job.started_at, finished_at: job.finished_at, child: job.parent !== null && job.parent !== undefined,
+  };
+}
+
+export class Rows {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    this.items = [];
+    this.byId = new Map();
+    this.cursor = null;
+    this.total = null;
+    this.fresh = 0; // jobs that are newer than the first row while the reader is further down
+    this.loaded = false;
+    this.turn = (this.turn ?? 0) + 1;
+    this.loading = false;
+  }
+
+  /** How many rows the list is long, loaded or not. */
+  get length() {
+    return this.cursor === null ? this.items.length : Math.max(this.total ?? 0, this.items.length);
+  }
+
+  /** Fetch the newest again. Without `atTop` nothing moves: rows are corrected in their places and newer ones counted. */
+  async refresh(query, atTop) {
+    const mine = this.turn;
+    query.set("limit", String(TOP));
+    const page = await ask(`jobs?${query}`);
+    if (mine !== this.turn) return;
+    const items = page.items.map(slim);
+    if (!atTop && this.loaded) {
+      this.fresh = 0;
+      for (const item of items) {
+        const known = this.byId.get(item.job_id);
+        if (known) Object.assign(known, item);
+        else this.fresh += 1;
+      }
+      return;
+    }
+    const last = items.at(-1);
+    const place = page.next_cursor === null || !last ? -1 : this.items.findIndex((each) => each.job_id === last.job_id);
+    if (place >= 0) {
+      this.items = items.concat(this.items.slice(place + 1));
+    } else {
+      this.items = items;
+      this.cursor = page.next_cursor;
+    }
+    this.byId = new Map(this.items.map((each) => [each.job_id, each]));
+    this.fresh = 0;
+    this.loaded = true;
+  }
+
+  /** Fetch the next page. Returns whether there is something new. */
+  async more(query) {
+    if (this.cursor === null || this.loading) return false;
+    const mine = this.turn;
+    this.loading = true;
+    try {
+      query.set("limit", String(PAGE));
+      query.set("cursor", this.cursor);
+      const page = await ask(`jobs?${query}`);
+      if (mine !== this.turn) return false;
+      for (const item of page.items) {
+        if (this.byId.has(item.job_id)) continue;
+        const row = slim(item);
+        this.items.push(row);
+        this.byId.set(row.job_id, row);
+      }
+      this.cursor = page.next_cursor;
+      return true;
+    } finally {
+      if (mine === this.turn) this.loading = false;
+    }
+  }
+
+  /** Take an event into its row. Returns whether a row has changed. */
+  heard(event) {
+    const row = this.byId.get(event.job_id);
+    if (!row || !(event.type in BY_EVENT)) return false;
+    const state = BY_EVENT[event.type];
+    if (state !== null) row.state = state;
+    if (event.type === "job.started") row.started_at ??= event.at;
+    if (event.type === "job.paused") row.paused = true;
+    if (event.type === "job.resumed") row.paused = false;
+    if (["completed", "failed", "cancelled"].includes(state)) {
+      row.finished_at = event.at;
+      row.why = event.data.error?.message ?? event.data.reason ?? "";
+      if (state === "completed") row.progress = 100;
+    } else {
+      row.finished_at = null;
+      row.why = "";
+    }
+    return true;
+  }
+}

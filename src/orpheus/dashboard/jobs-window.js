@@ -1,0 +1,169 @@
+// Only the rows in sight are in the page: a hundred thousand jobs cost as much as thirty.
+
+import { bar, fill, h, say } from "./dom.js";
+import { ago, between, exact, short } from "./format.js";
+
+const BEYOND = 8; // rows drawn above and below what is seen
+
+export class VirtualList {
+  constructor(rows, selected, { more, select, empty }) {
+    this.rows = rows;
+    this.selected = selected;
+    this.more = more;
+    this.onselect = select;
+    this.makeEmpty = empty;
+    this.made = new Map(); // job id -> element with its parts
+    this.space = h("div", { class: "space" });
+    this.inner = h("ol", { class: "rows", "aria-label": "Jobs" });
+    this.space.append(this.inner);
+    this.none = h("div", {});
+    this.element = h("div", { class: "list", id: "list", tabIndex: -1 }, this.space, this.none);
+    this.due = false;
+    this.element.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.resized = new ResizeObserver(() => this.draw(true));
+    this.resized.observe(this.element);
+  }
+
+  leave() {
+    this.resized.disconnect();
+  }
+
+  atTop() {
+    return this.element.scrollTop < 8;
+  }
+
+  toTop() {
+    this.element.scrollTop = 0;
+  }
+
+  shows(jobId) {
+    return this.made.has(jobId);
+  }
+
+  draw(anew = false) {
+    this.anew = this.anew || anew;
+    if (this.due) return;
+    this.due = true;
+    requestAnimationFrame(() => { this.due = false; this.paint(); });
+  }
+
+  fail(message) {
+    fill(this.none, h("p", { class: "empty" }, message));
+  }
+
+  paint() {
+    const { rows } = this;
+    const height = this.element.clientWidth < 640 ? 68 : 46;
+    if (!rows.loaded) {
+      this.forget();
+      this.space.style.height = "0px";
+      fill(this.none, h("p", { class: "empty" }, "Loading …"));
+      return;
+    }
+    if (rows.length === 0) {
+      this.forget();
+      this.space.style.height = "0px";
+      if (this.anew || this.none.childElementCount === 0 || this.none.textContent === "Loading …") fill(this.none, this.makeEmpty());
+      this.anew = false;
+      return;
+    }
+    if (this.none.childElementCount) fill(this.none);
+    this.anew = false;
+    this.space.style.height = `${rows.length * height}px`;
+    const from = Math.max(0, Math.floor(this.element.scrollTop / height) - BEYOND);
+    const to = Math.min(rows.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / height) + BEYOND);
+    const seen = rows.items.slice(from, to);
+    const wanted = new Set(seen.map((job) => job.job_id));
+    for (const [jobId, made] of this.made) {
+      if (wanted.has(jobId)) continue;
+      made.element.remove();
+      this.made.delete(jobId);
+    }
+    let before = this.inner.firstChild; // the page's order is the list's order, for the keyboard
+    seen.forEach((job, place) => {
+      let made = this.made.get(job.job_id);
+      if (!made) this.made.set(job.job_id, (made = this.make(job)));
+      if (made.element === before) before = before.nextSibling;
+      else this.inner.insertBefore(made.element, before);
+      this.show(made, job, from + place, height);
+    });
+    if (rows.cursor !== null && to + 400 > rows.items.length) this.more();
+  }
+
+  forget() {
+    for (const made of this.made.values()) made.element.remove();
+    this.made.clear();
+  }
+
+  make(job) {
+    const parts = {
+      name: h("span", { class: "name" }), why: h("span", { class: "why" }), when: h("time", {}), took: h("span", { class: "took" }),
+      state: h("span", { class: "state" }), meter: bar(0, job.state), tenant: h("span", { class: "tenant" }), labels: h("span", { class: "labels" }),
+      check: h("input", { type: "checkbox", "aria-label": `Select job ${short(job.job_id)}`, onchange: (event) => this.pick(job.job_id, event.target.checked) }),
+    };
+    const link = h("a", { class: "job", href: `#/jobs/${encodeURIComponent(job.job_id)}`, "data-job": job.job_id },
+      parts.state, h("span", { class: "what" }, parts.name, h("code", {}, short(job.job_id)), parts.labels),
+      h("span", { class: "doing" }, parts.why, parts.meter), parts.tenant, h("span", { class: "when" }, parts.when, parts.took));
+    return { element: h("li", {}, parts.check, link), link, parts, sign: "" };
+  }
+
+  show(made, job, place, height) {
+    made.element.style.transform = `translateY(${place * height}px)`;
+    made.element.style.height = `${height}px`;
+    made.element.setAttribute("aria-setsize", this.rows.length);
+    made.element.setAttribute("aria-posinset", place + 1);
+    made.parts.check.checked = this.selected.has(job.job_id);
+    say(made.parts.when, ago(job.created_at));
+    if (!job.finished_at) say(made.parts.took, job.started_at ? between(job.started_at, null) : "");
+    const sign = `${job.state}|${job.paused}|${Math.round(job.progress)}|${job.stage}|${job.why}|${job.finished_at}`;
+    if (sign === made.sign) return;
+    made.sign = sign;
+    const { parts, link } = made;
+    link.className = `job ${job.state}`;
+    say(parts.name, job.workflow);
+    fill(parts.state, h("span", { class: "dot" }), job.paused ? "paused" : job.state);
+    say(parts.tenant, job.tenant === "default" ? "" : job.tenant);
+    fill(parts.labels, job.child && h("span", { class: "label-chip" }, "child"), Object.entries(job.labels).slice(0, 3).map(([name, value]) => h("span", { class: "label-chip" }, `${name}: ${value}`)));
+    const open = job.state === "running";
+    say(parts.why, job.why || (open ? job.stage ?? "" : ""));
+    parts.meter.className = `bar ${job.state}`;
+    parts.meter.hidden = !open;
+    parts.meter.firstChild.style.width = `${job.progress}%`;
+    parts.meter.setAttribute("aria-valuenow", Math.round(job.progress));
+    parts.when.dateTime = job.created_at;
+    parts.when.title = `created ${exact(job.created_at)}`;
+    if (job.finished_at) say(parts.took, between(job.started_at, job.finished_at));
+  }
+
+  tick() {
+    if (this.made.size) this.draw();
+  }
+
+  pick(jobId, on) {
+    if (on) this.selected.add(jobId);
+    else this.selected.delete(jobId);
+    this.onselect();
+  }
+
+  /** Move the focus by a row. */
+  move(step, event) {
+    const focused = document.activeElement?.closest?.("li")?.querySelector("a.job")?.dataset.job;
+    const at = focused ? this.rows.items.findIndex((each) => each.job_id === focused) : -1;
+    const next = this.rows.items[Math.max(0, at + step)];
+    if (!next) return;
+    event.preventDefault();
+    const height = this.element.clientWidth < 640 ? 68 : 46;
+    const top = Math.max(0, at + step) * height;
+    if (top < this.element.scrollTop) this.element.scrollTop = top;
+    if (top + height > this.element.scrollTop + this.element.clientHeight) this.element.scrollTop = top + height - this.element.clientHeight;
+    this.paint();
+    this.made.get(next.job_id)?.link.focus({ preventScroll: true });
+  }
+
+  toggleCurrent() {
+    const jobId = document.activeElement?.closest?.("li")?.querySelector("a.job")?.dataset.job;
+    if (!jobId) return;
+    this.pick(jobId, !this.selected.has(jobId));
+    this.draw();
+  }
+}
