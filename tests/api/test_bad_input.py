@@ -265,3 +265,51 @@ def test_a_value_that_is_none_of_the_choices_is_told_the_choices(client):
     assert error["hint"] == 'Did you mean "success"?'
     [entry] = error["details"]
     assert (entry["path"], entry["valid"]) == ("/depends_on/0/on", ["end", "success"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("GET", "/files/nope", None, "POST /files"),
+        ("POST", "/workflows", {"x": 1}, "/workflows/schema"),
+        ("POST", "/jobs", {"workflow": "count", "labels": {"a b": "c"}}, "letters, digits"),
+        ("POST", "/jobs", {"workflow": "count", "labels": {"a": "c" * 300}}, "255"),
+        ("POST", "/jobs", {"workflow": "count", "webhook_url": "x"}, "http or https"),
+        ("POST", "/jobs", {"workflow": "count", "tenant": "a/b"}, "Letters, digits"),
+        ("POST", "/schedules", {"name": "a b", "cron": "@daily", "job": {"workflow": "count"}}, "Letters, digits"),
+        ("POST", "/jobs", {"workflow": "count", "params": {"text": 5}}, ":="),
+        ("POST", "/jobs/x/reject", None, "application/json"),
+    ],
+)
+def test_hints_say_what_would_be_right(client, method, path, body, said):
+    """Not only where it is wrong: patterns are told in words."""
+    answer = client.request(method, path, json=body) if body is not None else client.request(method, path)
+    told = check(answer, answer.status_code)
+    assert 400 <= answer.status_code < 500
+    assert said in told["hint"], told
+
+
+def test_a_key_that_does_not_fit_has_its_place(client):
+    """The name of a label, not only its value."""
+    told = check(client.post("/jobs", json={"workflow": "count", "labels": {"a b": "c"}}), 422, "invalid_request")
+    assert told["details"][0]["path"] == "/labels"
+    assert "$" not in told["message"].partition("regex")[0]
+
+
+def test_a_body_that_is_missing_is_called_so(client):
+    """Not `of no stated type`."""
+    assert check(client.post("/jobs"), 400)["message"] == "the body is missing"
+
+
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_path_where_a_file_belongs_is_told_how_to_name_one(client, optional):
+    """The first mistake of everybody: `-p source=talk.mp4`."""
+    file = {"type": "object", "x-orpheus": "file"}
+    wanted = {"anyOf": [{"$ref": "#/$defs/File"}, {"type": "null"}]} if optional else file
+    params = {"type": "object", "properties": {"source": wanted}, "$defs": {"File": file}}
+    graph = {"format": 1, "name": "read", "version": 1, "params": params, "output": None,
+             "nodes": [{"name": "a", "kind": "task", "task": "a", "args": {"source": {"$param": "source"}}}]}  # fmt: skip
+    told = check(
+        client.post("/jobs", json={"workflow": graph, "params": {"source": "talk.mp4"}}), 422, "invalid_params"
+    )
+    assert "file_id" in told["hint"] and "=@path" in told["hint"]

@@ -22,7 +22,7 @@ from orpheus.core.suggest import did_you_mean, quoted
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _ENUM = re.compile(r"Invalid enum value (?:'(.*)'|(-?[0-9]+))", re.DOTALL)
-_AT = re.compile(r" - at `(?:(?:key|tag) in )?\$(.*)`$", re.DOTALL)
+_AT = re.compile(r" - at (?:`key` in )?`(?:(?:key|tag) in )?\$(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
@@ -93,6 +93,8 @@ def content_type(call: Call) -> str:
 def check_json(call: Call) -> None:
     """Refuse a body that does not say it is JSON: forms and plain text are what foreign pages can send unasked."""
     said = content_type(call)
+    if not said and declared_length(call) in (None, 0) and b"transfer-encoding" not in call.headers:
+        raise MalformedBody("the body is missing", hint="send one JSON object, with Content-Type: application/json")
     if said != "application/json" and not (said.startswith("application/") and said.endswith("+json")):
         raise UnsupportedBody(
             f"the body is {said[:80] or 'of no stated type'}, this endpoint takes application/json",
@@ -202,6 +204,7 @@ def invalid(error: msgspec.ValidationError, shape: Any, *, where: str = "body") 
         hint = did_you_mean(name, valid)
         text = f"{quoted(name)} is none of {', '.join(valid)}" if valid else f"{quoted(name)} is no valid value"
     else:
+        hint = _described_at(shape, steps, key=" - at `key` in " in str(error))
         text = _in_words(text)
     path = pointer(*steps)
     place = f" at {path}" if path and not (unknown or missing) else ""
@@ -228,6 +231,18 @@ def _values_at(shape: Any, steps: list[str | int]) -> list[str]:
             elif isinstance(flat, inspect.EnumType):
                 found.update((str(member.value), None) for member in flat.cls)
     return list(found)
+
+
+def _described_at(shape: Any, steps: list[str | int], *, key: bool) -> str:
+    """Return what is said of the value (or of the keys of the object) at `steps` of a type."""
+    kinds = _kinds_at(shape, steps)
+    if key:
+        kinds = [flat.key_type for kind in kinds for flat in _flat(kind) if isinstance(flat, inspect.DictType)]
+    for kind in kinds:
+        for each in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
+            if isinstance(each, inspect.Metadata) and (said := (each.extra_json_schema or {}).get("description")):
+                return str(said)
+    return ""
 
 
 def _kinds_at(shape: Any, steps: list[str | int]) -> list[inspect.Type]:

@@ -9,7 +9,13 @@ import msgspec
 from orpheus.protocol.jobs import Instant, Priority, Tenant
 
 RoleName = Literal["read", "submit", "operate", "admin", "worker"]
-KeyName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9 ._@/-]{0,63}$")]
+KeyName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[A-Za-z0-9][A-Za-z0-9 ._@/-]{0,63}$",
+        description="Letters, digits, spaces and . _ @ / - (not first); at most 64.",
+    ),
+]
 
 
 class CreateKey(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ YEARS_S = 315_360_000
 TENANT = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 KEY = "^[!-~]([ -~]{0,253}[!-~])?$"
 LABEL = "^[A-Za-z0-9_][A-Za-z0-9_./-]{0,62}$"
-Tenant = Annotated[str, msgspec.Meta(pattern=TENANT)]
+Tenant = Annotated[str, msgspec.Meta(pattern=TENANT, description="Letters, digits and . _ - (not first); at most 63.")]
 WorkflowName = Annotated[
     str, msgspec.Meta(min_length=1, max_length=300, description="`name` (the newest version) or `name@version`.")
 ]
@@ -24,15 +24,25 @@ WorkflowGraph = Annotated[
 ]
 Priority = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 is the highest, 5 the lowest.")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=YEARS_S)]
-IdempotencyKey = Annotated[str, msgspec.Meta(pattern=KEY)]
+IdempotencyKey = Annotated[str, msgspec.Meta(pattern=KEY, description="Printable ASCII, at most 255 characters.")]
 Instant = Annotated[
     str,
     msgspec.Meta(max_length=64, description="RFC 3339 with a time zone.", extra_json_schema={"format": "date-time"}),
 ]
-LabelKey = Annotated[str, msgspec.Meta(pattern=LABEL)]
-LabelValue = Annotated[str, msgspec.Meta(max_length=255)]
+LabelKey = Annotated[
+    str, msgspec.Meta(pattern=LABEL, description="Names of labels: letters, digits and _ . / -; at most 63.")
+]
+LabelValue = Annotated[
+    str, msgspec.Meta(max_length=255, description="Values of labels are text, at most 255 characters.")
+]
 JobId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Budget = Annotated[float, msgspec.Meta(ge=0, le=1e12, description="In the currency of the tasks' prices.")]
+Url = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=2000, pattern="^https?://[!-~]+$", description="A whole http or https URL, at most 2000 characters."
+    ),
+]
 Reason = Annotated[str, msgspec.Meta(max_length=4000)]
 
 
@@ -60,7 +70,7 @@ class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=YEARS_S)] | None = None
     """From the moment the job leaves `pending` (R5)."""
     labels: Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=64)] = {}
-    webhook_url: Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://[!-~]+$")] | None = None
+    webhook_url: Url | None = None
     budget: Budget | None = None
     """What its tasks' prices may come to: refused when they surely come to more, failed before they do."""
 

@@ -106,7 +106,10 @@ class BulkFilter(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     """Text in the id, the workflow, the labels or the params."""
     created_after: Instant | msgspec.UnsetType = msgspec.UNSET
     created_before: Instant | msgspec.UnsetType = msgspec.UNSET
-    failure: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")] | msgspec.UnsetType = msgspec.UNSET
+    failure: (
+        Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$", description="A group as GET /failures names it.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     """A group of `GET /failures`."""
 
 

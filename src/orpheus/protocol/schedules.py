@@ -9,7 +9,9 @@ import msgspec
 from orpheus.protocol.jobs import YEARS_S, Instant, SubmitJob
 
 SCHEDULE = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-ScheduleName = Annotated[str, msgspec.Meta(pattern=SCHEDULE)]
+ScheduleName = Annotated[
+    str, msgspec.Meta(pattern=SCHEDULE, description="Letters, digits and . _ - (not first); at most 128.")
+]
 Cron = Annotated[
     str,
     msgspec.Meta(max_length=200, description="Five fields (minute hour day month weekday), or `@daily` and the like."),

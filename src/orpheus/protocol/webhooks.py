@@ -6,12 +6,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from orpheus.protocol.jobs import JobInfo, LabelKey, LabelValue, Tenant
+from orpheus.protocol.jobs import JobInfo, LabelKey, LabelValue, Tenant, Url
 
-Url = Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://[!-~]+$")]
 EventPattern = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Secret = Annotated[
-    str, msgspec.Meta(max_length=400, pattern="^whsec_[A-Za-z0-9+/]+=*$", description="`whsec_` and base64.")
+    str,
+    msgspec.Meta(
+        max_length=400,
+        pattern="^whsec_[A-Za-z0-9+/]+=*$",
+        description="`whsec_` and base64; `orpheus webhooks new-secret` makes one.",
+    ),
 ]
 Events = Annotated[list[EventPattern], msgspec.Meta(min_length=1, max_length=64)]
 Labels = Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=16)]

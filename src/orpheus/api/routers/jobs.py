@@ -181,7 +181,7 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     state: list[State] = []
     workflow: str | None = None
     tenant: str | None = None
-    label: list[Annotated[str, msgspec.Meta(pattern="^[^:]+:")]] = []
+    label: list[Annotated[str, msgspec.Meta(pattern="^[^:]+:", description="`key:value`.")]] = []
     """`key:value`."""
     q: str | None = None
     """Text in the id, the workflow, the labels or the params."""
@@ -189,7 +189,9 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     created_before: Instant | None = None
     parent: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     """A job: its child jobs. `none`: those that no job has opened."""
-    failure: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")] | None = None
+    failure: (
+        Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$", description="A group as GET /failures names it.")] | None
+    ) = None
     """A group of `GET /failures`."""
     limit: Limit = 50
     cursor: Cursor | None = None
