@@ -15,7 +15,7 @@ import pytest
 # The first key that is made shuts the server, so none is made.
 CONFIG = """
 [[operations]]
-include-path-regex = "^/(estimate|jobs(/batch|/bulk)?|jobs/.job_id./(tasks|approve)|workflows|audit|schedules(/.name.)?|webhooks(/.webhook_id.(/rotate)?)?)$"
+include-path-regex = "^/(estimate|jobs(/batch|/bulk)?|jobs/.job_id./(tasks|approve)|workflows|audit|schedules(/.name.)?|webhooks(/.webhook_id.(/rotate)?)?|prune|backup|cache/clear)$"
 [operations.checks.positive_data_acceptance]
 enabled = false
 
@@ -37,7 +37,7 @@ enabled = false # a range behind the end of the file is 416
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_schemathesis_finds_nothing(live, submit):
     """No 500, no undocumented status, content type or shape, no nonsense accepted."""
     submit(labels={"for": "schemathesis"})
@@ -46,8 +46,8 @@ def test_schemathesis_finds_nothing(live, submit):
         config.write_text(CONFIG)
         command = [
             str(Path(sys.executable).with_name("schemathesis")), f"--config-file={config}", "run", f"{live.url}/openapi.json",
-            "--max-examples=15", "--seed=1", "--suppress-health-check=all", "--request-timeout=8", "--workers=2",
+            "--max-examples=8", "--seed=1", "--suppress-health-check=all", "--request-timeout=8", "--workers=2",
             "--exclude-path=/stream", "--exclude-path=/keys", "--exclude-checks=use_after_free", "--continue-on-failure", "--no-color",
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=140, cwd=folder)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=folder)
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2000:]
