@@ -38,7 +38,9 @@ def check_fact(graph: Graph, fact: Fact, *, max_bytes: int) -> Fact:
             _check(f"the payload of signal {fact.name!r}", "payload", fact.payload, schema, max_bytes)
     elif isinstance(fact, CallbackReceived) and fact.error is None:
         node = graph.all_nodes[fact.node]
-        schema = _item_schema(node) if fact.index != NODE else node.type_schema
+        # The undo of a map's item has its item's index and is itself no map.
+        of_item = fact.index != NODE and node.kind is NodeKind.MAP
+        schema = _item_schema(node) if of_item else node.type_schema
         _check(f"the result of {fact.node!r}", "result", fact.result, schema, max_bytes)
     elif isinstance(fact, CallbackReceived) and fact.error is not None:
         return replace(fact, error=replace(fact.error, task=fact.node))
@@ -47,7 +49,6 @@ def check_fact(graph: Graph, fact: Fact, *, max_bytes: int) -> Fact:
 
 def _item_schema(node: Node) -> Any:
     """Return the schema of one item's result; a map's own is that of the whole list."""
-    assert node.kind is NodeKind.MAP, "only maps have items"
     whole = node.type_schema
     items = whole.get("items") if isinstance(whole, Mapping) else None
     if not isinstance(whole, Mapping) or not isinstance(items, Mapping):
