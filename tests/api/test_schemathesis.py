@@ -15,7 +15,12 @@ import pytest
 # The first key that is made shuts the server, so none is made.
 CONFIG = """
 [[operations]]
-include-path-regex = "^/(estimate|jobs(/batch|/bulk)?|jobs/.job_id./(tasks|approve)|workflows|audit|schedules(/.name.)?|webhooks(/.webhook_id.(/rotate)?)?|prune|backup|cache/clear)$"
+include-path-regex = "^/(estimate|jobs(/batch|/bulk)?|jobs/.job_id./(tasks|approve)|workflows|audit|prune|backup|cache/clear)$"
+[operations.checks.positive_data_acceptance]
+enabled = false
+
+[[operations]]
+include-path-regex = "^/(schedules(/.name.)?|webhooks(/.webhook_id.(/rotate)?)?)$"
 [operations.checks.positive_data_acceptance]
 enabled = false
 
