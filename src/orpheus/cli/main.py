@@ -30,6 +30,7 @@ COMMANDS = {
     "watch": ("orpheus.cli.watch", "Submit each file that appears in a folder."),
     "schedules": ("orpheus.cli.schedules", "Jobs by the clock: create, show, pause, run, delete."),
     "bulk": ("orpheus.cli.bulk", "Cancel, retry, approve, reject, pause or resume many jobs."),
+    "duplicates": ("orpheus.cli.duplicates", "Find jobs with a picture that looks like this one's."),
     "failures": ("orpheus.cli.failures", "Group the failed jobs by what went wrong."),
     "queues": ("orpheus.cli.queues", "List queues, pause them, set their limits."),
     "tenants": ("orpheus.cli.tenants", "List tenants, set their weights and quotas."),

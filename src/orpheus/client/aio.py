@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar, Unpack
 
-from orpheus.client import access, completions, downloads, jobs, limits, params, schedules, system, upkeep
+from orpheus.client import access, completions, downloads, duplicates, jobs, limits, params, schedules, system, upkeep
 from orpheus.client._drive_async import AsyncDriver
 from orpheus.client.address import DEFAULT_TIMEOUT_S, Address
 from orpheus.client.effects import Operation
@@ -22,6 +22,7 @@ from orpheus.client.schedules import ScheduleOptions
 from orpheus.client.waits import AsyncWaitOrders
 from orpheus.client.webhooks import AsyncWebhooks
 from orpheus.protocol.access import AuditInfo, CreatedKey, CreateKey, KeyInfo, RoleName, SessionInfo
+from orpheus.protocol.duplicates import Duplicate
 from orpheus.protocol.estimates import EstimateInfo
 from orpheus.protocol.jobs import (
     ArtifactInfo,
@@ -272,6 +273,14 @@ class AsyncClient(AsyncWaitOrders):
     async def artifacts(self, job_id: str) -> Sequence[ArtifactInfo]:
         """Return what the job's accepted attempts published."""
         return await self._run(downloads.artifacts(job_id, self._patience))
+
+    async def duplicates(self, job_id: str, *, distance: int = 6, limit: int = 50) -> Sequence[Duplicate]:
+        """Return pictures of other jobs that look like one of this job's, the nearest first.
+
+        Args:
+            distance: different bits of the two hashes at most, 0 to 11.
+        """
+        return await self._run(duplicates.duplicates(job_id, distance, limit, self._patience))
 
     async def manifest(self, job_id: str) -> Manifest:
         """Return the job's manifest (design.md section 6)."""

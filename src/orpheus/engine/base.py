@@ -251,6 +251,9 @@ class Reads(Protocol):
         self, job_id: str, *, after: int, limit: int, filters: LogFilter = EVERY_LINE
     ) -> list[tuple[int, Mapping[str, Any]]]: ...
     async def artifacts(self, job_id: str) -> list[Mapping[str, Any]]: ...
+    async def duplicates(self, job_id: str, *, distance: int, limit: int) -> list[Mapping[str, Any]]:
+        """Return artifacts of the tenant's other jobs that look like one of this job's (`store/likenesses.py`)."""
+
     async def graph(self, definition_id: str) -> Graph | None: ...
     async def definition(self, definition_id: str) -> Mapping[str, Any] | None:
         """Return the graph's JSON as it was published."""

@@ -29,6 +29,7 @@ from orpheus.store.access import Access
 from orpheus.store.cache import JobEntry, PayloadCache
 from orpheus.store.definitions import Definitions, GraphCache
 from orpheus.store.known_results import FoundResult, KnownResults
+from orpheus.store.likenesses import note_likeness
 from orpheus.store.limits import LimitRecords
 from orpheus.store.outside import Outside, run_of_callback
 from orpheus.store.payloads import Payloads
@@ -191,6 +192,8 @@ class Transaction:
                     ),
                 ),
             )
+            if ref.metadata:
+                note_likeness(self._unit, entry, ref)
         for name in decision.published:
             self._unit.execute("publish_artifact", (job.updated_at, entry.job_no, name))
         if paused_before is not None and paused_before != job.paused:

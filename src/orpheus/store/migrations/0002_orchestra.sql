@@ -243,3 +243,23 @@ CREATE TABLE callbacks (
   error       TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX callbacks_of_job ON callbacks (job_no);
+
+-- Likenesses of pictures: which jobs have the same one (docs/images.md). --------------------------------------------
+
+-- Written with an accepted artifact whose metadata holds a `phash`, and with no other. Two hashes of 64 bits that differ in at most
+-- 4k + 3 bits differ in at most k bits of one of their four bands of 16: those are looked up instead of all rows.
+CREATE TABLE likenesses (
+  job_no INTEGER NOT NULL REFERENCES jobs (job_no) ON DELETE CASCADE,
+  name   TEXT NOT NULL,               -- of the artifact
+  tenant TEXT NOT NULL,
+  hash   INTEGER NOT NULL,            -- as a signed number
+  band_0 INTEGER NOT NULL GENERATED ALWAYS AS ((hash >> 48) & 65535) VIRTUAL,
+  band_1 INTEGER NOT NULL GENERATED ALWAYS AS ((hash >> 32) & 65535) VIRTUAL,
+  band_2 INTEGER NOT NULL GENERATED ALWAYS AS ((hash >> 16) & 65535) VIRTUAL,
+  band_3 INTEGER NOT NULL GENERATED ALWAYS AS (hash & 65535) VIRTUAL,
+  PRIMARY KEY (job_no, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX likenesses_band_0 ON likenesses (tenant, band_0, hash);
+CREATE INDEX likenesses_band_1 ON likenesses (tenant, band_1, hash);
+CREATE INDEX likenesses_band_2 ON likenesses (tenant, band_2, hash);
+CREATE INDEX likenesses_band_3 ON likenesses (tenant, band_3, hash);
