@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import shutil
 import socket
@@ -22,6 +21,7 @@ import typer
 from orpheus.cli.connect import live_server
 from orpheus.cli.exits import ExitCode
 from orpheus.cli.output import JsonFlag, note, print_json, say
+from orpheus.media.available import available
 from orpheus.settings import Settings, load
 
 app = typer.Typer(add_completion=False)
@@ -29,11 +29,6 @@ app = typer.Typer(add_completion=False)
 SQLITE_LEAST = (3, 37, 0)
 """STRICT tables."""
 PYTHON_LEAST = (3, 11)
-EXTRAS = {
-    "image": (("PIL", "blurhash", "pillow_heif"), "thumbnails and blurhashes of pictures"),
-    "video": (("av", "imageio_ffmpeg"), "posters and audio of videos"),
-    "pdf": (("pypdfium2", "PIL"), "text and pictures of PDFs"),
-}
 CLOCK_LEAST_YEAR = 2025
 FREE_LEAST_BYTES = 1_000_000_000
 
@@ -176,15 +171,7 @@ def port_check(settings: Settings) -> Check:
 
 def media_checks(settings: Settings) -> Iterator[Check]:
     """What the shipped workflows need beside the core."""
-    for extra, (modules, purpose) in EXTRAS.items():
-        absent = [one for one in modules if importlib.util.find_spec(one) is None]
-        install = f"pip install 'orpheus-jobs[{extra}]'"
-        yield Check(
-            f"extra {extra}",
-            "missing" if absent else "ok",
-            f"{', '.join(absent)} not installed" if absent else purpose,
-            f"{install} for {purpose}" if absent else "",
-        )
+    yield from (Check(one.name, one.state, one.found, one.hint) for one in available())
     yield _ffmpeg(settings)
 
 
