@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -23,6 +23,12 @@ CONFIG_FILE = "orpheus.toml"
 PREFIX = "ORPHEUS_"
 FREE_PREFIXES = ("ORPHEUS_SECRET_", "ORPHEUS_TEST_")
 """Variables that are not settings: what `secret("NAME")` reads, and switches of our own tests."""
+
+FOR_TASKS = (
+    *("ffmpeg", "whisper_model", "tessdata", "font", "labels", "chat_url", "chat_key", "chat_model", "transcribe_url"),
+    *("transcribe_key", "transcribe_model", "replicate_url"),
+)
+"""What shipped tasks read from the environment, although it may stand in orpheus.toml."""
 
 
 class SettingsError(OrpheusError):
@@ -104,6 +110,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     fetch_allow_private: Annotated[bool, _about("Fetch from private addresses and this machine too.")] = False
 
     ffmpeg: Annotated[Path | None, _about("FFmpeg program to use instead of the bundled one.")] = None
+    whisper_model: Annotated[str | None, _about("Weights for transcripts: a folder, or a size to fetch.")] = None
+    tessdata: Annotated[Path | None, _about("Folder with Tesseract's data, for more languages.")] = None
+    font: Annotated[Path | None, _about("Font file for captions in a storyboard.")] = None
+    labels: Annotated[
+        Literal["service", "local", "off"] | None, _about("Who looks at pictures; unset: the chat service.")
+    ] = None
+    chat_url: Annotated[str | None, _about("OpenAI-compatible service for summaries and pictures, up to /v1.")] = None
+    chat_key: Annotated[str | None, _about("Its key.", secret=True)] = None
+    chat_model: Annotated[str | None, _about("Its model.")] = None
+    transcribe_url: Annotated[str | None, _about("OpenAI-compatible service for transcripts, up to /v1.")] = None
+    transcribe_key: Annotated[str | None, _about("Its key.", secret=True)] = None
+    transcribe_model: Annotated[str | None, _about("Its model.")] = None
+    replicate_url: Annotated[str | None, _about("Replicate's API, or what stands for it.")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,16 @@ def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_doctor_tells_it(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORPHEUS_", "REPLICATE"))}
+    (tmp_path / "key.txt").write_text("sk-secret")
+    (tmp_path / "orpheus.toml").write_text('chat_url = "http://127.0.0.1:1/v1"\nchat_key_file = "key.txt"\n')
+    told = {"REPLICATE_API_TOKEN": "r8-secret", "ORPHEUS_CHAT_MODEL": "sees-1", "ORPHEUS_LABELS": "local"}
     done = subprocess.run(
         [sys.executable, "-m", "orpheus.cli", "doctor", "--json"],
-        cwd=tmp_path, env={**environment, "REPLICATE_API_TOKEN": "r8-secret"}, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, env={**environment, **told}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert checks["replicate"]["state"] == "ok"
-    assert "r8-secret" not in done.stdout + done.stderr
+    assert checks["chat service"]["found"] == "sees-1 at http://127.0.0.1:1/v1, key set"
+    assert checks["labels"]["found"] == "by efficientnet-lite3"
+    assert "secret" not in done.stdout + done.stderr
     assert {"extra speech", "transcripts", "labels", "chat service"} <= checks.keys()

@@ -21,6 +21,7 @@ import typer
 from orpheus.cli.connect import live_server
 from orpheus.cli.exits import ExitCode
 from orpheus.cli.output import JsonFlag, note, print_json, say
+from orpheus.cli.worker import tell_tasks
 from orpheus.media.available import available
 from orpheus.settings import Settings, load
 
@@ -171,6 +172,7 @@ def port_check(settings: Settings) -> Check:
 
 def media_checks(settings: Settings) -> Iterator[Check]:
     """What the shipped workflows need beside the core."""
+    tell_tasks(settings)
     yield from (Check(one.name, one.state, one.found, one.hint) for one in available())
     yield _ffmpeg(settings)
 

@@ -13,7 +13,7 @@ import typer
 from orpheus.cli.connect import ServerFlag, server_url
 from orpheus.cli.exits import ExitCode
 from orpheus.cli.shipped import SHIPPED
-from orpheus.settings import Settings, load
+from orpheus.settings import FOR_TASKS, Settings, load
 from orpheus.worker.main import EXIT_NOT_LOADED, EXIT_REFUSED, start
 from orpheus.worker.options import WorkerOptions
 
@@ -62,7 +62,7 @@ def worker(
             "log_json": log_json,
         }
     ).settings
-    _tell_tasks(settings)
+    tell_tasks(settings)
     sys.path.insert(0, str(Path.cwd()))  # `--import flows` means ./flows.py, as `python -m` would have it
     status = start(options_of(settings, name=name, shipped=shipped, supervised=supervised))
     raise typer.Exit(_EXITS.get(status, status))
@@ -85,10 +85,12 @@ def options_of(settings: Settings, *, name: str, shipped: bool, supervised: bool
     return options if settings.concurrency is None else replace(options, concurrency=settings.concurrency)
 
 
-def _tell_tasks(settings: Settings) -> None:
+def tell_tasks(settings: Settings) -> None:
     """Settings that tasks read: they may stand in orpheus.toml, tasks look at the environment."""
-    if settings.ffmpeg is not None:
-        os.environ["ORPHEUS_FFMPEG"] = str(settings.ffmpeg)
+    for name in FOR_TASKS:
+        value = getattr(settings, name)
+        if value is not None:
+            os.environ[f"ORPHEUS_{name.upper()}"] = str(value)
     os.environ["ORPHEUS_FETCH_MAX_BYTES"] = str(settings.fetch_max_bytes)
     os.environ["ORPHEUS_FETCH_TIMEOUT_S"] = str(settings.fetch_timeout_s)
     os.environ["ORPHEUS_FETCH_ALLOW_PRIVATE"] = "true" if settings.fetch_allow_private else "false"
