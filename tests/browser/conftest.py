@@ -32,7 +32,14 @@ MEDIA = {
     },
     "nodes": [
         {"name": "look", "kind": "task", "task": "look", "version": 1, "args": {"source": {"$param": "source"}}},
-        {"name": "sum_up", "kind": "task", "task": "sum_up", "version": 1, "args": {"seen": {"$ref": "look"}}},
+        {
+            "name": "sum_up",
+            "kind": "task",
+            "task": "sum_up",
+            "version": 1,
+            "args": {"seen": {"$ref": "look"}},
+            "retry": {"max_retries": 0},
+        },
     ],
     "output": {"$ref": "sum_up"},
 }

@@ -191,7 +191,7 @@ def test_a_failed_job_is_tried_again_from_a_node(page, hand, server):
     page.get_by_role("button", name="Run again from here …").click()
     page.get_by_role("button", name="Run again", exact=True).click()
     page.wait_for_selector(".job-head .pill.completed")
-    assert page.locator(".facts:has-text('Generation')").count() == 1
+    page.wait_for_selector(".facts:has-text('Generation')")
 
 
 def test_the_server_goes_and_comes_back_under_the_page(page, restarting):
@@ -370,10 +370,10 @@ def test_a_server_with_keys_asks_for_one(browser, server):
     field = form.get_by_label("API key")
     field.fill(key[:-1] + "!")
     form.get_by_role("button", name="Sign in").click()
-    page.wait_for_function("document.querySelector('.signin .fault').textContent.includes('no such key')")
+    until(page, "document.querySelector('.signin .fault').textContent.includes('no such key')")
     field.fill(key)
     form.get_by_role("button", name="Sign in").click()
-    page.wait_for_function("document.getElementById('live').textContent === 'live'")
+    until(page, "document.getElementById('live').textContent === 'live'")
     assert form.count() == 0
     assert page.evaluate("document.cookie") == ""
     context.close()

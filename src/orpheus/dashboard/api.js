@@ -43,6 +43,11 @@ export function problem(body, status) {
   return error;
 }
 
+/** The id of the uploaded file that a param stands for, null for anything else. */
+export function storedFile(value) {
+  return /\/\.files\/([^/]+)\/content$/.exec(value?.$file?.key ?? "")?.[1] ?? null;
+}
+
 /** Upload a file; `onprogress` hears a fraction. With a workflow it becomes a job, without it a stored file. */
 export function upload(file, workflow, onprogress = () => {}) {
   const form = new FormData();

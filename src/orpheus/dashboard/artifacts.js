@@ -1,6 +1,6 @@
 // The files of a job, each with a preview where a browser can show one safely. Players keep playing while the rest changes.
 
-import { url } from "./api.js";
+import { storedFile, url } from "./api.js";
 import { cutPlan } from "./cutplan.js";
 import { fill, h } from "./dom.js";
 import { bytes } from "./format.js";
@@ -19,10 +19,11 @@ export function files({ model }) {
 
   function show() {
     const { artifacts } = model.job;
-    const next = JSON.stringify(artifacts.map((each) => [each.name, each.sha256]));
+    const given = sources(model.job.params);
+    const next = JSON.stringify([...artifacts, ...given].map((each) => [each.name, each.sha256]));
     if (next === sign) return;
     sign = next;
-    if (artifacts.length === 0) {
+    if (artifacts.length + given.length === 0) {
       fill(element, h("p", { class: "empty" }, "No files yet. What tasks save with ctx.save appears here."));
       return;
     }
@@ -31,7 +32,8 @@ export function files({ model }) {
     const rank = (each) => ["video", "plan/", "audio"].findIndex((start) => kindOf(each).startsWith(start) || (start === "plan/" && each.name.endsWith("cut_plan.json")));
     others.sort((a, b) => ((rank(a) + 4) % 4) - ((rank(b) + 4) % 4));
     fill(element, pages.length > 0 && once(`pages ${pages.length}`, () => pageViewer(pages)),
-      h("div", { class: "gallery" }, others.map((each) => once(`${each.name} ${each.sha256}`, () => card(each, artifacts)))));
+      h("div", { class: "gallery" }, others.map((each) => once(`${each.name} ${each.sha256}`, () => card(each, artifacts)))),
+      given.length > 0 && [h("h2", { class: "gap" }, "What went in"), h("div", { class: "gallery" }, given.map((each) => once(`source ${each.name} ${each.sha256}`, () => card(each, []))))]);
   }
 
   function once(key, make) {
@@ -39,6 +41,19 @@ export function files({ model }) {
     return cards.get(key);
   }
   return { element, show };
+}
+
+// The uploaded files among the params, as if they were artifacts.
+function sources(params) {
+  const found = [];
+  const search = (value) => {
+    if (!value || typeof value !== "object") return;
+    const id = storedFile(value);
+    if (id) found.push({ ...value.$file, path: `/files/${encodeURIComponent(id)}/content`, metadata: {} });
+    else Object.values(value).forEach(search);
+  };
+  search(params);
+  return found.slice(0, 20);
 }
 
 function card(artifact, all) {

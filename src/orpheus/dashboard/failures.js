@@ -1,4 +1,4 @@
-// What failed lately, alike with alike: one line per error, with its jobs and what to do about them.
+// What is failed now, alike with alike: one entry per error, with its jobs and what to do about them.
 
 import { ask, post } from "./api.js";
 import { button, empty, fill, h, heading } from "./dom.js";
@@ -7,27 +7,18 @@ import { listen, throttled, watch } from "./live.js";
 import { attempt } from "./notices.js";
 import { address } from "./router.js";
 
-const LOOKED_AT = 1000;
-
-/** Messages that differ in numbers, ids and quoted things only are one error. */
-export function alike(job) {
-  const message = (job.error?.message ?? "").replace(/[0-9a-f]{8}-[0-9a-f-]{20,}/gi, "#").replace(/(['"`]).{1,80}?\1/g, "$1…$1").replace(/\d+([.,]\d+)*/g, "#");
-  return [job.workflow, job.error?.task ?? "", job.error?.code ?? "", message.slice(0, 200)].join("\n");
-}
-
 export function view(root) {
   const list = h("div", { class: "inbox" });
   const count = h("span", { class: "hint" });
   fill(root, heading("Failures", count), list);
   const load = throttled(async () => {
     try {
-      const { items, next_cursor } = await ask(`jobs?state=failed&limit=${LOOKED_AT}`);
-      const groups = new Map();
-      for (const job of items) (groups.get(alike(job)) ?? groups.set(alike(job), []).get(alike(job))).push(job);
-      fill(count, items.length ? `${items.length.toLocaleString()}${next_cursor ? " newest" : ""} failed jobs, ${groups.size} different errors` : "");
-      if (list.contains(document.activeElement)) return;
-      if (groups.size === 0) fill(list, empty("Nothing has failed", "Failed jobs are gathered here by what went wrong, so that a hundred alike are read once.", h("a", { class: "button", href: "#/jobs" }, "To the jobs")));
-      else fill(list, [...groups.values()].sort((a, b) => b.length - a.length).map((jobs) => group(jobs, load)));
+      const { items } = await ask("failures?limit=100");
+      const jobs = items.reduce((sum, each) => sum + each.jobs, 0);
+      fill(count, jobs ? `${jobs.toLocaleString()} failed ${jobs === 1 ? "job" : "jobs"}, ${items.length} different ${items.length === 1 ? "error" : "errors"}` : "");
+      if (list.contains(document.activeElement)) return; // not under somebody's hand
+      if (items.length === 0) fill(list, empty("Nothing has failed", "Failed jobs are gathered here by what went wrong, so that a hundred alike are read once.", h("a", { class: "button", href: "#/jobs" }, "To the jobs")));
+      else fill(list, items.map((each) => group(each, load)));
     } catch (error) {
       if (error.code !== "unreachable") fill(list, h("p", { class: "empty" }, error.message));
     }
@@ -38,24 +29,25 @@ export function view(root) {
   return { leave: stop };
 }
 
-function group(jobs, load) {
-  const [newest] = jobs;
-  const { error } = newest;
+function group(each, load) {
   const retry = async () => {
+    let cursor = null;
     let done = 0;
     await attempt(async () => {
-      for (const job of jobs) {
-        await post(`jobs/${encodeURIComponent(job.job_id)}/retry`);
-        done += 1;
-      }
-    }, () => `${done} jobs are tried again`);
+      do {
+        const answer = await post("jobs/bulk", cursor ? { ...each.retry, cursor } : each.retry);
+        done += answer.outcomes.done ?? 0;
+        cursor = answer.next_cursor;
+      } while (cursor);
+    }, () => `${done} ${done === 1 ? "job is" : "jobs are"} tried again`);
     document.activeElement?.blur();
     load();
   };
+  const time = (at) => h("time", { dateTime: at, title: exact(at) }, ago(at));
   return h("article", { class: "tile failure" },
-    h("header", { class: "title" }, h("b", { class: "count" }, jobs.length.toLocaleString()), h("h2", {}, error?.message ?? "failed"), h("span", { class: "spring" }),
-      button(jobs.length === 1 ? "Retry" : `Retry all ${jobs.length}`, retry, "small")),
-    h("p", { class: "hint" }, h("code", {}, error?.code ?? ""), ` · ${newest.workflow}${error?.task ? `, ${error.task}` : ""} · last `, h("time", { dateTime: newest.finished_at ?? "", title: exact(newest.finished_at) }, newest.finished_at ? ago(newest.finished_at) : "–"), jobs.length > 1 && `, first ${ago(jobs.at(-1).finished_at ?? jobs.at(-1).created_at)}`),
-    error?.hint && h("p", {}, error.hint),
-    h("p", { class: "row" }, jobs.slice(0, 8).map((job) => h("a", { class: "label-chip", href: address("jobs", [job.job_id]) }, short(job.job_id))), jobs.length > 8 && h("span", { class: "hint" }, `and ${jobs.length - 8} more`)));
+    h("header", { class: "title" }, h("b", { class: "count" }, each.jobs.toLocaleString()), h("h2", {}, each.message), h("span", { class: "spring" }),
+      button(each.jobs === 1 ? "Retry" : `Retry all ${each.jobs.toLocaleString()}`, retry, "small")),
+    h("p", { class: "hint" }, h("code", {}, each.code), each.type && ` ${each.type}`, ` · ${each.workflow}${each.task ? `, ${each.task}` : ""} · last `, time(each.last_at), each.jobs > 1 && [", first ", time(each.first_at)]),
+    h("p", { class: "row" }, each.sample.map((jobId) => h("a", { class: "label-chip", href: address("jobs", [jobId]) }, short(jobId))),
+      each.jobs > each.sample.length && h("a", { href: address("jobs", [], new URLSearchParams({ failure: each.failure })) }, `all ${each.jobs.toLocaleString()}`)));
 }

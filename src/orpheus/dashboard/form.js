@@ -1,6 +1,6 @@
 // A form made from a JSON Schema. What it cannot express, and whoever prefers it, gets JSON.
 
-import { upload } from "./api.js";
+import { storedFile, upload } from "./api.js";
 import { button, fill, h } from "./dom.js";
 import { bytes } from "./format.js";
 
@@ -147,7 +147,8 @@ function array(kind, root, start, name, depth) {
 }
 
 function fileControl(name, initial) {
-  let value = initial;
+  const stored = storedFile(initial);
+  let value = stored ? { file_id: stored } : initial;
   const told = h("span", { class: "hint", role: "status" }, initial?.$file?.name ?? initial?.url ?? "");
   const input = h("input", { type: "file", "aria-label": name, onchange: async () => {
     const [file] = input.files;
@@ -155,9 +156,9 @@ function fileControl(name, initial) {
     value = new Promise(() => {});
     fill(told, "0 %");
     try {
-      const stored = await upload(file, null, (share) => fill(told, `${Math.round(share * 100)} %`));
-      value = { file_id: stored.file_id };
-      fill(told, `${stored.name}, ${bytes(stored.size_bytes)}`);
+      const kept = await upload(file, null, (share) => fill(told, `${Math.round(share * 100)} %`));
+      value = { file_id: kept.file_id };
+      fill(told, `${kept.name}, ${bytes(kept.size_bytes)}`);
       input.dispatchEvent(new Event("change-done", { bubbles: true }));
     } catch (error) {
       value = undefined;
@@ -166,4 +167,13 @@ function fileControl(name, initial) {
   } });
   const address = h("input", { class: "input", type: "url", placeholder: "or its address: https://…", "aria-label": `${name} by address` });
   return { element: h("div", { class: "file" }, input, told, address), value: () => (address.value ? { url: address.value } : value) };
+}
+
+/** Params of a job as a new job takes them: a file that was uploaded is named by its id. */
+export function asInput(value) {
+  if (!value || typeof value !== "object") return value;
+  const stored = storedFile(value);
+  if (stored) return { file_id: stored };
+  if (Array.isArray(value)) return value.map(asInput);
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, asInput(each)]));
 }

@@ -5,12 +5,13 @@ import { fill, h } from "./dom.js";
 
 const SPANS = [["", "any time"], ["3600", "last hour"], ["86400", "last day"], ["604800", "last week"], ["2592000", "last 30 days"]];
 const TEXTS = ["workflow", "tenant", "label", "q", "since"];
+const ASIDE = ["parent", "failure"]; // come with links only
 
 /** Read a filter from an address. */
 export function readFilter(query) {
   const filter = { state: query.getAll("state") };
   for (const name of TEXTS) filter[name] = query.get(name) ?? "";
-  filter.parent = query.get("parent") ?? "";
+  for (const name of ASIDE) filter[name] = query.get(name) ?? "";
   return filter;
 }
 
@@ -18,7 +19,7 @@ export function readFilter(query) {
 export function toAddress(filter) {
   const query = new URLSearchParams();
   for (const state of filter.state) query.append("state", state);
-  for (const name of [...TEXTS, "parent"]) if (filter[name]) query.set(name, filter[name]);
+  for (const name of [...TEXTS, ...ASIDE]) if (filter[name]) query.set(name, filter[name]);
   return query;
 }
 
@@ -36,7 +37,7 @@ export function toBulk(filter) {
   const query = toQuery(filter);
   const bulk = {};
   if (filter.state.length) bulk.state = filter.state;
-  for (const name of ["workflow", "tenant", "q", "created_after"]) if (query.get(name)) bulk[name] = query.get(name);
+  for (const name of ["workflow", "tenant", "q", "created_after", "failure"]) if (query.get(name)) bulk[name] = query.get(name);
   if (query.has("label")) {
     const [key, ...value] = query.get("label").split(":");
     bulk.label = { [key]: value.join(":") };

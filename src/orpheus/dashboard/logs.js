@@ -35,8 +35,9 @@ export function logsTab(context) {
 
   function line(each) {
     const from = each.index === null ? each.task : `${each.task}[${each.index}]`;
-    const fields = Object.keys(each.fields).length ? ` ${JSON.stringify(each.fields)}` : "";
-    return h("div", { class: `line ${each.level}` }, h("time", { title: exact(each.at) }, clock(each.at)), h("code", {}, each.attempt > 1 ? `${from} #${each.attempt}` : from), h("span", {}, each.message, fields && h("i", {}, fields)));
+    const { logger, ...rest } = each.fields; // which logger it was is of use to its author only: it stands in the tooltip
+    const fields = Object.keys(rest).length ? ` ${JSON.stringify(rest)}` : "";
+    return h("div", { class: `line ${each.level}`, title: logger ?? "" }, h("time", { title: exact(each.at) }, clock(each.at)), h("code", {}, each.attempt > 1 ? `${from} #${each.attempt}` : from), h("span", {}, each.message, fields && h("i", {}, fields)));
   }
 
   // A page that is not full names no cursor: from the last one that was full on it is asked for again, and what is

@@ -2,7 +2,7 @@
 
 import { ask, ofJob, post } from "./api.js";
 import { empty, field, fill, h, heading } from "./dom.js";
-import { schemaForm } from "./form.js";
+import { asInput, schemaForm } from "./form.js";
 import { estimateText } from "./job-orders.js";
 import { throttled } from "./live.js";
 import { attempt } from "./notices.js";
@@ -49,7 +49,7 @@ export function view(root, where) {
     if (!workflow) return;
     const from = where.query.get("from");
     const origin = from && where.parts[0] === chosen ? await ask(ofJob(from)).catch(() => null) : null;
-    const form = schemaForm(workflow.params, origin?.params ?? undefined);
+    const form = schemaForm(workflow.params, origin ? asInput(origin.params) : undefined);
     const labels = h("input", { class: "input", placeholder: "customer:acme, night:yes", value: Object.entries(origin?.labels ?? {}).map(([name, value]) => `${name}:${value}`).join(", ") });
     const priority = h("select", { class: "input" }, [[1, "1, the highest"], [2, "2"], [3, "3"], [4, "4"], [5, "5, the lowest"]].map(([value, text]) => h("option", { value }, text)));
     priority.value = String(origin?.priority ?? 3);

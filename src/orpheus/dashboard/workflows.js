@@ -1,10 +1,11 @@
 // What may be submitted: each workflow with its graph, its schema, its versions, and how its jobs have fared.
 
-import { ask, post } from "./api.js";
+import { ask, ofJob, post } from "./api.js";
 import { empty, fill, h, heading, table } from "./dom.js";
 import { duration, moment } from "./format.js";
 import { graph } from "./graph.js";
 import { address } from "./router.js";
+import { asInput } from "./form.js";
 import { tree } from "./tree.js";
 
 export function view(root, where) {
@@ -36,7 +37,7 @@ async function one(root, name, version) {
     return;
   }
   const nodes = h("section", { class: "panel" }, h("h2", {}, "Nodes"));
-  const fares = h("p", { class: "hint" });
+  const fares = h("p", { class: "hint about" });
   const picture = graph(workflow.graph, { down: innerWidth < 700 });
   picture.show(new Map());
   fill(root, h("a", { class: "back", href: "#/workflows" }, "‹ All workflows"),
@@ -47,19 +48,27 @@ async function one(root, name, version) {
     h("section", { class: "panel" }, h("h2", {}, "Graph"), picture.element), nodes,
     h("section", { class: "panel" }, h("h2", {}, "Params"), tree(workflow.params)),
     workflow.result && h("section", { class: "panel" }, h("h2", {}, "Result"), tree(workflow.result)));
-  const [expected, jobs] = await Promise.all([
-    (workflow.params.required ?? []).length ? null : post("estimate", { workflow: `${name}@${workflow.version}`, params: {} }).catch(() => null),
-    ask(`jobs?workflow=${encodeURIComponent(name)}&state=completed&state=failed&limit=200`).catch(() => ({ items: [] })),
-  ]);
+  const jobs = await ask(`jobs?workflow=${encodeURIComponent(name)}&state=completed&state=failed&limit=200`).catch(() => ({ items: [] }));
   const ended = jobs.items;
   const failed = ended.filter((job) => job.state === "failed").length;
   const times = ended.filter((job) => job.state === "completed" && job.started_at).map((job) => (Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000).sort((a, b) => a - b);
   const at = (share) => times.length ? duration(times[Math.min(times.length - 1, Math.floor(times.length * share))]) : "–";
   fill(fares, ended.length === 0 ? "None of its jobs has ended yet." : `Of the last ${ended.length} that ended, ${failed} failed (${Math.round((failed / ended.length) * 100)} %). A job takes ${at(0.5)} (p50), ${at(0.95)} (p95).`);
+  const expected = await durations(workflow, ended.find((job) => job.state === "completed"));
   const known = new Map((expected?.nodes ?? []).map((each) => [each.node, each]));
+  for (const node of workflow.graph.nodes ?? []) node.p50 = known.get(node.name)?.duration_s.p50;
+  picture.show(new Map());
   nodes.append(table("Nodes of the workflow", [
     ["node", (node) => h("b", {}, node.name)], ["kind", (node) => node.kind ?? "task"], ["task", (node) => h("code", {}, node.task ? `${node.task}@${node.version ?? 1}` : node.workflow ?? "")],
     ["queue", (node) => node.queue ?? (node.task ? "default" : "")], ["p50", (node) => duration(known.get(node.name)?.duration_s.p50 ?? NaN) || "–", "number"], ["p95", (node) => duration(known.get(node.name)?.duration_s.p95 ?? NaN) || "–", "number"],
     ["runs recorded", (node) => known.get(node.name)?.samples ?? "–", "number"], ["retries", (node) => node.retry?.max_retries ?? "", "number"],
   ], workflow.graph.nodes ?? []));
+}
+
+// Recorded durations go by the size of the input: those for the input of the last job that completed.
+async function durations(workflow, last) {
+  const needed = (workflow.params.required ?? []).length > 0;
+  if (needed && !last) return null;
+  const job = last ? await ask(ofJob(last.job_id)).catch(() => null) : null;
+  return post("estimate", { workflow: `${workflow.name}@${workflow.version}`, params: job ? asInput(job.params) : {} }).catch(() => null);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import importlib.util
 from importlib import resources
@@ -60,6 +61,13 @@ def swagger_folder() -> Path | None:
     return folder if (folder / "swagger-ui-bundle.js").is_file() else None
 
 
+@functools.cache
+def _packed(name: str) -> bytes:
+    found = _dashboard(name)
+    assert found is not None, "only what there is gets packed"
+    return gzip.compress(found[0], 9, mtime=0)
+
+
 def _static(call: Call, name: str, *, csp: bytes = _CSP) -> Answer:
     found = _dashboard(name)
     if found is None:
@@ -74,6 +82,10 @@ def _static(call: Call, name: str, *, csp: bytes = _CSP) -> Answer:
     ]
     if call.headers.get(b"if-none-match") == etag:
         return Answer(b"", 304, None, headers)
+    headers.append((b"vary", b"accept-encoding"))
+    if b"gzip" in call.headers.get(b"accept-encoding", b""):
+        headers.append((b"content-encoding", b"gzip"))
+        data = _packed(name)
     return Answer(data, content_type=content_type, headers=headers)
 
 
