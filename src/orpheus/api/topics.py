@@ -83,4 +83,6 @@ def _check(topic: str) -> None:
         return
     if topic == "jobs" or (kind == "jobs" and rest in JOB_EVENTS):
         return
-    raise InvalidRequest(f"there is no topic {topic[:80]!r}", hint=did_you_mean(topic, KNOWN))
+    raise InvalidRequest(
+        f"there is no topic {topic[:80]!r}", hint=did_you_mean(topic, KNOWN, otherwise=f"There is {', '.join(KNOWN)}.")
+    )
