@@ -92,6 +92,19 @@ export class Rows {
     }
   }
 
+  /** Put rows for jobs that were just created on top, from what their events tell; the next fetch fills in the rest. */
+  insert(events) {
+    const fresh = events.filter((event) => !this.byId.has(event.job_id)).map((event) => ({
+      job_id: event.job_id, workflow: event.data.workflow ?? "", state: "pending", paused: false, tenant: event.data.tenant ?? "default", labels: {},
+      progress: 0, stage: null, why: "", created_at: event.at, started_at: null, finished_at: null, child: false,
+    })).reverse();
+    if (fresh.length === 0 || !this.loaded) return false;
+    this.items = fresh.concat(this.items);
+    for (const row of fresh) this.byId.set(row.job_id, row);
+    if (this.total !== null) this.total += fresh.length;
+    return true;
+  }
+
   /** Take an event into its row. Returns whether a row has changed. */
   heard(event) {
     const row = this.byId.get(event.job_id);

@@ -98,10 +98,11 @@ export function view(root, where) {
       if (message.type === "reset" || message.type === "subscribed") stale = true;
       else if (message.type?.startsWith("job.")) {
         spark.heard(message);
-        touched = rows.heard(message) || touched;
         stale = true;
       }
     }
+    if (list.atTop() && toAddress(filter).toString() === "") touched = rows.insert(batch.filter((each) => each.type === "job.created"));
+    for (const message of batch) if (message.type?.startsWith("job.")) touched = rows.heard(message) || touched;
     if (touched) list.draw();
     if (stale) refresh();
   });
