@@ -73,7 +73,7 @@ def _encode(value: Any) -> Any:
         return value.to_wire()
     if _is_pydantic(type(value)):
         return value.model_dump(mode="json")
-    raise TypeError(f"a {type(value).__qualname__} cannot travel as JSON")
+    raise TypeError(f"{type(value).__qualname__} cannot travel as JSON")
 
 
 def _decode(kind: type[Any], value: Any) -> Any:
