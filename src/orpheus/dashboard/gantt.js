@@ -92,8 +92,9 @@ function runs(task, scale, job, lane, count) {
   const round = (value) => Math.round(value * 100) / 100;
   const add = (kind, from, to, title) => bars.push([kind, round(scale(from)), round(scale(to)), lane, count, title]);
   const first = attempts[0]?.started_at ?? task.started_at;
-  if (task.ready_at && first && attempts.length === 1 && Date.parse(first) - Date.parse(task.ready_at) > 20) add("wait", task.ready_at, first, `${label} was ready and waited ${between(task.ready_at, first)} for a worker`);
-  else if (task.ready_at && !first && !task.finished_at && !task.cached) add("wait", task.ready_at, now, `${label}: ${why(task) || "ready"}`);
+  const alone = task.index === null; // items of a map wait above each other: their waits would hide their work
+  if (alone && task.ready_at && first && attempts.length === 1 && Date.parse(first) - Date.parse(task.ready_at) > 20) add("wait", task.ready_at, first, `${label} was ready and waited ${between(task.ready_at, first)} for a worker`);
+  else if (alone && task.ready_at && !first && !task.finished_at && !task.cached) add("wait", task.ready_at, now, `${label}: ${why(task) || "ready"}`);
   attempts.forEach((each, place) => {
     const kind = each.outcome ?? task.state;
     const end = each.finished_at ?? now;
