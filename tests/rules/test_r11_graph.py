@@ -246,16 +246,6 @@ def test_cap_and_stagger(server, worker, kit):
     assert all(later - earlier >= 0.69 for earlier, later in itertools.pairwise(starts)), starts
 
 
-def test_a_graph_of_a_later_kind_is_refused_clearly(server, kit):
-    """Scope: approval nodes, wait_for and children come later: `invalid_graph`, and nothing is created."""
-    for extra in (
-        {"name": "ok", "kind": "approval", "prompt": "?", "args": {"value": 1}},
-        {"name": "w", "kind": "wait_for", "signal": "s", "timeout_s": 5},
-    ):
-        refused = server.submit(kit.graph(extra), status=422)
-        assert refused["code"] == "invalid_graph" and refused["hint"], refused
-
-
 def test_cycles_and_dangling_references_name_the_culprit(server, kit):
     """Bad input: `invalid_graph` names the nodes; `unknown_reference` the nearest match."""
     circle = kit.graph(kit.node("a", after=["b"]), kit.node("b", after=["a"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from orpheus.authoring.task import Task
 from orpheus.authoring.workflow import Workflow
 from orpheus.core.errors import DefinitionConflict
 from orpheus.core.suggest import did_you_mean
+
+logger = logging.getLogger("orpheus.worker")
 
 __all__ = ["Registry", "TaskDefinition", "WorkflowDefinition", "collect", "load", "load_module"]
 
@@ -50,6 +53,15 @@ class Registry:
                 definition = one.definition
                 if _put(self.workflows, definition, "workflow"):
                     todo.extend(reversed(definition.uses))
+
+    def add_if_free(self, found: Any) -> None:
+        """Add a definition and what it uses, or none of it where a name and version is taken already; then say so."""
+        tasks, workflows = dict(self.tasks), dict(self.workflows)
+        try:
+            self.add(found)
+        except DefinitionConflict as taken:
+            self.tasks, self.workflows = tasks, workflows
+            logger.warning("%r, which comes with Orpheus, is not offered: %s", found, taken.message)
 
     def task(self, name: str, version: int) -> TaskDefinition | None:
         """Return a task, or None."""
@@ -101,7 +113,9 @@ def load(modules: Iterable[str]) -> Registry:
         Exception: whatever a module raises while it is imported.
     """
     registry = Registry()
-    for spec in modules:
+    # What comes with Orpheus yields to what users define: the next release may bring a workflow called like one of theirs.
+    ordered = sorted(modules, key=lambda spec: spec.startswith("orpheus."))
+    for spec in ordered:
         before = len(registry.tasks) + len(registry.workflows)
         where, name = _split(spec)
         module = load_module(where)
@@ -110,7 +124,10 @@ def load(modules: Iterable[str]) -> Registry:
             continue
         count = 0
         for found in collect(module):
-            registry.add(found)
+            if spec.startswith("orpheus."):
+                registry.add_if_free(found)
+            else:
+                registry.add(found)
             count += 1
         if not count and len(registry.tasks) + len(registry.workflows) == before:
             raise DefinitionError(

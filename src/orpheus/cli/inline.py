@@ -114,16 +114,22 @@ def _show_own_code(error: BaseException) -> None:
     traceback.print_exception(type(error), error, frame or error.__traceback__)
 
 
+def _workflows(module: object, version: str) -> list[Workflow[..., Any]]:
+    found = [value for value in vars(module).values() if isinstance(value, Workflow)]
+    return [value for value in found if not version or str(value.version) == version]
+
+
 def find_workflow(name: str, imports: Sequence[str]) -> Workflow[..., Any]:
     """Return the workflow called `name` (or `name@version`) from the shipped and the named modules."""
     bare, _, version = name.partition("@")
     known: dict[str, Workflow[..., Any]] = {}
-    for code in [*SHIPPED, *imports]:
-        module = load_module(code) if code in SHIPPED else import_module(code)
-        for value in vars(module).values():
-            if isinstance(value, Workflow) and (not version or str(value.version) == version):
-                kept = known.get(value.name)
-                known[value.name] = value if kept is None or kept.version < value.version else kept
+    for code in imports:
+        for value in _workflows(import_module(code), version):
+            kept = known.get(value.name)
+            known[value.name] = value if kept is None or kept.version < value.version else kept
+    for code in SHIPPED:  # what comes with Orpheus yields to what users define
+        for value in _workflows(load_module(code), version):
+            known.setdefault(value.name, value)
     if bare not in known:
         raise CommandError(
             "unknown_workflow",
