@@ -21,7 +21,7 @@ ZONES = (
     "Asia/Kolkata",
     "Africa/Cairo",
 )
-SPAN = timedelta(days=3)
+SPAN = timedelta(hours=30)
 
 
 def changes(zone, year):
@@ -99,11 +99,11 @@ EXPRESSIONS = st.tuples(
 
 
 @given(expression=EXPRESSIONS, zone=st.sampled_from(ZONES), data=st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_slots_are_those_of_the_model(expression, zone, data):
     """Around every change of clocks in seven zones, from wherever one starts to look."""
     change = data.draw(st.sampled_from(CHANGES[zone]))
-    start = change - timedelta(minutes=data.draw(st.integers(0, 2000)))
+    start = change - timedelta(minutes=data.draw(st.integers(0, 1500)))
     end = start + SPAN
     expected = model(expression, zone, start, end)
     next_slot = cron_slots(expression, zone)
