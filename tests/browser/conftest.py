@@ -60,6 +60,23 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.fixture
+def page(browser: Any, server: str) -> Iterator[Any]:
+    """A page that fails the test when it says something on the console or breaks its own CSP."""
+    context = browser.new_context(
+        viewport={"width": 1360, "height": 860}, color_scheme=os.environ.get("SCHEME", "light")
+    )
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.faults = faults
+    page.goto(server)
+    yield page
+    context.close()
+    assert not faults, faults
+
+
 class Server:
     """A server in a thread, which can go and come back at the same address with the same data."""
 

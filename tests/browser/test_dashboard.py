@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
-
 import httpx
 import pytest
+from tests.browser.steps import picture, submit, until, upload
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -31,49 +28,6 @@ REVIEW = {
 }
 
 HOSTILE = "<img src=x onerror=document.title='hacked'>.png"
-
-
-@pytest.fixture
-def page(browser, server):
-    """A page that fails the test when it says something on the console or breaks its own CSP."""
-    context = browser.new_context(
-        viewport={"width": 1360, "height": 860}, color_scheme=os.environ.get("SCHEME", "light")
-    )
-    page = context.new_page()
-    faults = []
-    page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.faults = faults
-    page.goto(server)
-    yield page
-    context.close()
-    assert not faults, faults
-
-
-def picture(page, name):
-    """Keep a screenshot where SCREENSHOTS says."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder, f"{name}.png")))
-
-
-def upload(page, name="night.png"):
-    page.goto(page.url.split("#")[0] + "#/submit")
-    page.set_input_files("#file", files=[{"name": name, "mimeType": "image/png", "buffer": b"not really a picture"}])
-    page.wait_for_selector(".job-head")
-
-
-def until(page, expression, seconds=40):
-    """Wait for something to be true in the page. Playwright's own wait evaluates text there, which our CSP forbids."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"not so after {seconds} s: {expression}"
-        page.wait_for_timeout(50)
-
-
-def submit(server, **body):
-    answer = httpx.post(f"{server}/jobs", json=body)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["job_id"]
 
 
 def test_an_upload_is_watched_to_its_end(page, hand):
@@ -257,54 +211,6 @@ def test_the_keyboard_is_enough(page, hand, server):
             page.evaluate("(document.activeElement.ariaLabel || document.activeElement.textContent || '').trim()")
         )
     assert all(names), names
-
-
-VIEWS = [
-    "jobs",
-    "submit/media",
-    "workflows",
-    "workflows/media",
-    "queues",
-    "schedules",
-    "approvals",
-    "failures",
-    "settings",
-]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_view_can_be_read(browser, server, hand, scheme):
-    """In both themes, wide and at 390 px: names for controls, contrast of WCAG AA, one h1, nothing wider than the page."""
-    hand.fails.add("sum_up")
-    source = {"file_id": httpx.post(f"{server}/files", content=b"x").json()["file_id"]}
-    job = submit(server, workflow="media", params={"source": source}, labels={"show": "night"})
-    httpx.get(f"{server}/jobs/{job}?wait_s=20", timeout=40)
-    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce")
-    page = context.new_page()
-    check = Path(__file__).with_name("readable.js").read_text("utf-8")
-    page.goto(server)
-    for width in (1360, 390):
-        page.set_viewport_size({"width": width, "height": 844})
-        for view in [
-            *VIEWS,
-            f"jobs/{job}",
-            f"jobs/{job}/files",
-            f"jobs/{job}/logs",
-            f"jobs/{job}/events",
-            f"jobs/{job}/data",
-        ]:
-            page.goto(f"{server}/#/{view}")
-            name = view.partition("/")[0] if view != f"jobs/{job}" and not view.startswith("jobs/") else "job"
-            until(
-                page,
-                f"document.body.dataset.view === '{name}' && document.querySelector('main h1') !== null"
-                " && !document.querySelector('main').textContent.includes('Loading …')",
-            )
-            end = time.monotonic() + 20
-            while (found := page.evaluate(check)) and time.monotonic() < end:
-                page.wait_for_timeout(100)  # a view that is being changed for another is not to be judged
-            assert found == [], f"{view} at {width} px, {scheme}"
-    context.close()
 
 
 def test_a_phone_finds_back_from_a_job_to_the_list(page):

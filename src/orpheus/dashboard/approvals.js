@@ -4,6 +4,7 @@ import { button, empty, fill, h, heading } from "./dom.js";
 import { ago, exact, short, until } from "./format.js";
 import { estimated } from "./job-head.js";
 import { decideJob, decideNode } from "./job-orders.js";
+import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { address } from "./router.js";
 import { tree } from "./tree.js";
@@ -19,8 +20,8 @@ export function view(root) {
       const next = JSON.stringify(found.map(({ job, task }) => [job.job_id, task?.name]));
       if (next === sign) return;
       sign = next;
-      if (found.length === 0) fill(list, empty("Nothing waits for you", "Jobs submitted with requires_approval, and approval nodes of running jobs, appear here. In a workflow: plan = approval(\"Review the cuts\", plan_cuts(…), editable=True)"));
-      else fill(list, found.map((each) => entry(each, load)));
+      if (found.length === 0) renew(list, () => empty("Nothing waits for you", "Jobs submitted with requires_approval, and approval nodes of running jobs, appear here. In a workflow: plan = approval(\"Review the cuts\", plan_cuts(…), editable=True)"));
+      else renew(list, () => found.map((each) => entry(each, load)));
     } catch (error) {
       if (error.code !== "unreachable") fill(list, h("p", { class: "empty" }, error.message));
     }

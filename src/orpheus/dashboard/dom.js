@@ -82,8 +82,8 @@ export function field(name, control, hint) {
 
 /** A table. `columns` are `[heading, cell(row), class?]`. */
 export function table(caption, columns, rows) {
-  return h("div", { class: "scroll" }, h("table", {},
+  return h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, h("table", {},
     h("caption", { class: "quiet-caption" }, caption),
-    h("thead", {}, h("tr", {}, columns.map(([name, , kind]) => h("th", { scope: "col", class: kind ?? "" }, name)))),
+    h("thead", {}, h("tr", {}, columns.map(([name, , kind]) => h("th", { scope: "col", class: kind ?? "" }, name || h("span", { class: "quiet-caption" }, "Orders"))))),
     h("tbody", {}, rows.map((row) => h("tr", {}, columns.map(([name, cell, kind]) => h("td", { class: kind ?? "", "data-name": name }, cell(row))))))));
 }

@@ -3,6 +3,7 @@
 import { ask, post } from "./api.js";
 import { button, empty, fill, h, heading } from "./dom.js";
 import { ago, exact, short } from "./format.js";
+import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { attempt } from "./notices.js";
 import { address } from "./router.js";
@@ -16,9 +17,8 @@ export function view(root) {
       const { items } = await ask("failures?limit=100");
       const jobs = items.reduce((sum, each) => sum + each.jobs, 0);
       fill(count, jobs ? `${jobs.toLocaleString()} failed ${jobs === 1 ? "job" : "jobs"}, ${items.length} different ${items.length === 1 ? "error" : "errors"}` : "");
-      if (list.contains(document.activeElement)) return; // not under somebody's hand
-      if (items.length === 0) fill(list, empty("Nothing has failed", "Failed jobs are gathered here by what went wrong, so that a hundred alike are read once.", h("a", { class: "button", href: "#/jobs" }, "To the jobs")));
-      else fill(list, items.map((each) => group(each, load)));
+      if (items.length === 0) renew(list, () => empty("Nothing has failed", "Failed jobs are gathered here by what went wrong, so that a hundred alike are read once.", h("a", { class: "button", href: "#/jobs" }, "To the jobs")));
+      else renew(list, () => items.map((each) => group(each, load)));
     } catch (error) {
       if (error.code !== "unreachable") fill(list, h("p", { class: "empty" }, error.message));
     }
@@ -40,7 +40,6 @@ function group(each, load) {
         cursor = answer.next_cursor;
       } while (cursor);
     }, () => `${done} ${done === 1 ? "job is" : "jobs are"} tried again`);
-    document.activeElement?.blur();
     load();
   };
   const time = (at) => h("time", { dateTime: at, title: exact(at) }, ago(at));

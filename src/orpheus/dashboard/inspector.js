@@ -2,8 +2,9 @@
 
 import { jobLink, runFrom } from "./job-orders.js";
 import { ENDED, keyOf } from "./job-model.js";
-import { button, fill, h, pill } from "./dom.js";
+import { button, h, pill } from "./dom.js";
 import { between, exact, local, moment } from "./format.js";
+import { renew } from "./keep.js";
 import { tree } from "./tree.js";
 
 const ITEMS = 60;
@@ -23,7 +24,7 @@ export function inspector(context, before, close) {
     if (next === sign) return;
     sign = next;
     const rewinds = ENDED.includes(model.job.state) && chosen.index === null && task && task.state !== "skipped";
-    fill(element,
+    renew(element, () => [
       h("header", { class: "panel-head" }, h("h2", {}, chosen.name, chosen.index !== null && ` [${chosen.index}]`), task && pill(task.state, task.cached ? "cached" : task.state), h("span", { class: "spring" }),
         button("Logs", () => context.open("logs", new URLSearchParams({ node: chosen.name })), "small quiet"),
         rewinds && button("Run again from here …", () => runFrom(context, chosen.name, before), "small"),
@@ -34,7 +35,7 @@ export function inspector(context, before, close) {
       task?.child_job && h("p", {}, "Child job ", jobLink(task.child_job)),
       task?.approval?.decision && h("p", {}, `${task.approval.decision} by ${task.approval.by ?? "somebody"} ${moment(task.approval.at)}${task.approval.edited ? ", with changes" : ""}`, task.approval.comment && `: ${task.approval.comment}`),
       attempts(task), itemList(items),
-      task?.result !== null && task?.result !== undefined && h("details", { open: items.length === 0 }, h("summary", {}, "Result"), tree(task.result)));
+      task?.result !== null && task?.result !== undefined && h("details", { open: items.length === 0 }, h("summary", {}, "Result"), tree(task.result))]);
   }
   return { element, show };
 }

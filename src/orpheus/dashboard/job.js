@@ -8,6 +8,7 @@ import { overview } from "./overview.js";
 import { empty, fill, h } from "./dom.js";
 import { eventsTab } from "./events.js";
 import { logsTab } from "./logs.js";
+import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { address, settle } from "./router.js";
 
@@ -41,13 +42,10 @@ export function view(root, where) {
     const { job } = model;
     const scroll = root.scrollTop;
     if (!top.isConnected) fill(root, top, tabs, body);
-    const asked = top.querySelector("[data-keep]"); // somebody is editing an answer: it is not taken out of their hands
     const sign = JSON.stringify([job, [...model.nodes.values()].filter((task) => task.approval)]);
-    if (sign !== top.dataset.sign && !(asked && asked.contains(document.activeElement))) {
-      const kept = document.activeElement?.closest?.(".actions") ? document.activeElement.textContent : null;
-      fill(top, head(context), problems(context), approvals(context));
+    if (sign !== top.dataset.sign) {
+      renew(top, () => [head(context), problems(context), approvals(context)]);
       top.dataset.sign = sign;
-      if (kept) [...top.querySelectorAll(".actions button")].find((each) => each.textContent === kept)?.focus();
     }
     if (tabs.children.length === 0) {
       fill(tabs, TABS.map(([name, title]) => h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "tab-body", onclick: () => show(name), onkeydown: stepTabs }, title, h("b", {}))));

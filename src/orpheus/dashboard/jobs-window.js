@@ -75,7 +75,7 @@ export class VirtualList {
     const seen = rows.items.slice(from, to);
     const wanted = new Set(seen.map((job) => job.job_id));
     for (const [jobId, made] of this.made) {
-      if (wanted.has(jobId)) continue;
+      if (wanted.has(jobId) || made.element.contains(document.activeElement)) continue; // the focus is not lost by scrolling
       made.element.remove();
       this.made.delete(jobId);
     }

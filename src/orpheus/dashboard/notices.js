@@ -1,6 +1,7 @@
 // What has happened, said at the edge of the page for a while; and questions, asked in a dialog.
 
 import { button, h } from "./dom.js";
+import { remember } from "./keep.js";
 
 const SHOWN = 4;
 
@@ -48,7 +49,8 @@ export function ask(title, body, { yes = "OK", kind = "primary", submit = () => 
         act.disabled = false;
       }
     });
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(answer); });
+    const back = remember();
+    dialog.addEventListener("close", () => { dialog.remove(); back(); resolve(answer); });
     document.body.append(dialog);
     dialog.showModal();
   });

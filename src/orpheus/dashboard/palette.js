@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { fill, h } from "./dom.js";
+import { remember } from "./keep.js";
 import { short } from "./format.js";
 import { address, current } from "./router.js";
 import { applyTheme } from "./theme.js";
@@ -14,7 +15,7 @@ let open = false;
 export function openPalette() {
   if (open) return;
   open = true;
-  const input = h("input", { class: "input", type: "search", placeholder: "A view, a workflow, a job id, any words", role: "combobox", autocomplete: "off",
+  const input = h("input", { class: "input", type: "text", placeholder: "A view, a workflow, a job id, any words", role: "combobox", autocomplete: "off",
     "aria-label": "Go to", "aria-expanded": "true", "aria-controls": "palette-list", "aria-autocomplete": "list" });
   const list = h("ul", { id: "palette-list", role: "listbox", "aria-label": "Results" });
   const dialog = h("dialog", { class: "palette", "aria-label": "Go to" }, input, list,
@@ -64,7 +65,8 @@ export function openPalette() {
     if (event.key === "Enter" && items[at]) { event.preventDefault(); choose(items[at]); }
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => { open = false; dialog.remove(); });
+  const back = remember();
+  dialog.addEventListener("close", () => { open = false; dialog.remove(); back(); });
   document.body.append(dialog);
   dialog.showModal();
   input.focus();

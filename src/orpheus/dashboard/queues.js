@@ -3,6 +3,7 @@
 import { ask, patch } from "./api.js";
 import { button, empty, field, fill, h, heading, pill, table } from "./dom.js";
 import { ago, bytes, duration, exact, short } from "./format.js";
+import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { ask as dialog, attempt, notice } from "./notices.js";
 import { address } from "./router.js";
@@ -17,10 +18,9 @@ export function view(root) {
   const load = throttled(async () => {
     try {
       const [a, b, c] = await Promise.all([ask("queues"), ask("workers"), ask("tenants").catch(() => ({ items: [] }))]);
-      if (root.contains(document.activeElement) && document.activeElement.closest("td")) return; // not under somebody's hand
-      drawQueues(queues, a.items, load);
-      drawWorkers(workers, b.items);
-      drawTenants(tenants, c.items);
+      renew(queues, () => drawQueues(a.items, load));
+      renew(workers, () => drawWorkers(b.items));
+      renew(tenants, () => drawTenants(c.items));
     } catch (error) {
       if (error.code !== "unreachable") notice(error.message, "error");
     }
@@ -32,12 +32,11 @@ export function view(root) {
   return { leave() { stop(); clearInterval(timer); } };
 }
 
-function drawQueues(box, items, reload) {
+function drawQueues(items, reload) {
   if (items.length === 0) {
-    fill(box, empty("No queues yet", "A queue appears when a task waits in it, or when it is given a limit: orpheus queues set gpu --concurrency 2"));
-    return;
+    return empty("No queues yet", "A queue appears when a task waits in it, or when it is given a limit: orpheus queues set gpu --concurrency 2");
   }
-  fill(box, table("Queues", [
+  return table("Queues", [
     ["queue", (each) => h("b", {}, each.name)],
     ["state", (each) => (each.paused ? pill("pending", "paused") : pill(each.running ? "running" : "completed", each.running ? "working" : "idle"))],
     ["depth", (each) => each.ready.toLocaleString(), "number"], ["running", (each) => each.running, "number"],
@@ -47,7 +46,7 @@ function drawQueues(box, items, reload) {
     ["", (each) => h("div", { class: "row end" },
       button(each.paused ? "Resume" : "Pause", () => attempt(() => patch(`queues/${encodeURIComponent(each.name)}`, { paused: !each.paused }), `Queue ${each.name} ${each.paused ? "resumed" : "paused"}`).then(reload), "small quiet", { "aria-label": `${each.paused ? "Resume" : "Pause"} queue ${each.name}` }),
       button("Limits …", () => limits(each).then(reload), "small quiet", { "aria-label": `Limits of queue ${each.name}` }))],
-  ], items));
+  ], items);
 }
 
 async function limits(queue) {
@@ -62,13 +61,12 @@ async function limits(queue) {
   if (done) notice(`Limits of ${queue.name} are set`);
 }
 
-function drawWorkers(box, items) {
+function drawWorkers(items) {
   const alive = items.filter((each) => each.alive);
   if (items.length === 0) {
-    fill(box, empty("No worker has reported", "Jobs wait until one does: orpheus worker --import flows.py. `orpheus up` starts one with the server."));
-    return;
+    return empty("No worker has reported", "Jobs wait until one does: orpheus worker --import flows.py. `orpheus up` starts one with the server.");
   }
-  fill(box, alive.length === 0 && h("p", { class: "box waiting" }, "None of them is alive: jobs wait."), table("Workers", [
+  return [alive.length === 0 && h("p", { class: "box waiting" }, "None of them is alive: jobs wait."), table("Workers", [
     ["worker", (each) => [h("b", {}, each.worker), " ", h("code", {}, short(each.session_id))]],
     ["state", (each) => (each.alive ? pill(each.running ? "running" : "completed", each.running ? "working" : "idle") : pill("cancelled", "gone"))],
     ["where", (each) => `${each.host} ${each.pid || ""}`], ["slots", (each) => slots(each)],
@@ -77,7 +75,7 @@ function drawWorkers(box, items) {
     ["memory", (each) => (each.memory_bytes ? bytes(each.memory_bytes) : "–"), "number"],
     ["last heard", (each) => h("time", { dateTime: each.last_seen_at ?? "", title: exact(each.last_seen_at) }, each.last_seen_at ? ago(each.last_seen_at) : "–")],
     ["tasks", (each) => h("details", {}, h("summary", {}, each.handlers.length), h("code", {}, each.handlers.join(", ")))],
-  ], [...alive, ...items.filter((each) => !each.alive)]));
+  ], [...alive, ...items.filter((each) => !each.alive)])];
 }
 
 function slots(worker) {
@@ -86,10 +84,10 @@ function slots(worker) {
     Array.from({ length: most }, (_, place) => h("i", { class: place < worker.running ? "on" : "" })), h("span", {}, `${worker.running} / ${worker.slots}`));
 }
 
-function drawTenants(box, items) {
-  fill(box, items.length === 0 ? h("p", { class: "hint" }, "Tenants appear with their first job.") : table("Tenants", [
+function drawTenants(items) {
+  return items.length === 0 ? h("p", { class: "hint" }, "Tenants appear with their first job.") : table("Tenants", [
     ["tenant", (each) => h("a", { href: address("jobs", [], new URLSearchParams({ tenant: each.name })) }, h("b", {}, each.name))],
     ["open jobs", (each) => each.open_jobs.toLocaleString(), "number"], ["running tasks", (each) => each.running, "number"], ["weight", (each) => each.weight, "number"],
     ["most running", (each) => each.max_running ?? "no limit", "number"], ["most open jobs", (each) => each.max_open_jobs ?? "no limit", "number"], ["best priority", (each) => each.max_priority ?? "any", "number"],
-  ], items));
+  ], items);
 }

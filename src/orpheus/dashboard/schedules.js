@@ -5,6 +5,7 @@ import { button, empty, field, fill, h, heading, pill } from "./dom.js";
 import { duration, exact, moment, until } from "./format.js";
 import { schemaForm } from "./form.js";
 import { jobLink } from "./job-orders.js";
+import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { ask as dialog, attempt, notice } from "./notices.js";
 import { address } from "./router.js";
@@ -17,15 +18,15 @@ export function view(root, where) {
       const { items } = await ask("schedules?limit=200");
       const named = where.parts[0] ? items.filter((each) => each.name === where.parts[0]) : items;
       const firings = await Promise.all(named.slice(0, 30).map((each) => ask(path(each, "firings", "limit=6")).catch(() => ({ items: [] }))));
-      if (named.length === 0) fill(list, empty("No schedules yet", "A schedule submits a job every night, every ten minutes, on the first of the month.", button("New schedule", () => create().then(load), "primary")));
-      else fill(list, named.map((each, place) => card(each, firings[place]?.items ?? [], load)));
+      if (named.length === 0) renew(list, () => empty("No schedules yet", "A schedule submits a job every night, every ten minutes, on the first of the month.", button("New schedule", () => create().then(load), "primary")));
+      else renew(list, () => named.map((each, place) => card(each, firings[place]?.items ?? [], load)));
     } catch (error) {
       if (error.code !== "unreachable") fill(list, h("p", { class: "empty" }, error.message));
     }
   }, 1000);
   watch();
   const stop = listen((batch) => batch.some((each) => each.type === "job.created" || each.type === "subscribed") && load());
-  const timer = setInterval(() => !document.hidden && !list.contains(document.activeElement) && load(), 15000);
+  const timer = setInterval(() => !document.hidden && load(), 15000);
   load();
   return { leave() { stop(); clearInterval(timer); } };
 }

@@ -1,0 +1,63 @@
+"""What the tests of the page do again and again."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+VIEWS = (
+    "jobs",
+    "submit/media",
+    "workflows",
+    "workflows/media",
+    "queues",
+    "schedules",
+    "approvals",
+    "failures",
+    "settings",
+)
+TABS = ("", "/files", "/logs", "/events", "/data")
+
+
+def picture(page: Any, name: str) -> None:
+    """Keep a screenshot where SCREENSHOTS says."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=str(Path(folder, f"{name}.png")))
+
+
+def upload(page: Any, name: str = "night.png") -> None:
+    """Give a file to the page as a person does; return when its job is shown."""
+    page.goto(page.url.split("#")[0] + "#/submit")
+    page.set_input_files("#file", files=[{"name": name, "mimeType": "image/png", "buffer": b"not really a picture"}])
+    page.wait_for_selector(".job-head")
+
+
+def until(page: Any, expression: str, seconds: float = 40) -> None:
+    """Wait for something to be true in the page. Playwright's own wait evaluates text there, which our CSP forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"not so after {seconds} s: {expression}"
+        page.wait_for_timeout(50)
+
+
+def submit(server: str, **body: Any) -> str:
+    """Submit a job; return its id."""
+    answer = httpx.post(f"{server}/jobs", json=body)
+    assert answer.status_code == 201, answer.text
+    job_id: str = answer.json()["job_id"]
+    return job_id
+
+
+def show(page: Any, server: str, view: str) -> None:
+    """Go to a view and wait until it stands: its own view, with its heading, and nothing that is still loading."""
+    page.goto(f"{server}/#/{view}")
+    name = "job" if view.startswith("jobs/") else view.partition("/")[0]
+    until(
+        page,
+        f"document.body.dataset.view === '{name}' && document.querySelector('main h1') !== null"
+        " && !document.querySelector('main').textContent.includes('Loading …')",
+    )
