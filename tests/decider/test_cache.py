@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orpheus.core import facts as f
-from orpheus.core.cache_key import NotCacheable, cache_key, owner_of, renamed
+from orpheus.core.cache_key import NotCacheable, cache_key, made, owner_of, renamed
 from orpheus.core.decision import LookUpResult, PublishArtifacts
 
 CACHED = {"name": "a", "cache": True, "args": {"x": {"$param": "x"}}}
@@ -57,7 +57,7 @@ def test_a_ready_task_asks_first(bench):
     """Only one with a cache, and once: a retry runs."""
     job = bench([CACHED, {"name": "b"}], params=PARAMS, values={"x": 1})
     (asked,) = job.commanded(LookUpResult)
-    assert asked == LookUpResult("a", -1, key({"x": 1}))
+    assert asked == LookUpResult("a", -1, key({"x": 1}), "work@1")
     job.fail("a")
     job.sleep_until_due()
     assert len(job.commanded(LookUpResult)) == 1
@@ -124,3 +124,17 @@ def test_the_extra_may_refer_to_params(bench):
     node = {"name": "a", "cache": True, "cache_extra": {"model": {"$param": "x"}}}
     asked = [bench([node], params=PARAMS, values={"x": x}).commanded(LookUpResult)[0].key for x in ("s", "m")]
     assert asked == [key({}, extra={"model": "s"}), key({}, extra={"model": "m"})]
+
+
+def test_a_result_is_kept_under_what_it_was_made_with(bench):
+    """That of the attempt that completed, not of one that failed before."""
+    job = bench([CACHED], params=PARAMS, values={"x": 1})
+    for run, made_with in (("r1", "tiny"), ("r2", "large"), ("r3", "")):
+        job.tell(f.TaskClaimed(node="a", run_id=run, worker="w", made_with=made_with))
+        if run != "r3":
+            job.fail("a")
+            job.sleep_until_due()
+    assert job.complete("a", 5).known_result.key == key({"x": 1})
+    other = bench([CACHED], params=PARAMS, values={"x": 1})
+    other.tell(f.TaskClaimed(node="a", run_id="r1", worker="w", made_with="large"))
+    assert other.complete("a", 5).known_result.key == made(key({"x": 1}), "large") != made(key({"x": 1}), "tiny")

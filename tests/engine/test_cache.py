@@ -115,3 +115,30 @@ def test_a_hit_survives_a_restart(cluster, flow):
     worker.complete(worker.poll()[0], 1, ("n",))
     cluster.restart()
     assert cluster.job(cluster.submit("one", params={"x": 1})).state == "completed"
+
+
+def offers(made_with):
+    return {"name": "step", "version": 1, "content": "same", "made_with": made_with}
+
+
+def test_what_another_model_made_is_not_the_same(cluster, flow):
+    """The look-up asks for what the worker that said hello last would make; a result counts as made by the one that made it."""
+    cluster.publish(flow("one", CACHED, params=XS))
+
+    def submitted():
+        return cluster.job(cluster.submit("one", params={"x": 1})).state
+
+    tiny, large = cluster.worker(name="tiny"), cluster.worker(name="large")
+    tiny.hello(task_specs=(offers("tiny"),))
+    assert submitted() == "queued"
+    tiny.complete(tiny.poll()[0], 1)
+    assert submitted() == "completed"
+    large.hello(task_specs=(offers("large"),))
+    assert submitted() == "queued"
+    tiny.complete(tiny.poll()[0], 2)  # the old worker is still there and took it: that is no result of the large one
+    assert submitted() == "queued"
+    large.complete(large.poll()[0], 3)
+    assert submitted() == "completed"
+    assert rows(cluster, "SELECT result FROM known_results ORDER BY created_at, result") == [("2",), ("3",)]
+    tiny.hello(task_specs=(offers("tiny"),))
+    assert submitted() == "completed"

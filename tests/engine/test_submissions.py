@@ -201,3 +201,14 @@ def test_a_job_passes_its_time_limit(cluster, flow):
     assert cluster.job(job_id).state == "queued"
     cluster.advance(11.0)
     assert cluster.job(job_id).error.code == "job_timeout"
+
+
+def test_a_workflow_may_want_approval(cluster, flow):
+    """R15: said by the workflow, unless the submission says otherwise."""
+    cluster.publish({**flow("careful", {"name": "a"}), "requires_approval": True})
+    held = cluster.job(cluster.submit("careful"))
+    assert (held.state, held.requires_approval) == ("pending", True)
+    assert cluster.job(cluster.submit("careful", requires_approval=False)).state == "queued"
+    cluster.publish(flow("free", {"name": "a"}))
+    assert cluster.job(cluster.submit("free")).state == "queued"
+    assert cluster.job(cluster.submit("free", requires_approval=True)).state == "pending"

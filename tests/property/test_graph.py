@@ -176,7 +176,18 @@ anything = st.recursive(
     ),
     max_leaves=15,
 )
-_TOP = ["format", "name", "version", "description", "params", "nodes", "output", "result", "source"]
+_TOP = [
+    "format",
+    "name",
+    "version",
+    "description",
+    "params",
+    "nodes",
+    "output",
+    "result",
+    "requires_approval",
+    "source",
+]
 
 
 @given(anything)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 PARAMS = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
@@ -30,6 +32,26 @@ def test_approval_comes_first_and_its_edits_are_checked(server, worker, kit):
     assert server.ended(job["job_id"], "completed")["params"] == {"n": 2}
     approved = [event for event in server.events(job["job_id"]) if event["type"] == "job.approved"]
     assert [event["data"]["comment"] for event in approved] == ["go"]
+
+
+def test_a_workflow_may_want_approval_by_itself(server, worker, kit):
+    """R15: `requires_approval` of the workflow holds where the submission says nothing; false overrides it, also in a form."""
+    name = kit.unique()
+    hand = worker(name)
+    whole = {**kit.graph(kit.node("a", name, price=0.5)), "requires_approval": True}
+    held = server.submit(whole)
+    assert (held["state"], held["requires_approval"]) == ("pending", True)
+    assert held["estimate"]["price"] == {"least": 0.5, "most": 0.5}
+    hand.nothing()
+    server.post(f"/jobs/{held['job_id']}/approve")
+    hand.complete(hand.take_one())
+    server.ended(held["job_id"], "completed")
+    assert server.submit(whole, requires_approval=False)["state"] == "queued"
+    form = {"workflow": json.dumps(whole), "requires_approval": "false"}
+    answer = server.http.post("/jobs", files={key: (None, text) for key, text in form.items()})
+    assert (answer.status_code, answer.json()["state"]) == (201, "queued")
+    for _ in range(2):
+        hand.complete(hand.take_one())
 
 
 def test_a_rejected_job_is_cancelled_with_the_reason_and_stays_so(server, kit):

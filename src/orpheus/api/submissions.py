@@ -99,7 +99,7 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
         depends_on=tuple(
             (each, "success") if isinstance(each, str) else (each.job, each.on) for each in body.depends_on
         ),
-        requires_approval=bool(body.requires_approval),
+        requires_approval=body.requires_approval,
         idempotency_key=key,
         fingerprint=None if key is None else fingerprint(body, params),
         timeout_s=body.timeout_s,

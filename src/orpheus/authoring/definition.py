@@ -31,13 +31,27 @@ class TaskDefinition:
         name, version: its identity; another content under the same is `definition_conflict` (R24).
         executor: None picks `async` for coroutine functions and `thread` for plain ones.
         options: what `@task` was given, as `options.py` names it.
+        made_with: says what this process makes it with, for the cache key (R23).
     """
 
     def __init__(
-        self, fn: Callable[..., Any], *, name: str, version: int, executor: Executor | None, options: Mapping[str, Any]
+        self,
+        fn: Callable[..., Any],
+        *,
+        name: str,
+        version: int,
+        executor: Executor | None,
+        options: Mapping[str, Any],
+        made_with: Callable[[], str] | None = None,
     ) -> None:
         check_identity("task", name, version)
+        if made_with is not None and not callable(made_with):
+            raise DefinitionError(
+                f"task {name!r}: made_with is a function that returns text, not {made_with!r:.80}",
+                hint="What is known when the workflow is written goes into cache_extra.",
+            )
         self.fn = fn
+        self._made_with = made_with
         self.name = name
         self.version = version
         self.options = dict(options)
@@ -90,6 +104,20 @@ class TaskDefinition:
     @property
     def queue(self) -> str:
         return str(self.options.get("queue", "default"))
+
+    def made_with(self) -> str:
+        """Say what this process makes it with: a model, its weights, a service. Empty where that does not matter.
+
+        Raises:
+            DefinitionError: the author's function does not say it in text.
+        """
+        told = "" if self._made_with is None else self._made_with()
+        if not isinstance(told, str) or len(told) > 1000:
+            raise DefinitionError(
+                f"task {self.name!r} ({self.source}): made_with returned {told!r:.80}",
+                hint="Return text of at most 1,000 characters.",
+            )
+        return told
 
     @cached_property
     def node_options(self) -> dict[str, Any]:

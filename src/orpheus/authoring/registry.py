@@ -55,9 +55,17 @@ class Registry:
                     todo.extend(reversed(definition.uses))
 
     def add_if_free(self, found: Any) -> None:
-        """Add a definition and what it uses, or none of it where a name and version is taken already; then say so."""
+        """Add a definition and what it uses, or none of it where its name is taken already; then say so.
+
+        A workflow yields to any version of another of its name: by name alone the newest version is meant, and that would be
+        the one nobody asked for.
+        """
         tasks, workflows = dict(self.tasks), dict(self.workflows)
         try:
+            if isinstance(found, Workflow):
+                for (name, _), known in self.workflows.items():
+                    if name == found.name and known is not found.definition:
+                        raise DefinitionConflict(f"workflow {name!r} is defined at {known.source}")
             self.add(found)
         except DefinitionConflict as taken:
             self.tasks, self.workflows = tasks, workflows

@@ -23,6 +23,9 @@ from orpheus.authoring.options import (
 from orpheus.authoring.refs import Ref, to_graph
 from orpheus.authoring.source import author_line
 
+SHIPPED = "orpheus."
+"""Begins the names of the tasks that come with Orpheus, so that a user's `transcribe` is another one. Nodes do without it."""
+
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -132,7 +135,12 @@ def task(fn: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
 def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 @overload
 def task(
-    *, name: str | None = None, version: int = 1, executor: Executor | None = None, **options: Unpack[TaskOptions]
+    *,
+    name: str | None = None,
+    version: int = 1,
+    executor: Executor | None = None,
+    made_with: Callable[[], str] | None = None,
+    **options: Unpack[TaskOptions],
 ) -> _Decorator: ...
 def task(
     fn: Callable[..., Any] | None = None,
@@ -141,6 +149,7 @@ def task(
     name: str | None = None,
     version: int = 1,
     executor: Executor | None = None,
+    made_with: Callable[[], str] | None = None,
     **options: Any,
 ) -> Any:
     """Make a task of a function.
@@ -150,6 +159,8 @@ def task(
         version: raise it when arguments, result or options change: jobs finish with the version they began with (R24).
         executor: where it runs: `async` (in the worker's loop; async functions), `thread` (plain functions), `process`
             (CPU-bound ones).
+        made_with: called where the task runs, when the worker starts; says what it would be made with beside its arguments
+            (which model, which weights, which service). Part of the cache key, not of the definition (R23).
         options: queue, retry, limits, resources …: see `TaskOptions`.
 
     Raises:
@@ -163,7 +174,10 @@ def task(
             )
         chosen = function.__name__ if name is None else name
         check_names(options, TASK_OPTIONS, f"task {chosen!r} ({author_line()})")
-        return Task(TaskDefinition(function, name=chosen, version=version, executor=executor, options=options))
+        definition = TaskDefinition(
+            function, name=chosen, version=version, executor=executor, options=options, made_with=made_with
+        )
+        return Task(definition)
 
     return decorate if fn is None else decorate(fn)
 
@@ -227,7 +241,8 @@ def _record(tracer: tracing.Tracer, definition: TaskDefinition, options: dict[st
     for source in (definition.options, options):
         if source.get("undo") is not None:
             tracer.used.append(source["undo"].definition)
-    return tracer.add(node, base=definition.name, name=options.get("name"), after=options.get("after"), schema=schema)
+    base = definition.name.removeprefix(SHIPPED)
+    return tracer.add(node, base=base, name=options.get("name"), after=options.get("after"), schema=schema)
 
 
 def _argument(definition: TaskDefinition, name: str, value: Any) -> Any:

@@ -22,8 +22,9 @@ R = TypeVar("R")
 class Workflow(Generic[P, R]):
     """A workflow, as its module shows it. `definition` traces it, once, when first asked."""
 
-    def __init__(self, fn: Callable[P, R], *, name: str, version: int) -> None:
+    def __init__(self, fn: Callable[P, R], *, name: str, version: int, requires_approval: bool = False) -> None:
         check_identity("workflow", name, version)
+        self.requires_approval = requires_approval
         self.fn = fn
         self.name = name
         self.version = version
@@ -101,6 +102,8 @@ class Workflow(Generic[P, R]):
         json |= {"params": params, "nodes": tracer.nodes, "output": written, "source": self.source}
         if self.signature.result_schema is not None:
             json["result"] = self.signature.result_schema
+        if self.requires_approval:
+            json["requires_approval"] = True
         if not tracer.nodes:
             raise DefinitionError(
                 f'workflow "{self.name}" ({self.source}) calls no task', hint="A workflow has at least one node."
@@ -118,8 +121,15 @@ class _Decorator(Protocol):
 @overload
 def workflow(fn: Callable[P, R], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str | None = None, version: int = 1) -> _Decorator: ...
-def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, version: int = 1) -> Any:
+def workflow(*, name: str | None = None, version: int = 1, requires_approval: bool = False) -> _Decorator: ...
+def workflow(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    version: int = 1,
+    requires_approval: bool = False,
+) -> Any:
     """Make a workflow of a function that calls tasks.
 
     The function runs once, when the workflow is published, with references in place of its params (`refs.py`).
@@ -127,6 +137,8 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
     Args:
         name: the function's name when left out.
         version: raise it when the graph changes: jobs finish with the version they began with (R24).
+        requires_approval: its jobs wait until a person approves, unless their submission says otherwise (R15). Child jobs
+            are not asked about: their parent was.
     """
 
     def decorate(function: Callable[..., Any]) -> Workflow[..., Any]:
@@ -134,6 +146,7 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
             raise DefinitionError(
                 f"@workflow ({author_line()}) stands on {function!r:.80}", hint="Put it on a plain def."
             )
-        return Workflow(function, name=function.__name__ if name is None else name, version=version)
+        chosen = function.__name__ if name is None else name
+        return Workflow(function, name=chosen, version=version, requires_approval=requires_approval)
 
     return decorate if fn is None else decorate(fn)

@@ -85,8 +85,12 @@ def create(
     ] = None,
     priority: Annotated[int | None, typer.Option(min=1, max=5, help="1 is the highest, 5 the lowest.")] = None,
     requires_approval: Annotated[
-        bool, typer.Option("--requires-approval", help="Each job waits until a person approves.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--requires-approval/--no-approval",
+            help="Each job waits until a person approves. (default: what the workflow says)",
+        ),
+    ] = None,
     timeout_s: Annotated[float | None, typer.Option(min=0, help="Each job fails when it takes longer.")] = None,
     label: Annotated[
         list[str] | None, typer.Option("-l", "--label", help="A label; may be repeated.", metavar="NAME=VALUE")
@@ -104,7 +108,7 @@ def create(
     params = parse_params(param)
     job: dict[str, Any] = {
         "priority": priority,
-        "requires_approval": requires_approval or None,
+        "requires_approval": requires_approval,
         "timeout_s": timeout_s,
         "labels": parse_labels(label),
         "tenant": tenant,

@@ -37,8 +37,11 @@ def submit(
         list[str] | None, typer.Option(help="Begin after this job has completed; may be repeated.", metavar="JOB")
     ] = None,
     requires_approval: Annotated[
-        bool, typer.Option("--requires-approval", help="Wait until a person approves.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--requires-approval/--no-approval", help="Wait until a person approves. (default: what the workflow says)"
+        ),
+    ] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="What its tasks' prices may come to.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key again gives the same job.")] = None,
     timeout_s: Annotated[float | None, typer.Option(min=0, help="The job fails when it takes longer.")] = None,
@@ -61,7 +64,7 @@ def submit(
         "delay_s": delay_s,
         "run_at": run_at,
         "depends_on": depends_on or [],
-        "requires_approval": requires_approval or None,
+        "requires_approval": requires_approval,
         "budget": budget,
         "idempotency_key": idempotency_key,
         "timeout_s": timeout_s,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from orpheus.core.advance import begin_job, fail_task, settle, share_of, start_deadline, to_ready
+from orpheus.core.cache_key import MADE_WITH
 from orpheus.core.caching import remember
 from orpheus.core.closing import begin_closing, cancel_task, end_if_still, end_run, note_unknown
 from orpheus.core.compensation import undo_args
@@ -60,6 +61,8 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
     task.attempt += 1
     task.run_id = fact.run_id
     task.worker = fact.worker
+    if fact.made_with != task.extra.get(MADE_WITH, ""):
+        task.extra = {**task.extra, MADE_WITH: fact.made_with}
     task.started_at = draft.now
     task.wake_at = None
     task.stage = None

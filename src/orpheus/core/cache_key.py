@@ -5,6 +5,9 @@
 Arguments count by what is in them: a `File` by its sha256, whatever it is called and wherever it lies; a large result that
 travels by reference by the sha256 of its text. `extra` is the node's `cache_extra`: the model, its weights, whatever
 else the outcome depends on. A `secret` counts by its name, since its value is known on the worker only.
+
+What only the worker knows (which weights it has, which service it asks) is published with the task as `made_with` and made part of
+the key by `made`: for a look-up as the worker that said hello last would make it, for a result as the one that made it did.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from orpheus.core.values import BindingError, Skipped, operator_of, resolve
 
 KEY = "cache_key"
 NO_CACHE = "no_cache"
-"""In `Task.extra`: its key, and the mark of a task that was rewound by name (R20)."""
+MADE_WITH = "made_with"
+"""In `Task.extra`: its key, the mark of a task that was rewound by name (R20), and what its attempt is made with."""
 
 
 class NotCacheable(Exception):
@@ -41,7 +45,7 @@ def note_key(draft: Draft, task: Task, node: Node) -> None:
         return  # it runs as if it had no cache; a claim says what is wrong with its arguments
     task.extra = {**task.extra, KEY: key}
     if not draft.task(task.node).extra.get(NO_CACHE):  # of a map, the map's own row has the mark
-        draft.command(LookUpResult(task.node, task.index, key))
+        draft.command(LookUpResult(task.node, task.index, key, node.handler))
 
 
 def cache_key(tenant: str, handler: str, args: Any, extra: Any) -> str:
@@ -53,6 +57,11 @@ def cache_key(tenant: str, handler: str, args: Any, extra: Any) -> str:
     whole = {"tenant": tenant, "task": handler, "args": _by_content(args), "extra": _by_content(extra)}
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def made(key: str, made_with: str) -> str:
+    """Return the key of what a worker makes with this; its own where it does not matter."""
+    return hashlib.sha256(f"{key} {made_with}".encode()).hexdigest() if made_with else key
 
 
 def _by_content(value: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from orpheus.core.advance import begin_job, settle
-from orpheus.core.cache_key import KEY, renamed
+from orpheus.core.cache_key import KEY, MADE_WITH, made, renamed
 from orpheus.core.closing import end_if_still
 from orpheus.core.decision import KnownResult, PublishArtifacts
 from orpheus.core.draft import Draft
@@ -49,4 +49,5 @@ def remember(draft: Draft, task: Task, result: Any, artifacts: tuple[ArtifactRef
     """Keep an accepted result for equal tasks to come. The latest one counts."""
     key = task.extra.get(KEY)
     if key is not None:
+        key = made(key, task.extra.get(MADE_WITH, ""))
         draft.decision.known_result = KnownResult(key=key, task=task, result=result, artifacts=artifacts)

@@ -162,12 +162,13 @@ class TellParent(Command):
 
 @dataclass(frozen=True, slots=True)
 class LookUpResult(Command):
-    """The task became ready and may be cached: look for a result under `key` and bring `TaskCached` if there is a sound
-    one, in the same commit (R23)."""
+    """The task became ready and may be cached: look for a result under `key` and what workers make the task `handler` with,
+    and bring `TaskCached` if there is a sound one, in the same commit (R23)."""
 
     node: str
     index: int
     key: str
+    handler: str
 
 
 @dataclass(frozen=True, slots=True)

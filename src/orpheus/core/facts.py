@@ -135,6 +135,8 @@ class TaskClaimed(TaskFact):
     """The session, which is what the run belongs to."""
     worker_name: str = ""
     """What people call the worker; empty where it has no other name."""
+    made_with: str = ""
+    """What it says it makes the task with, which is part of the cache key (R23)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ The JSON form (what `@workflow` serialises to and what may be posted to the API)
 
     {"format": 1, "name": "talk", "version": 3, "description": "…",
      "params": <JSON Schema of an object>, "nodes": [<node>, …], "output": <value>, "result": <JSON Schema>,
-     "source": "flows.py:31"}
+     "requires_approval": true, "source": "flows.py:31"}
 
 A node: `name`, `kind` ("task" | "map" | "approval" | "sleep" | "wait_for" | "child"), `task` and `version` (task nodes, and
 maps whose body is a task), `workflow` and `workflow_version` (child nodes, and maps whose body is a child), `args`
@@ -153,6 +153,8 @@ class Graph:
     params_schema: Mapping[str, Any]
     output: Any = None
     result_schema: Any = None
+    requires_approval: bool = False
+    """Its jobs wait for a person unless their submission says otherwise (R15)."""
     description: str = ""
     source: str = ""
     definition_id: str = ""

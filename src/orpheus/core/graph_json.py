@@ -25,6 +25,8 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
     written["output"] = graph.output
     if graph.result_schema is not None:
         written["result"] = graph.result_schema
+    if graph.requires_approval:
+        written["requires_approval"] = True
     if graph.source:
         written["source"] = graph.source
     return written
@@ -159,6 +161,7 @@ def graph_schema() -> dict[str, Any]:
             "nodes": {"type": "array", "items": {"$ref": "#/$defs/node"}, "minItems": 1, "maxItems": 10_000},
             "output": value,
             "result": {"type": ["object", "boolean", "null"]},
+            "requires_approval": {"type": "boolean"},
             "source": {"type": "string"},
         },
         ["name", "nodes"],

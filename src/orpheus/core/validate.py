@@ -33,7 +33,18 @@ MAX_NODES = 10_000
 WAIT_S = 30 * 86_400.0
 """How long an approval or event is waited for when nothing is said: every wait has a time-out (R22)."""
 
-_FIELDS = ("format", "name", "version", "description", "params", "nodes", "output", "result", "source")
+_FIELDS = (
+    "format",
+    "name",
+    "version",
+    "description",
+    "params",
+    "nodes",
+    "output",
+    "result",
+    "requires_approval",
+    "source",
+)
 _NO_PARAMS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -109,6 +120,7 @@ class _Parse:
             params_schema=params,
             output=self._json.get("output"),
             result_schema=result,
+            requires_approval=options.flag(self._json.get("requires_approval", False), self._top, "requires_approval"),
             description=description,
             source=source,
             predecessors=predecessors,

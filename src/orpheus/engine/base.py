@@ -41,7 +41,8 @@ class Submission:
     delay_s: float | None = None
     depends_on: tuple[tuple[str, str], ...] = ()
     """`(job_id, "success" | "end")`."""
-    requires_approval: bool = False
+    requires_approval: bool | None = None
+    """None leaves it to the workflow."""
     idempotency_key: str | None = None
     fingerprint: str | None = None
     """Canonical hash of the body and of the uploaded file (R21); needed with a key."""

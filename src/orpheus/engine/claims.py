@@ -166,19 +166,20 @@ class Claim(Operation):
     def _claim(self, work: Work, pick: ReadyRef) -> tuple[Grant, Graph] | None:
         """Begin one attempt; None when the task is not to be had (cancelled, paused, rewound since), or cannot begin."""
         run_id = self._claims.new_run_id(work.now)
-        fact = TaskClaimed(
-            node=pick.node,
-            index=pick.index,
-            run_id=run_id,
-            worker=self._session.session_id,
-            worker_name=self._session.hello.worker,
-            actor="worker",
-        )
         try:
             view = work.tx.view(pick.job_id)
             row = view.task(pick.node, pick.index)
             if row is None or row.generation != pick.generation:
                 return None
+            fact = TaskClaimed(
+                node=pick.node,
+                index=pick.index,
+                run_id=run_id,
+                worker=self._session.session_id,
+                worker_name=self._session.hello.worker,
+                made_with=self._session.made_with.get(row.handler, ""),
+                actor="worker",
+            )
             decision = work.tell(pick.job_id, fact)
         except OrpheusError:
             return None

@@ -86,6 +86,9 @@ def prices_of(
 ) -> dict[str, Any]:
     """Return what a new job keeps: the size of its input, its budget, and the estimate for who approves it.
 
+    Args:
+        durations: what tasks took before; None when nobody is going to approve it.
+
     Raises:
         BudgetExceeded, InvalidRequest: see `check_budget`.
     """
@@ -93,7 +96,7 @@ def prices_of(
     if asked.budget is not None:
         check_budget(graph, params, asked.budget)
         kept["budget"] = asked.budget
-    if asked.requires_approval and durations is not None:
+    if durations is not None:
         kept["estimate"] = estimate(graph, params, Knowledge(work.tx, durations)).to_json()
     return kept
 

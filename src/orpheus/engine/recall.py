@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from orpheus.core.cache_key import made
 from orpheus.core.decision import LookUpResult
 from orpheus.core.facts import TaskCached
 
@@ -22,13 +23,14 @@ Intact = Callable[[Sequence[tuple[str, str, int]], float], bool]
 
 def recall(tx: Transaction, job_id: str, command: LookUpResult, *, intact: Intact, now: float) -> TaskCached | None:
     """Return the fact that a known result completes the task, or None."""
-    found = tx.known_results.find(command.key)
+    key = made(command.key, tx.definitions.made_with(command.handler))
+    found = tx.known_results.find(key)
     if found is None:
         return None
     if not intact(found.parts(), found.created_at):
-        tx.known_results.forget((command.key,))
+        tx.known_results.forget((key,))
         return None
-    tx.use_known_result(job_id, command.key, found, now=now)
+    tx.use_known_result(job_id, key, found, now=now)
     return TaskCached(
         node=command.node,
         index=command.index,

@@ -66,6 +66,8 @@ class Session:
     claiming: int = 0
     """Claims picked for this session and not yet committed."""
     claiming_resources: dict[str, int] = field(default_factory=dict)
+    made_with: dict[str, str] = field(default_factory=dict)
+    """By `name@version`, where it matters (R23)."""
     memory_bytes: int = 0
 
     @property
@@ -175,6 +177,11 @@ class Sessions:
         session.hello = hello
         session.handlers = frozenset(hello.handlers)
         session.queues = frozenset(hello.queues)
+        session.made_with = {
+            f"{spec['name']}@{spec.get('version', 1)}": spec["made_with"]
+            for spec in hello.task_specs
+            if spec.get("made_with")
+        }
         self.heard(session, now=now, wall=wall)
         return session
 

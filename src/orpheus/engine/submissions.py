@@ -154,7 +154,7 @@ def _fingerprint(submission: Submission) -> str:
         "run_at": submission.run_at,
         "delay_s": submission.delay_s,
         "depends_on": submission.depends_on,
-        "requires_approval": submission.requires_approval,
+        "requires_approval": bool(submission.requires_approval),  # None too: keys from before keep their answers
         "timeout_s": submission.timeout_s,
         "labels": submission.labels,
         "webhook_url": submission.webhook_url,
@@ -267,8 +267,10 @@ class Submit(Operation):
         graph, params, has_files, derived = self._read(work, prepared)
         unsettled, failed = _dependencies(work.tx, asked)
         extra = _extra(asked)
-        if has_files or asked.requires_approval or asked.budget is not None:
-            extra |= prices_of(work, asked, graph, params, self._durations, has_files=has_files)
+        held = graph.requires_approval if asked.requires_approval is None else asked.requires_approval
+        if has_files or held or asked.budget is not None:
+            durations = self._durations if held else None
+            extra |= prices_of(work, asked, graph, params, durations, has_files=has_files)
         job_id = uuid7(work.now, self._rng.getrandbits(RANDOM_BITS))
         new = NewJob(
             job_id=job_id,
@@ -280,7 +282,7 @@ class Submit(Operation):
             run_at=_begin_at(asked, work.now),
             dependencies=unsettled,
             failed_dependency=failed,
-            requires_approval=asked.requires_approval,
+            requires_approval=held,
             timeout_s=asked.timeout_s,
             labels=asked.labels,
             idempotency_key=asked.idempotency_key,

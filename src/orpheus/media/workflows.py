@@ -51,7 +51,7 @@ def wordcount(text: Prose) -> Words:
     return wordcount_task(text)
 
 
-@workflow(version=2)
+@workflow(version=3)
 def media(source: File, language: str | None = None) -> Summary:
     """Check any image, video, recording or PDF, and make what a page needs to show it and a search to find it.
 
@@ -88,7 +88,7 @@ def media(source: File, language: str | None = None) -> Summary:
     )
 
 
-@workflow(name="pdf")
+@workflow(name="pdf", version=2)
 def pdf_workflow(source: File, most_pages: PageCount = MAX_PICTURED_PAGES) -> Summary:
     """Read a PDF: text where there is text, OCR on pages that are pictures, pictures of the pages, language, summary."""
     checked = validate_file.using(cache_extra=source.name)(source)
@@ -101,7 +101,7 @@ def pdf_workflow(source: File, most_pages: PageCount = MAX_PICTURED_PAGES) -> Su
     return summarise(checked, meta, text=optional(text), pages=optional(pages), digest=optional(digest))
 
 
-@workflow(name="video")
+@workflow(name="video", version=2)
 def video_workflow(
     source: File,
     language: str | None = None,

@@ -65,6 +65,7 @@ class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     delay_s: Seconds | None = None
     depends_on: Annotated[list[JobId | DependsOn], msgspec.Meta(max_length=1000)] = []
     requires_approval: bool | None = None
+    """Wait until a person approves. Left out, the workflow says: `@workflow(requires_approval=True)`."""
     idempotency_key: IdempotencyKey | None = None
     """The same key and body again give the same job (R21); also as the header `Idempotency-Key`."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=YEARS_S)] | None = None

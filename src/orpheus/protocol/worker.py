@@ -31,6 +31,8 @@ class TaskSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1
     content: str = ""
     """Hash of signature and options."""
+    made_with: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    """What this worker makes it with beside its arguments (a model, its weights, a service): part of the cache key (R23)."""
     params: dict[str, Any] = {}
     """JSON Schema of its arguments."""
     result: Any = None

@@ -148,10 +148,22 @@ class Definitions:
                     f"task {name!r} version {version} is published with another content: {differing}",
                     hint="give the changed task a new version",
                 )
-            return False
+            known = rows.from_json(row[1])
+            if known.get("made_with", "") == spec.get("made_with", ""):
+                return False
+            self._unit.wrote = True
+            known["made_with"] = spec.get("made_with", "")
+            self._unit.execute("change_task_spec", (rows.to_json(known), name, version))
+            return True
         self._unit.wrote = True
         self._unit.execute("put_task_spec", (name, version, content, rows.to_json(dict(spec)), now))
         return True
+
+    def made_with(self, handler: str) -> str:
+        """Return what the worker that offered `name@version` last makes it with; empty where that does not matter (R23)."""
+        name, _, version = handler.rpartition("@")
+        row = self._unit.execute("task_made_with", (name, int(version))).fetchone()
+        return "" if row is None or row[0] is None else str(row[0])
 
     def _text(self, definition_id: str) -> str | None:
         row = self._unit.execute("definition_graph", (definition_id,)).fetchone()

@@ -127,6 +127,7 @@ def _spec(task: Task) -> TaskSpec:
         name=task.name,
         version=task.version,
         content=task.content,
+        made_with=task.made_with(),
         params=task.params_schema,
         result=task.result_schema,
         description=task.description,

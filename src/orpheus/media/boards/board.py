@@ -14,14 +14,14 @@ AtATime = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=600_000)]
 
 
-@workflow
+@workflow(version=2, requires_approval=True)
 def storyboard(
     storyboard: Storyboard,
     renderer: Renderer = "local",
     max_concurrency: AtATime | None = None,
     start_delay_ms: Milliseconds | None = None,
 ) -> Film:
-    """Render the scenes of a storyboard side by side, and stitch them in order.
+    """Render the scenes of a storyboard side by side, and stitch them in order, once somebody has approved of its estimate.
 
     At most `max_concurrency` scenes are rendered at a time (else REPLICATE_MAX_CONCURRENCY of the worker, else 4), their
     starts `start_delay_ms` apart (else REPLICATE_START_DELAY_MS, else 1,000).

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orpheus import Context, File, task
-from orpheus.media import video
+from orpheus.media import made_with, video
 from orpheus.media.boards import film, stills
 from orpheus.media.boards.scenes import Clip, Renderer, Shot, Storyboard, shots
 from orpheus.media.checked import Checked
@@ -39,7 +39,7 @@ class Plan:
     stagger_s: float
 
 
-@task(retry=None, cache=True)
+@task(name="orpheus.plan_shots", retry=None, cache=True, made_with=made_with.pacing)
 def plan_shots(board: Storyboard, max_concurrency: int | None = None, start_delay_ms: int | None = None) -> Plan:
     """Check the storyboard, give each scene its canvas, and settle how many render at a time."""
     with verdicts("the storyboard"):
@@ -59,7 +59,15 @@ def _setting(name: str, default: int, *, least: int) -> int:
     return int(text)
 
 
-@task(executor="process", retry=RETRY, start_to_close_s=3600, weight=4, cache=True)
+@task(
+    name="orpheus.render_scene",
+    executor="process",
+    retry=RETRY,
+    start_to_close_s=3600,
+    weight=4,
+    cache=True,
+    made_with=made_with.rendering,
+)
 def render_scene(ctx: Context, shot: Shot, renderer: Renderer = "local") -> Clip:
     """Render one scene as `scenes/{id}.mp4`: on this machine, or by Replicate."""
     scene, target = shot.scene, ctx.temp_dir / "scene.mp4"
@@ -152,7 +160,7 @@ def _pause(ctx: Context, seconds: float) -> None:
         time.sleep(0.1)
 
 
-@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=6, cache=True)
+@task(name="orpheus.stitch_scenes", retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=6, cache=True)
 def stitch_scenes(ctx: Context, board: Storyboard, clips: list[Clip]) -> Film:
     """Join the rendered scenes in order: `renders/storyboard.mp4`."""
     target = ctx.temp_dir / "storyboard.mp4"

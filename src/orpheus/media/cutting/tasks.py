@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orpheus import Context, File, Resource, task
-from orpheus.media import video
+from orpheus.media import made_with, video
 from orpheus.media.checked import Checked
 from orpheus.media.cutting import fillers, plan, render, repeats, retime
 from orpheus.media.cutting.edl import edl
@@ -32,7 +32,15 @@ class Cut:
     removed_s: float
 
 
-@task(name="plan_cuts", executor="process", retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=2, cache=True)
+@task(
+    name="orpheus.plan_cuts",
+    executor="process",
+    retry=RETRY,
+    start_to_close_s=ENCODE_TIME_S,
+    weight=2,
+    cache=True,
+    made_with=made_with.hearing,
+)
 def plan_cuts(
     ctx: Context,
     source: File,
@@ -80,7 +88,7 @@ def _heard(listener: Listener, samples: sound.Samples, spans: Sequence[Span]) ->
         return ["unheard"] * len(spans)
 
 
-@task(name="render_cut", retry=RETRY, start_to_close_s=ENCODE_TIME_S + 600, weight=8, cache=True)
+@task(name="orpheus.render_cut", retry=RETRY, start_to_close_s=ENCODE_TIME_S + 600, weight=8, cache=True)
 def render_cut(
     ctx: Context, source: File, checked: Checked, meta: Metadata, *, decided: CutPlan, words: Transcribed
 ) -> Cut:

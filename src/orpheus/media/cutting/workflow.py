@@ -25,7 +25,7 @@ class TalkResult:
     notes: list[str] = field(default_factory=list)
 
 
-@task(retry=None, cache=True)
+@task(name="orpheus.sum_up_talk", retry=None, cache=True)
 def sum_up_talk(
     meta: Metadata,
     *,
@@ -60,7 +60,7 @@ def sum_up_talk(
     )
 
 
-@workflow
+@workflow(version=2)
 def talk(
     source: File, language: str | None = None, review: bool = False, settings: Settings | None = None
 ) -> TalkResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orpheus import Context, File, Resource, task
-from orpheus.media import pdf
+from orpheus.media import made_with, pdf
 from orpheus.media.documents.ocr import Reader, read_page
 from orpheus.media.extras import has
 from orpheus.media.limits import MAX_PICTURED_PAGES
@@ -52,7 +52,16 @@ def load_reader() -> Reader:
     return Reader()
 
 
-@task(version=2, executor="process", retry=RETRY, start_to_close_s=600, weight=2, cache=True)
+@task(
+    name="orpheus.read_text",
+    version=2,
+    executor="process",
+    retry=RETRY,
+    start_to_close_s=600,
+    weight=2,
+    cache=True,
+    made_with=made_with.reading,
+)
 def read_text(ctx: Context, source: File) -> TextLayer:
     """Read the text layer and outline of a PDF, and tell which pages are pictures."""
     pages: list[str] = []
@@ -70,7 +79,15 @@ def read_text(ctx: Context, source: File) -> TextLayer:
     return TextLayer(pages, scans if able else [], [] if able else scans, outline)
 
 
-@task(executor="process", retry=RETRY, start_to_close_s=600, weight=4, cache=True)
+@task(
+    name="orpheus.ocr_page",
+    executor="process",
+    retry=RETRY,
+    start_to_close_s=600,
+    weight=4,
+    cache=True,
+    made_with=made_with.reading,
+)
 def ocr_page(
     ctx: Context, page: int, source: File, *, reader: Reader = Resource(load_reader, scope="process")
 ) -> ReadPage:
@@ -80,7 +97,9 @@ def ocr_page(
     return ReadPage(page, pdf.clean(text))
 
 
-@task(retry=RETRY, start_to_close_s=300, cache=True)
+@task(
+    name="orpheus.assemble_text", retry=RETRY, start_to_close_s=300, cache=True, made_with=made_with.telling_languages
+)
 def assemble_text(ctx: Context, layer: TextLayer, read: list[ReadPage]) -> Text:
     """Put the text layer and the pages read by OCR together: `text/pages.json` and `text/document.txt`."""
     told = {one.page: one.text for one in read}
@@ -101,7 +120,7 @@ def assemble_text(ctx: Context, layer: TextLayer, read: list[ReadPage]) -> Text:
     )
 
 
-@task(executor="process", retry=RETRY, start_to_close_s=1200, weight=2, cache=True)
+@task(name="orpheus.render_pages", executor="process", retry=RETRY, start_to_close_s=1200, weight=2, cache=True)
 def render_pages(ctx: Context, source: File, most: int = MAX_PICTURED_PAGES) -> list[File]:
     """Render the first `most` pages of a PDF as pictures: `pages/{n}.webp`."""
     files = []

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from orpheus import Context, File, Retry, task
+from orpheus.media import made_with
 from orpheus.media.checked import Checked
 from orpheus.media.errors import InvalidInput
 from orpheus.media.image import upright
@@ -33,7 +34,7 @@ class Thumbnails:
     phash: str = ""
 
 
-@task(retry=RETRY, executor="process", start_to_close_s=300, weight=2, cache=True)
+@task(name="orpheus.make_thumbnails", retry=RETRY, executor="process", start_to_close_s=300, weight=2, cache=True)
 def make_thumbnails(
     ctx: Context,
     source: File,
@@ -69,7 +70,15 @@ def make_thumbnails(
         return Thumbnails(files[::-1], made.blurhash(), phash)
 
 
-@task(retry=_PATIENT, executor="process", start_to_close_s=600, weight=2, cache=True)
+@task(
+    name="orpheus.analyse_image",
+    retry=_PATIENT,
+    executor="process",
+    start_to_close_s=600,
+    weight=2,
+    cache=True,
+    made_with=made_with.looking_at_pictures,
+)
 def analyse_image(
     ctx: Context, source: File, checked: Checked, caption: bool = False, least_score: float = LEAST_SCORE
 ) -> Sight:
@@ -86,7 +95,7 @@ def analyse_image(
     return _saved(ctx, seen, eyes.name, notes)
 
 
-@task(retry=RETRY, cache=True)
+@task(name="orpheus.settle_sight", retry=RETRY, cache=True)
 def settle_sight(ctx: Context, sight: Sight | None) -> Sight:
     """Leave empty lists where nothing looked, so that their readers need not ask."""
     if sight is not None:

@@ -21,7 +21,7 @@ Sides = Annotated[
 Score = Annotated[float, msgspec.Meta(ge=0, le=1, description="Labels and objects that are less sure are left out.")]
 
 
-@workflow(name="image")
+@workflow(name="image", version=2)
 def image_workflow(
     source: File,
     *,

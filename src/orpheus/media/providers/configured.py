@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from orpheus.media.errors import InvalidInput
 from orpheus.media.providers.http import Service
@@ -23,6 +24,12 @@ class Configured:
 
     service: Service
     model: str
+
+    @property
+    def where(self) -> str:
+        """Model and address for people and for cache keys; without whatever somebody put before an `@` of the address."""
+        url = urlsplit(self.service.base_url)
+        return f"{self.model} at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 def transcriptions() -> Configured | None:
@@ -48,8 +55,12 @@ def replicate() -> Configured:
             hint="Set REPLICATE_API_TOKEN (or REPLICATE_API_TOKEN_FILE), or use the renderer local.",
         )
     base = os.environ.get("ORPHEUS_REPLICATE_URL", "https://api.replicate.com/v1").rstrip("/")
-    model = os.environ.get("REPLICATE_MODEL", "minimax/video-01")
-    return Configured(Service("Replicate", base, token), model)
+    return Configured(Service("Replicate", base, token), replicate_model())
+
+
+def replicate_model() -> str:
+    """Return the model that scenes are made with over there: `owner/name`, or `owner/name:version`."""
+    return os.environ.get("REPLICATE_MODEL", "minimax/video-01")
 
 
 def _openai(name: str, told: str, *, default_model: str) -> Configured | None:

@@ -35,7 +35,7 @@ class Rendition:
     has_audio: bool
 
 
-@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=2, cache=True)
+@task(name="orpheus.make_sprite", retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=2, cache=True)
 def make_sprite(ctx: Context, source: File, checked: Checked, meta: Metadata) -> Sprite:
     """Make the sheet a player shows while somebody scrubs: `sprite.webp` and `sprite.vtt`."""
     target = ctx.temp_dir / "sprite.webp"
@@ -49,13 +49,13 @@ def make_sprite(ctx: Context, source: File, checked: Checked, meta: Metadata) ->
     return Sprite(ctx.save("sprite.webp", target, "image/webp"), ctx.save("sprite.vtt", cues, "text/vtt"))
 
 
-@task(retry=None, cache=True)
+@task(name="orpheus.plan_renditions", retry=None, cache=True)
 def plan_renditions(meta: Metadata, most: int = 4) -> list[Rung]:
     """Choose the sizes worth making of a film: its own at most, never larger."""
     return ladders.ladder(meta.width, meta.height, most=most) if meta.width and meta.height else []
 
 
-@task(retry=RETRY, start_to_close_s=2 * ENCODE_TIME_S, weight=8, cache=True)
+@task(name="orpheus.encode_rendition", retry=RETRY, start_to_close_s=2 * ENCODE_TIME_S, weight=8, cache=True)
 def encode_rendition(ctx: Context, rung: Rung, source: File, checked: Checked, meta: Metadata) -> Rendition:
     """Encode one size as `renditions/{name}.mp4`."""
     target = ctx.temp_dir / "rendition.mp4"
@@ -70,7 +70,7 @@ def encode_rendition(ctx: Context, rung: Rung, source: File, checked: Checked, m
     return Rendition(rung, made, duration_s, meta.has_audio)
 
 
-@task(retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=2, cache=True)
+@task(name="orpheus.package_hls", retry=RETRY, start_to_close_s=ENCODE_TIME_S, weight=2, cache=True)
 def package_hls(ctx: Context, renditions: list[Rendition]) -> File:
     """Cut the sizes into segments that players stream: `hls/master.m3u8` and what it names."""
     measured = []

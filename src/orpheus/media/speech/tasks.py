@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orpheus import Context, File, Resource, task
-from orpheus.media import video
+from orpheus.media import made_with, video
 from orpheus.media.checked import Checked
 from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import ENCODE_TIME_S
@@ -53,7 +53,15 @@ def load_listener() -> Listener:
     return Listener()
 
 
-@task(executor="process", retry=RETRY, start_to_close_s=2 * ENCODE_TIME_S, weight=8, cache=True)
+@task(
+    name="orpheus.transcribe",
+    executor="process",
+    retry=RETRY,
+    start_to_close_s=2 * ENCODE_TIME_S,
+    weight=8,
+    cache=True,
+    made_with=made_with.listening,
+)
 def transcribe(
     ctx: Context,
     source: File,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orpheus import Context, File, Resource, task
+from orpheus.media import made_with
 from orpheus.media.documents.tasks import Text
 from orpheus.media.providers import configured, openai
 from orpheus.media.running import RETRY, verdicts
@@ -45,7 +46,15 @@ def load_encoder() -> Encoder:
     return Encoder()
 
 
-@task(executor="process", retry=RETRY, start_to_close_s=600, weight=2, cache=True)
+@task(
+    name="orpheus.summarise_document",
+    executor="process",
+    retry=RETRY,
+    start_to_close_s=600,
+    weight=2,
+    cache=True,
+    made_with=made_with.summing_up,
+)
 def summarise_document(
     ctx: Context, text: Text, count: int = 3, *, embedder: Encoder = Resource(load_encoder, scope="process")
 ) -> Digest:
@@ -56,7 +65,15 @@ def summarise_document(
         return _saved(ctx, summed_up(found, embedder, count=count), [])
 
 
-@task(executor="process", retry=RETRY, start_to_close_s=600, weight=2, cache=True)
+@task(
+    name="orpheus.summarise_speech",
+    executor="process",
+    retry=RETRY,
+    start_to_close_s=600,
+    weight=2,
+    cache=True,
+    made_with=made_with.summing_up,
+)
 def summarise_speech(
     ctx: Context, words: Transcribed, count: int = 3, *, embedder: Encoder = Resource(load_encoder, scope="process")
 ) -> Digest:

