@@ -55,6 +55,22 @@ def test_sixteen_bit_greys_are_scaled_not_cut_off(make_image: Callable[..., Path
     assert abs(picture.getpixel((20, 15)) - 128) <= 2
 
 
+def test_floating_greys_from_black_to_white_are_not_black(make_image: Callable[..., Path]) -> None:
+    """Science keeps brightness as numbers from 0 to 1."""
+    picture = shown(make_image("a.tif", "F", (40, 30), 0.5))[160].convert("L")
+    assert abs(picture.getpixel((20, 15)) - 128) <= 2
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_tiff_is_turned_once(make_image: Callable[..., Path], orientation: int) -> None:
+    """Pillow turns a TIFF by itself, other formats not."""
+    path = make_image("a.tif", "RGB", (40, 20), (10, 20, 30), tiffinfo={0x0112: orientation})
+    facts = image.describe(path, type_of(path))
+    expected = (40, 20) if orientation < 5 else (20, 40)
+    assert (facts["width"], facts["height"], facts["orientation"]) == (*expected, orientation)
+    assert shown(path)[160].size == expected
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_comes_out_upright(make_image: Callable[..., Path], orientation: int) -> None:
     """A 40 x 20 picture stored with orientations 5 to 8 is shown as 20 x 40."""

@@ -12,6 +12,7 @@ from orpheus.media.errors import ExtraMissing
 EXTRA_OF: Final = {
     "PIL.Image": ("pillow", "image"),
     "PIL.ImageCms": ("pillow", "image"),
+    "PIL.ImageFilter": ("pillow", "image"),
     "PIL.ImageOps": ("pillow", "image"),
     "PIL.features": ("pillow", "image"),
     "pillow_heif": ("pillow-heif", "image"),

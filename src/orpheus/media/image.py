@@ -145,7 +145,7 @@ def describe(path: Path, found: Type) -> dict[str, Any]:
     """Read an image's facts: upright `width` and `height`, `frames`, `mode`, `has_alpha`, `exif` without any place."""
     with opened(path, found) as image, translated(found):
         orientation = orientation_of(image)
-        width, height = image.size if orientation < 5 else image.size[::-1]
+        width, height = upright_size(image)
         facts: dict[str, Any] = {
             "width": width,
             "height": height,
@@ -172,6 +172,12 @@ def orientation_of(image: Image) -> int:
     except Exception:  # a camera's notes may be any bytes at all; a picture without them is still a picture
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright_size(image: Image) -> tuple[int, int]:
+    """Return the size of a picture as it is shown; Pillow has turned that of a TIFF already when it opens it."""
+    turned = orientation_of(image) >= 5 and image.format != "TIFF"
+    return image.size[::-1] if turned else image.size
 
 
 def _has_alpha(image: Image) -> bool:
@@ -221,7 +227,7 @@ def upright(path: Path, found: Type, *, at_least: int) -> tuple[Image, tuple[int
     """
     with opened(path, found) as image, translated(found):
         ops = need("PIL.ImageOps")
-        full = image.size if orientation_of(image) < 5 else image.size[::-1]
+        full = upright_size(image)
         if found.opener == "JPEG":
             image.draft(None, (at_least, at_least))  # never below what is asked for; keeps the mode
         image.load()
@@ -234,7 +240,8 @@ def standard(image: Image) -> Image:
     profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         image = _eight_bits(image)
-    if image.mode in ("P", "1", "PA", "LA", "La", "RGBa"):
+    keyed = "transparency" in image.info  # one colour that stands for no colour: a profile would change it
+    if keyed or image.mode in ("P", "1", "PA", "LA", "La", "RGBa"):
         image = image.convert("RGBA" if alpha else "RGB")
     if profile and image.mode in ("RGB", "RGBA", "CMYK", "L"):
         image = _through_profile(image, profile)
@@ -243,12 +250,14 @@ def standard(image: Image) -> Image:
 
 
 def _eight_bits(image: Image) -> Image:
-    """Bring 16-bit greys into 8 bits; `convert` would cut them off at 255."""
+    """Bring 16-bit and floating greys into 8 bits; `convert` would cut them off at 255, or leave all of 0 to 1 black."""
     if image.mode.startswith("I;16"):
         return image.convert("I").point(lambda value: value / 256).convert("L")
     low, high = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
     spread = (high - low) or 1.0
-    if low >= 0 and high <= 255:
+    if image.mode == "F" and low >= 0 and high <= 1:
+        low, spread = 0.0, 1.0
+    elif low >= 0 and high <= 255:
         return image.convert("L")
     return image.point(lambda value: (value - low) * (255.0 / spread)).convert("L")
 

@@ -159,26 +159,39 @@ def scale_for(width_pt: float, height_pt: float, *, longest: int = MAX_PAGE_PIXE
     return min(longest / max(width_pt, height_pt, 1.0), 300 / 72)
 
 
-def has_words(text: str) -> bool:
-    """Tell text from a stray page number."""
-    return sum(character.isalnum() for character in text) >= 10
+def letters(text: str) -> int:
+    """Count the letters and digits of a text."""
+    return sum(character.isalnum() for character in text)
 
 
-_LEAST_SHARE: Final = 0.2
-"""Of a page, covered by pictures: a scan covers all of it, a logo on an empty page a tenth."""
+def scan_share(text: str) -> float:
+    """Return how much of a page pictures must cover for it to be a scan, given its text layer.
+
+    A scan covers all of a page without text, a logo on an empty page a tenth of it. A line of text ("Scanned with …", a
+    page number) does not make a scan a text, but may be the title of a picture.
+    """
+    count = letters(text)
+    if count < _STRAY_LETTERS:
+        return 0.2
+    return 0.6 if count < _STAMP_LETTERS else 2.0
 
 
-def pictured(path: Path, numbers: Sequence[int]) -> list[int]:
-    """Return which of these pages (from 1) are mostly pictures."""
+_STRAY_LETTERS: Final = 10
+_STAMP_LETTERS: Final = 100
+
+
+def pictured(path: Path, texts: Sequence[str]) -> list[int]:
+    """Return which pages (from 1) are pictures of text, given the text layer of each page."""
     pdfium = need("pypdfium2")
+    shares = {number: share for number, text in enumerate(texts, start=1) if (share := scan_share(text)) <= 1}
     found = []
     with opened(path) as document:
-        for number in numbers:
+        for number, share in shares.items():
             with _translated(), contextlib.closing(document[number - 1]) as page:
                 width, height = page.get_size()
                 images = page.get_objects(filter=(pdfium.raw.FPDF_PAGEOBJ_IMAGE,), max_depth=4)
                 covered = sum(_area(image.get_bounds()) for image in itertools.islice(images, 1000))
-                if covered >= _LEAST_SHARE * width * height:
+                if covered >= share * width * height:
                     found.append(number)
     return found
 

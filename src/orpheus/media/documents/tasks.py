@@ -72,8 +72,7 @@ def read_text(ctx: Context, source: File) -> TextLayer:
             pages.append(page["text"])
             if page["page"] % 10 == 0:
                 ctx.progress(0.8 * page["page"] / count, f"page {page['page']} of {count}")
-        bare = [number for number, text in enumerate(pages, start=1) if not pdf.has_words(text)]
-        scans = pdf.pictured(path, bare)
+        scans = pdf.pictured(path, pages)
         outline = pdf.outline(path)
     able = has("tesserocr") and has("tessdata")
     return TextLayer(pages, scans if able else [], [] if able else scans, outline)
@@ -102,7 +101,8 @@ def ocr_page(
 )
 def assemble_text(ctx: Context, layer: TextLayer, read: list[ReadPage]) -> Text:
     """Put the text layer and the pages read by OCR together: `text/pages.json` and `text/document.txt`."""
-    told = {one.page: one.text for one in read}
+    # A picture under a line of text may say less than that line.
+    told = {one.page: one.text for one in read if pdf.letters(one.text) >= pdf.letters(layer.pages[one.page - 1])}
     pages = [
         pdf.Page(page=number, text=told.get(number, text), ocr=number in told)
         for number, text in enumerate(layer.pages, start=1)
