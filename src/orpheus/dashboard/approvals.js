@@ -20,7 +20,7 @@ export function view(root) {
       const next = JSON.stringify(found.map(({ job, task }) => [job.job_id, task?.name]));
       if (next === sign) return;
       sign = next;
-      if (found.length === 0) renew(list, () => empty("Nothing waits for you", "Jobs submitted with requires_approval, and approval nodes of running jobs, appear here. In a workflow: plan = approval(\"Review the cuts\", plan_cuts(…), editable=True)"));
+      if (found.length === 0) renew(list, () => empty("Nothing waits for you", "Jobs submitted with `requires_approval`, and approval nodes of running jobs, appear here. In a workflow: `plan = approval(\"Review the cuts\", plan_cuts(…), editable=True)`"));
       else renew(list, () => found.map((each) => entry(each, load)));
     } catch (error) {
       if (error.code !== "unreachable") fill(list, h("p", { class: "empty" }, error.message));
@@ -39,7 +39,7 @@ function entry({ job, task }, load) {
   const decide = (yes) => () => (task ? decideNode(context, job, task, yes) : decideJob(context, job, yes));
   return h("article", { class: "tile", "data-job": job.job_id },
     h("header", { class: "title" }, h("h2", {}, task ? task.approval.prompt || task.name : `May ${job.workflow} begin?`), h("span", { class: "spring" }),
-      button(task?.approval.editable ? "Review and approve …" : "Approve …", decide(true), "primary small"), button("Reject …", decide(false), "danger quiet small")),
+      h("div", { class: "row" }, button(task?.approval.editable ? "Review and approve …" : "Approve …", decide(true), "primary small"), button("Reject …", decide(false), "danger quiet small"))),
     h("p", { class: "hint" }, h("a", { href: address("jobs", [job.job_id]) }, `${job.workflow} ${short(job.job_id)}`), task && ` · ${task.name}`, " · asked ", h("time", { dateTime: since, title: exact(since) }, ago(since)), task?.approval.until && ` · fails ${until(task.approval.until)}`,
       Object.entries(job.labels).map(([name, value]) => h("span", { class: "label-chip" }, `${name}: ${value}`))),
     !task && estimated(job),

@@ -24,7 +24,7 @@ export function files({ model }) {
     if (next === sign) return;
     sign = next;
     if (artifacts.length + given.length === 0) {
-      fill(element, h("p", { class: "empty" }, "No files yet. What tasks save with ctx.save appears here."));
+      fill(element, h("p", { class: "empty" }, "No files yet. What tasks save with ", h("code", {}, "ctx.save"), " appears here."));
       return;
     }
     const pages = artifacts.filter((each) => /^pages\/\d+\.\w+$/.test(each.name) && PICTURES.includes(kindOf(each)));

@@ -65,9 +65,14 @@ export function button(text, onclick, kind = "", props = {}) {
   return h("button", { class: `button ${kind}`, type: "button", onclick, ...props }, text);
 }
 
+/** Text in which `backticks` hold code. */
+export function prose(text) {
+  return String(text ?? "").split("`").map((part, place) => (place % 2 ? h("code", {}, part) : part));
+}
+
 /** What stands where nothing is: says what the next step is. */
 export function empty(title, text, ...actions) {
-  return h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, text), actions.length > 0 && h("div", { class: "row" }, actions));
+  return h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, prose(text)), actions.length > 0 && h("div", { class: "row" }, actions));
 }
 
 /** A page's heading with what belongs beside it. */

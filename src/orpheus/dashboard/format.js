@@ -11,9 +11,11 @@ export function bytes(size) {
 export function duration(seconds) {
   if (!Number.isFinite(seconds) || seconds < 0) return "";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  if (seconds < 59.5) return `${seconds.toFixed(seconds < 9.95 ? 1 : 0)} s`;
+  const [large, small, size] = seconds < 3599.5 ? ["min", "s", 1] : seconds < 86370 ? ["h", "min", 60] : ["d", "h", 3600];
+  const whole = Math.round(seconds / size);
+  const base = large === "d" ? 24 : 60;
+  return whole % base ? `${Math.floor(whole / base)} ${large} ${whole % base} ${small}` : `${Math.floor(whole / base)} ${large}`;
 }
 
 export function between(from, to) {

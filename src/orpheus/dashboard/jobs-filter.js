@@ -1,7 +1,7 @@
 // The row of filters, and how a filter stands in the address and in the API's query: in the same words.
 
 import { ask } from "./api.js";
-import { fill, h } from "./dom.js";
+import { button, fill, h } from "./dom.js";
 
 const SPANS = [["", "any time"], ["3600", "last hour"], ["86400", "last day"], ["604800", "last week"], ["2592000", "last 30 days"]];
 const TEXTS = ["workflow", "tenant", "label", "q", "since"];
@@ -53,7 +53,9 @@ export function filterRow(filter, changed) {
   const known = h("datalist", { id: "labels" });
   const tenant = h("input", { class: "input", placeholder: "tenant", "aria-label": "Tenant", value: filter.tenant, size: 9 });
   const since = h("select", { class: "input", "aria-label": "Created" }, SPANS.map(([value, text]) => h("option", { value }, text)));
-  const element = h("form", { class: "filter-row", role: "search", onsubmit: (event) => event.preventDefault() }, search, workflow, label, known, tenant, since);
+  const more = button("Filters", () => fold(!element.classList.contains("open")), "more"); // on a phone the others are folded
+  const fold = (open) => { element.classList.toggle("open", open); more.setAttribute("aria-expanded", String(open)); };
+  const element = h("form", { class: "filter-row", role: "search", onsubmit: (event) => event.preventDefault() }, search, more, workflow, label, known, tenant, since);
   let names = [];
   const put = () => {
     fill(workflow, h("option", { value: "" }, "any workflow"), [...new Set([...names, now.workflow])].filter(Boolean).map((name) => h("option", { value: name }, name)));
@@ -61,6 +63,7 @@ export function filterRow(filter, changed) {
   };
   put();
   since.value = filter.since;
+  fold(["workflow", "label", "tenant", "since"].some((name) => filter[name]));
   ask("workflows").then((page) => { names = page.items.map((each) => each.name); put(); }, () => {});
   let timer = null;
   const soon = (wait) => () => {

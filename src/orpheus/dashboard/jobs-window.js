@@ -18,6 +18,8 @@ export class VirtualList {
     this.space.append(this.inner);
     this.none = h("div", {});
     this.element = h("div", { class: "list", id: "list", tabIndex: -1 }, this.space, this.none);
+    this.head = h("div", { class: "list-head job", "aria-hidden": "true" }, ["State", "Job", "What it does", "Tenant"].map((name, place) => h("span", { class: place === 3 ? "tenant" : "" }, name)),
+      h("span", { class: "when" }, h("span", {}, "Created"), h("span", {}, "Took")));
     this.due = false;
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });
     this.resized = new ResizeObserver(() => this.draw(true));
@@ -103,7 +105,7 @@ export class VirtualList {
     };
     const link = h("a", { class: "job", href: `#/jobs/${encodeURIComponent(job.job_id)}`, "data-job": job.job_id },
       parts.state, h("span", { class: "what" }, parts.name, h("code", {}, short(job.job_id)), parts.labels),
-      h("span", { class: "doing" }, parts.why, parts.meter), parts.tenant, h("span", { class: "when" }, parts.when, parts.took));
+      h("span", { class: "doing" }, parts.meter, parts.why), parts.tenant, h("span", { class: "when" }, parts.when, parts.took));
     return { element: h("li", {}, parts.check, link), link, parts, sign: "" };
   }
 

@@ -26,7 +26,7 @@ export function view(root, where) {
     select: () => bulk.draw(),
     empty: () => nothing(filter),
   });
-  fill(root, heading("Jobs", spark.element), chips, filters.element, bulk.element, h("div", { class: "list-frame" }, fresh, list.element));
+  fill(root, heading("Jobs", spark.element), chips, filters.element, bulk.element, h("div", { class: "list-frame" }, list.head, fresh, list.element));
 
   function changed(next) {
     filter = next;
@@ -142,6 +142,6 @@ function nothing(filter) {
   if (toAddress(filter).toString()) {
     return empty("Nothing matches", "No job fits this filter.", h("a", { class: "button", href: "#/jobs" }, "Show all jobs"));
   }
-  return empty("No jobs yet", "Drop a file anywhere on this page, or choose a workflow and fill its form. From a shell: orpheus submit wordcount -p text=\"to be or not to be\"",
+  return empty("No jobs yet", "Drop a file anywhere on this page, or choose a workflow and fill its form. From a shell: `orpheus submit wordcount -p text=\"to be or not to be\"`",
     h("a", { class: "button primary", href: "#/submit" }, "New job"), h("a", { class: "button", href: "#/workflows" }, "See the workflows"));
 }

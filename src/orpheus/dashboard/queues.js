@@ -34,7 +34,7 @@ export function view(root) {
 
 function drawQueues(items, reload) {
   if (items.length === 0) {
-    return empty("No queues yet", "A queue appears when a task waits in it, or when it is given a limit: orpheus queues set gpu --concurrency 2");
+    return empty("No queues yet", "A queue appears when a task waits in it, or when it is given a limit: `orpheus queues set gpu --concurrency 2`");
   }
   return table("Queues", [
     ["queue", (each) => h("b", {}, each.name)],
@@ -64,7 +64,7 @@ async function limits(queue) {
 function drawWorkers(items) {
   const alive = items.filter((each) => each.alive);
   if (items.length === 0) {
-    return empty("No worker has reported", "Jobs wait until one does: orpheus worker --import flows.py. `orpheus up` starts one with the server.");
+    return empty("No worker has reported", "Jobs wait until one does: `orpheus worker --import flows.py`. `orpheus up` starts one with the server.");
   }
   return [alive.length === 0 && h("p", { class: "box waiting" }, "None of them is alive: jobs wait."), table("Workers", [
     ["worker", (each) => [h("b", {}, each.worker), " ", h("code", {}, short(each.session_id))]],

@@ -39,8 +39,8 @@ function card(each, firings, load) {
   const order = (part, done) => () => attempt(() => post(path(each, part)), done).then(load);
   return h("article", { class: "tile", "data-schedule": each.name },
     h("header", { class: "title" }, h("h2", {}, each.name), each.paused ? pill("pending", "paused") : pill("completed", "on"), h("span", { class: "spring" }),
-      button("Run now", order("run", (firing) => (firing.job_id ? `${each.name}: job ${firing.job_id.slice(-8)}` : `${each.name}: ${firing.reason ?? firing.outcome}`)), "small"),
-      button(each.paused ? "Resume" : "Pause", order(each.paused ? "resume" : "pause", `${each.name} ${each.paused ? "resumed" : "paused"}`), "small quiet")),
+      h("div", { class: "row" }, button("Run now", order("run", (firing) => (firing.job_id ? `${each.name}: job ${firing.job_id.slice(-8)}` : `${each.name}: ${firing.reason ?? firing.outcome}`)), "small"),
+      button(each.paused ? "Resume" : "Pause", order(each.paused ? "resume" : "pause", `${each.name} ${each.paused ? "resumed" : "paused"}`), "small quiet"))),
     each.description && h("p", {}, each.description),
     h("p", {}, h("code", {}, each.cron ?? `every ${duration(each.every_s)}`), ` ${each.timezone} · `, h("a", { href: address("workflows", [String(each.job.workflow?.name ?? each.job.workflow)]) }, each.job.workflow?.name ?? each.job.workflow), h("span", { class: "hint" }, ` · missed ${each.missed} · overlap ${each.overlap}${each.tenant === "default" ? "" : ` · ${each.tenant}`}`)),
     h("div", { class: "columns" },

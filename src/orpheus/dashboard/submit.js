@@ -35,7 +35,7 @@ export function view(root, where) {
     fill(target, [...new Set(["media", ...uploads])].map((name) => h("option", { value: name }, name)));
     target.value = before;
     if (workflows.length === 0) {
-      fill(body, empty("No workflows yet", "Start a worker that brings some: orpheus worker --import flows.py", h("a", { class: "button", href: "#/workflows" }, "Workflows")));
+      fill(body, empty("No workflows yet", "Start a worker that brings some: `orpheus worker --import flows.py`", h("a", { class: "button", href: "#/workflows" }, "Workflows")));
       return;
     }
     fill(picker, workflows.map((each) => h("option", { value: each.name }, each.name)));

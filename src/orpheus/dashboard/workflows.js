@@ -1,7 +1,7 @@
 // What may be submitted: each workflow with its graph, its schema, its versions, and how its jobs have fared.
 
 import { ask, ofJob, post } from "./api.js";
-import { empty, fill, h, heading, table } from "./dom.js";
+import { empty, fill, h, heading, prose, table } from "./dom.js";
 import { duration, moment } from "./format.js";
 import { graph } from "./graph.js";
 import { address } from "./router.js";
@@ -18,12 +18,12 @@ async function all(root) {
   fill(root, heading("Workflows"), h("p", { class: "empty" }, "Loading …"));
   const { items } = await ask("workflows").catch((error) => ({ items: [], fault: error.message }));
   if (items.length === 0) {
-    fill(root, heading("Workflows"), empty("No workflows yet", "A worker publishes its workflows when it starts: orpheus worker --import flows.py. Or post one as JSON to /workflows."));
+    fill(root, heading("Workflows"), empty("No workflows yet", "A worker publishes its workflows when it starts: `orpheus worker --import flows.py`. Or post one as JSON to `/workflows`."));
     return;
   }
   fill(root, heading("Workflows"), h("div", { class: "tiles" }, items.map((each) => h("article", { class: "tile" },
     h("h2", {}, h("a", { href: address("workflows", [each.name]) }, each.name), h("small", {}, `v${each.version}`)),
-    h("p", { class: "hint" }, each.description || "No description."),
+    h("p", { class: "hint" }, prose(each.description || "No description.")),
     h("div", { class: "row" }, h("a", { class: "button small", href: address("submit", [each.name]) }, "Try it"), h("a", { class: "button small quiet", href: address("jobs", [], new URLSearchParams({ workflow: each.name })) }, "Jobs"))))));
 }
 
@@ -42,7 +42,7 @@ async function one(root, name, version) {
   picture.show(new Map());
   fill(root, h("a", { class: "back", href: "#/workflows" }, "‹ All workflows"),
     heading([workflow.name, h("small", {}, `v${workflow.version}`)], h("a", { class: "button primary", href: address("submit", [workflow.name]) }, "Try it")),
-    workflow.description && h("p", {}, workflow.description),
+    workflow.description && h("p", {}, prose(workflow.description)),
     h("p", { class: "hint" }, "Versions: ", workflow.versions.map((each) => [each === workflow.version ? h("b", {}, each) : h("a", { href: address("workflows", [name], new URLSearchParams({ version: each })) }, each), " "]), workflow.published_at && `, published ${moment(workflow.published_at)}`),
     fares,
     h("section", { class: "panel" }, h("h2", {}, "Graph"), picture.element), nodes,
