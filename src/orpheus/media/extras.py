@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from types import ModuleType
 from typing import Final
 
@@ -41,9 +42,13 @@ EXTRA_OF: Final = {
 def need(module: str) -> ModuleType:
     """Import `module`.
 
+    ONNX Runtime, which two extras bring, reports to its makers what it is used for unless this variable is set before it is loaded
+    (since its 1.29); whoever wants that sets it to 0.
+
     Raises:
         ExtraMissing: its package is not installed; names the command that installs it.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return importlib.import_module(module)
     except ImportError as error:
