@@ -95,6 +95,18 @@ class Cluster:
                     continue
         return found
 
+    def programs(self) -> list[str]:
+        """Return the command lines of what the worker's tasks have started."""
+        found = []
+        for pid in self.processes():
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if "ffmpeg" in words[0] or "orpheus.media.guard" in " ".join(words):
+                found.append(" ".join(words))
+        return found
+
     def left(self) -> list[str]:
         """Return temporary files of attempts."""
         folders = self.temporary.glob("orpheus-*/w-*/*")

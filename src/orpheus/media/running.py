@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any, Final
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
 
 from orpheus import Context, Permanent, ProcessFailed, Retry
 from orpheus.media import guard, video
 from orpheus.media.errors import Refused, TooLarge
 from orpheus.media.limits import CHILD_TIME_S
+
+T = TypeVar("T")
 
 RETRY: Final = Retry(max_retries=2, initial_s=1.0)
 """A verdict about a file is final whatever this says; what is retried is a full disk or a machine out of memory."""
@@ -60,3 +65,23 @@ def guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
     except ProcessFailed as failed:  # despite check=False: its time is over
         raise guard.took_too_long() from failed
     return guard.read(done.returncode, done.stdout)
+
+
+def interruptibly(call: Callable[[], T]) -> T:
+    """Run native code that may take long, in a task with `executor="process"`, so that a cancel is heard at once.
+
+    A signal reaches Python between two instructions only, and a page of OCR or a stretch of speech is one of them. So the call has a
+    thread of its own while this one waits. What is still running when the wait is broken off ends with the process, which is
+    not used again after a cancel.
+    """
+    outcome: Future[T] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            outcome.set_result(context.run(call))
+        except BaseException as raised:  # to be raised where it is waited for
+            outcome.set_exception(raised)
+
+    threading.Thread(target=work, name="interruptibly", daemon=True).start()
+    return outcome.result()

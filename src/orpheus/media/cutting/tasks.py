@@ -15,7 +15,7 @@ from orpheus.media.cutting.plan import CutPlan, Settings
 from orpheus.media.errors import CorruptMedia, ExtraMissing
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
-from orpheus.media.running import RETRY, run_ffmpeg, verdicts
+from orpheus.media.running import RETRY, interruptibly, run_ffmpeg, verdicts
 from orpheus.media.speech import captions, sound
 from orpheus.media.speech.tasks import Listener, Transcribed, load_listener, read_transcript, samples_of
 from orpheus.media.speech.transcript import Span, words_of
@@ -83,7 +83,7 @@ def plan_cuts(
 def _heard(listener: Listener, samples: sound.Samples, spans: Sequence[Span]) -> list[str]:
     """Listen to short sounds; where a service transcribes and nothing here can listen, the transcript alone decides."""
     try:
-        return listener.recogniser.hear(samples, spans)
+        return interruptibly(lambda: listener.recogniser.hear(samples, spans))
     except ExtraMissing:
         return ["unheard"] * len(spans)
 

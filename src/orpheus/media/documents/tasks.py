@@ -9,7 +9,7 @@ from orpheus.media import made_with, pdf
 from orpheus.media.documents.ocr import Reader, read_page
 from orpheus.media.extras import has
 from orpheus.media.limits import MAX_PICTURED_PAGES
-from orpheus.media.running import RETRY, verdicts
+from orpheus.media.running import RETRY, interruptibly, verdicts
 from orpheus.media.text.language import language_of
 
 
@@ -92,7 +92,7 @@ def ocr_page(
 ) -> ReadPage:
     """Read one page of a PDF from its picture."""
     with verdicts(source.name):
-        text = read_page(ctx.path(source), page, reader)
+        text = interruptibly(lambda: read_page(ctx.path(source), page, reader))
     return ReadPage(page, pdf.clean(text))
 
 

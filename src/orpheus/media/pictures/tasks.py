@@ -17,7 +17,7 @@ from orpheus.media.pictures import thumbnails
 from orpheus.media.pictures.looking import Looker, looker
 from orpheus.media.pictures.seen import Label, Seen, Sight, Thing
 from orpheus.media.pictures.vision import SHOWN_SIDE
-from orpheus.media.running import RETRY, verdicts
+from orpheus.media.running import RETRY, interruptibly, verdicts
 
 LEAST_SCORE: Final = 0.2
 UNSEEN: Final = "Nothing looked at the picture: the task analyse_image says why."
@@ -54,10 +54,11 @@ def make_thumbnails(
                 hint="Leave format out, or let animated be first.",
             )
         found = named(checked.sniffed, checked.opener)
-        made = thumbnails.decode(ctx.path(source), found, wanted, animated=animated)
+        made = interruptibly(lambda: thumbnails.decode(ctx.path(source), found, wanted, animated=animated))
         ctx.progress(0.3, "decoded")
         phash = made.phash()
-        for one in thumbnails.thumbnails(made, wanted, format):
+        pending = thumbnails.thumbnails(made, wanted, format)
+        while (one := interruptibly(lambda: next(pending, None))) is not None:
             facts: dict[str, object] = {
                 "width": one.width,
                 "height": one.height,

@@ -13,7 +13,7 @@ from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.providers import configured, openai
-from orpheus.media.running import RETRY, run_ffmpeg, verdicts
+from orpheus.media.running import RETRY, interruptibly, run_ffmpeg, verdicts
 from orpheus.media.speech import captions, elsewhere, sound, transcript
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.summary import Metadata
@@ -83,12 +83,14 @@ def transcribe(
         service = configured.transcriptions()
         if service is None:
             ctx.progress(0.1, "listening")
-            said = listener.recogniser.transcribe(
-                samples,
-                language=language,
-                on_segment=lambda at_s: ctx.progress(
-                    0.1 + 0.9 * at_s / total_s, f"heard {at_s:.0f} of {total_s:.0f} s"
-                ),
+            said = interruptibly(
+                lambda: listener.recogniser.transcribe(
+                    samples,
+                    language=language,
+                    on_segment=lambda at_s: ctx.progress(
+                        0.1 + 0.9 * at_s / total_s, f"heard {at_s:.0f} of {total_s:.0f} s"
+                    ),
+                )
             )
         else:
             said = _by_service(ctx, service, wav, sound.duration_s(samples), silences=silent, language=language)
