@@ -16,7 +16,7 @@ import pytest
 from orpheus.authoring.context import Context
 from orpheus.authoring.task import task
 from orpheus.protocol.worker import CancelNotice
-from orpheus.worker.attempts import LIMIT_MARGIN_S
+from orpheus.worker.time_limits import MARGIN_S as LIMIT_MARGIN_S
 
 gate = threading.Event()
 

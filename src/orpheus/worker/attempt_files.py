@@ -59,6 +59,8 @@ class AttemptFiles:
         self._saved: dict[str, ReportedArtifact] = {}
         self._paths: dict[str, Path] = {}
         self._lock = threading.Lock()
+        self.are_used = False
+        """There may be something to clean."""
 
     @property
     def artifacts(self) -> list[ReportedArtifact]:
@@ -67,6 +69,7 @@ class AttemptFiles:
     @property
     def temp_dir(self) -> Path:
         """Made when first asked for."""
+        self.are_used = True
         path = self._folder / "tmp"
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -77,6 +80,7 @@ class AttemptFiles:
         Args:
             file: the body of a `$file` marker.
         """
+        self.are_used = True
         key = file["key"]
         with self._lock:  # two threads that want the same file download it once
             if key not in self._paths:
@@ -99,6 +103,7 @@ class AttemptFiles:
             AttemptError: the name is not one an artifact may have, or the source is no file.
         """
         check_name(name)
+        self.are_used = True
         target = self._objects.folder(self._folder) / name
         if isinstance(source, bytes | bytearray | memoryview):
             sha256, size = write_synced(io.BytesIO(source), target)
@@ -136,6 +141,7 @@ class AttemptFiles:
 
     def spill(self, result: bytes) -> tuple[str, str]:
         """Write a large result beside the artifacts; return its key and sha256."""
+        self.are_used = True
         name = "result.json" if "result.json" not in self._saved else ".result.json"
         target = self._objects.folder(self._folder) / name
         sha256, _ = write_synced(io.BytesIO(result), target)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from orpheus.worker.definitions import Arguments, Definitions, Handler
 from orpheus.worker.devices import DEVICE_RESOURCE, Devices
 from orpheus.worker.failures import classify
 from orpheus.worker.frames import Start
-from orpheus.worker.in_process import LoopWork, Threads, ThreadWork
+from orpheus.worker.in_process import LoopWork, ThreadWork
 from orpheus.worker.markers import Resolver, Secrets, has_markers
 from orpheus.worker.objects import Objects
 from orpheus.worker.outbox import Outbox
@@ -35,6 +34,8 @@ from orpheus.worker.runs import Run, Runs, StopReason
 from orpheus.worker.slots import Slots
 from orpheus.worker.spans import begin_span, end_span
 from orpheus.worker.spilling import spill_marker
+from orpheus.worker.threads import Homecoming, Threads
+from orpheus.worker.time_limits import TimeLimits
 from orpheus.worker.work import Abandoned, Completed, Failed, HandedOver, Outcome, Stopped, Work
 
 logger = logging.getLogger("orpheus.worker")
@@ -42,13 +43,11 @@ logger = logging.getLogger("orpheus.worker")
 STOP_GRACE_S = 5.0
 """Between asking and ending where the server did not name a grace (time limits, lost contact)."""
 
-LIMIT_MARGIN_S = 1.0
-"""How much later than the server a worker ends what takes longer than its `start_to_close_s`. The server decides and
-says so; the worker's own limit is for when it cannot be heard, and must not race it to a report that comes too late."""
-
 
 class RunVoice:
     """How a handler in this process is heard (see context.Voice)."""
+
+    __slots__ = ("group_ended", "group_started", "heartbeat", "progress", "stopping")
 
     def __init__(self, run: Run, reaper: Reaper) -> None:
         self.stopping = run.stopping
@@ -91,7 +90,8 @@ class Attempts:
         self._runs = runs
         self._outbox = outbox
         self._devices = devices
-        self._slots = Slots(slots, overdue=self._give_back)
+        self._slots = Slots(slots, begin=self._begin, leave=self._leave, overdue=self._give_back)
+        self._limits = TimeLimits(runs, over=lambda run: run.stop(StopReason.TIMEOUT, STOP_GRACE_S))
         self._pool = pool
         self._reaper = reaper
         self._resources = resources
@@ -103,23 +103,30 @@ class Attempts:
         self._downloads = downloads
         self._inline_bytes = inline_bytes
         self._threads = Threads()
+        self._home = Homecoming()
         self._lives: set[asyncio.Task[None]] = set()
-        self._loop_works: dict[asyncio.Task[Any], Run] = {}
+        self._ended = asyncio.Event()
         self._device_freed = asyncio.Condition()
 
     def begin(self, assignment: Assignment) -> None:
         """Take a run. From here on it is held until its end is acknowledged."""
         run = Run(
             assignment,
-            folder=self._work_dir / assignment.run_id,
             redactor=self._redactor,
             log_bytes_max=self._log_bytes_max,
             on_news=self._outbox.touch,
         )
         self._runs.add(run)
-        life = asyncio.create_task(self._live(run))
-        self._lives.add(life)
-        life.add_done_callback(self._lives.discard)
+        self._slots.take(run)
+
+    def _begin(self, run: Run) -> None:
+        """The run has its slot."""
+        self._lives.add(asyncio.create_task(self._live(run), name=f"run-{run.run_id}"))
+
+    def _leave(self, run: Run) -> None:
+        """The run was stopped before it had a slot."""
+        self._outbox.end(run, self._ending(run, Stopped()))
+        self._vacate(run, completed=False)
 
     def _give_back(self, runs: list[Run]) -> None:
         """Let others have what was asked for ahead and still waits: the runs are missing from the next poll (R8)."""
@@ -132,93 +139,73 @@ class Attempts:
 
     async def ended(self) -> None:
         """Wait until no attempt is under way."""
-        while self._lives:
-            await asyncio.wait(self._lives)
+        while self._lives or self._runs.occupied:
+            self._ended.clear()
+            await self._ended.wait()
 
     def close(self) -> None:
         self._threads.close()
+        self._limits.close()
 
     def run_of(self, task: asyncio.Task[Any] | None) -> Run | None:
         """Return the run whose handler is this task of the loop."""
-        return None if task is None else self._loop_works.get(task)
+        return None if task is None else next((run for run in self._runs if run.task is task), None)
 
     async def _live(self, run: Run) -> None:
-        files: AttemptFiles | None = None
         completed = False
-        begun = await self._slots.take(run)
         try:
-            if not begun:
-                self._outbox.end(run, self._ending(run, Stopped()))
-                return
             self._runs.begins(run)
             try:
-                files = AttemptFiles(self._objects_for(run.assignment), run.run_id, run.folder)
                 span = None if self._tracing is None else begin_span(self._tracing, run)
-                item, work = await self._make(run, files)
+                item = await self._make(run)
                 if span is not None:
                     end_span(span, item)
                 completed = item is not None and item.kind in ("completed", "waiting")
-                # A run that the drain gives back says its last words too, and is left out of the last poll (worker.py).
-                self._outbox.end(run, item, given_back=run.stop_reason is StopReason.DRAIN)
-                if work is not None and not work.vacated.done():
-                    logger.warning(
-                        "run %s (%s) does not stop; its slot stays taken",
-                        run.run_id,
-                        run.assignment.handler,
-                        extra=_about(run),
-                    )
-                    await work.vacated
+                if not run.finished:
+                    # A run that the drain gives back says its last words too, and is left out of the last poll (worker.py).
+                    self._outbox.end(run, item, given_back=run.stop_reason is StopReason.DRAIN)
             finally:
                 self._slots.give()
         except Exception:
             logger.exception("run %s: the worker itself failed", run.run_id, extra=_about(run))
-            self._outbox.end(run, _failed(run, ReportedError(message="the worker failed inside; see its log")))
+            if not run.finished:
+                self._outbox.end(run, _failed(run, ReportedError(message="the worker failed inside; see its log")))
         finally:
-            self._runs.vacate(run, completed=completed)
-            if files is not None and (not completed or run.folder.exists()):
-                await asyncio.to_thread(files.clean, keep_files=completed)
+            self._vacate(run, completed=completed)
+            if run.files is not None and run.files.are_used:
+                await asyncio.to_thread(run.files.clean, keep_files=completed)
+            self._lives.discard(asyncio.current_task())
+            self._ended.set()
 
-    async def _make(self, run: Run, files: AttemptFiles) -> tuple[ReportItem | None, Work | None]:
-        """Make the attempt; return what to report (None: nothing) and the work, which may still go on."""
+    def _vacate(self, run: Run, *, completed: bool) -> None:
+        self._runs.vacate(run, completed=completed)
+        self._ended.set()
+
+    async def _make(self, run: Run) -> ReportItem | None:
+        """Make the attempt; return what to report (None: nothing)."""
         if self._runs.draining:
             run.stop(StopReason.DRAIN, 0.0)  # it waited for its slot until the drain began: another may have it unspent
         if run.stop_reason is not None:
-            return self._ending(run, Stopped()), None
+            return self._ending(run, Stopped())
         wanted = run.assignment.resources
-        work: Work | None = None
-        try:
-            run.devices = await self._lease(run)
-        except ValueError as never:
-            return _failed(run, ReportedError(code="task_failed", message=str(never), final=False)), None
-        limit = self._limit_time(run)
-        try:
+        if wanted:
             try:
-                work = await self._prepare(run, files)
-                outcome = await self._perform(run, work)
-                item = await self._judge(run, files, outcome)
-            except Exception as raised:
-                item = self._ending(run, Failed(classify(raised, redact=run.redactor)))
+                run.devices = await self._lease(run)
+            except ValueError as never:
+                return _failed(run, ReportedError(code="task_failed", message=str(never), final=False))
+        self._limits.watch(run)
+        try:
+            work = await self._prepare(run)
+            outcome = await self._perform(run, work)
+            return None if run.finished else await self._judge(run, outcome)
+        except Exception as raised:
+            return self._ending(run, Failed(classify(raised, redact=run.redactor)))
         finally:
-            if limit is not None:
-                limit.cancel()
             if wanted:
-                await self._give_devices_back(run, work)
-        return item, work
-
-    async def _give_devices_back(self, run: Run, work: Work | None) -> None:
-        """Return what the run leased, but not while its handler still uses it: one that does not stop keeps it."""
-        if work is not None and not work.vacated.done():
-            late = asyncio.create_task(self._when_vacated(run, work))
-            self._lives.add(late)
-            late.add_done_callback(self._lives.discard)
-            return
-        self._devices.give_back(run.assignment.resources, run.devices)
-        async with self._device_freed:
-            self._device_freed.notify_all()
-
-    async def _when_vacated(self, run: Run, work: Work) -> None:
-        await work.vacated
-        await self._give_devices_back(run, work)
+                self._devices.give_back(wanted, run.devices)
+                self._runs.on_given_back()
+                async with self._device_freed:
+                    self._device_freed.notify_all()
 
     async def _lease(self, run: Run) -> tuple[int, ...]:
         leased = self._devices.lease(run.assignment.resources)
@@ -228,51 +215,54 @@ class Attempts:
             leased = self._devices.lease(run.assignment.resources)
         return leased
 
-    def _limit_time(self, run: Run) -> asyncio.TimerHandle | None:
-        limit_s = run.assignment.start_to_close_s
-        if limit_s is None:
-            return None
-        left_s = run.arrived_at + limit_s + LIMIT_MARGIN_S - time.monotonic()
-        return asyncio.get_running_loop().call_later(max(0.0, left_s), run.stop, StopReason.TIMEOUT, STOP_GRACE_S)
-
     # Prepare ---------------------------------------------------------------------------------------------------------
 
-    async def _prepare(self, run: Run, files: AttemptFiles) -> Work:
+    async def _prepare(self, run: Run) -> Work:
         """Resolve what the arguments stand for, and make the work. Nothing of the handler's has run yet."""
         assignment = run.assignment
         handler = self._definitions.handler(assignment.handler, assignment.version)
         args = assignment.args
         if has_markers(args):
             args = await asyncio.to_thread(self._resolve, assignment)
-        run.redactor.add(handler.hidden(args))
+        if hidden := handler.hidden(args):
+            run.redactor.add(hidden)
         if handler.executor == "process" or assignment.resources.get(DEVICE_RESOURCE, 0):
+            self._files(run).are_used = True  # by the child
             whole = msgspec.structs.replace(assignment, args=args)
             start = Start(
                 assignment=msgspec.json.encode(whole),
-                folder=str(run.folder),
+                folder=str(self._work_dir / run.run_id),
                 devices=list(run.devices),
                 hidden=run.redactor.values,
             )
             return ChildWork(run, self._pool, start)
-        context = WorkerContext(
-            assignment, RunVoice(run, self._reaper), files, devices=run.devices, in_loop=handler.is_async
-        )
+        context = self._context(run, handler) if handler.takes_context else None
         if handler.is_async:
             if self._downloads:
-                await asyncio.to_thread(_fetch_files, args, files)  # so that ctx.path never blocks the loop
+                await asyncio.to_thread(_fetch_files, args, self._files(run))  # so that ctx.path never blocks the loop
             loaded = self._resources.ready(handler.resources)
             if loaded is None:
                 loaded = await asyncio.to_thread(self._resources.load_all, handler.resources)
             arguments = handler.arguments(args)
-            return LoopWork(run, lambda: _call_async(handler, context, arguments, loaded), run.redactor)
+            return LoopWork(run, _call_async(handler, context, arguments, loaded))
         return ThreadWork(
             run,
             lambda: self._resources.load_all(handler.resources),
             lambda loaded: handler.encode(handler.call(context, handler.arguments(args), loaded)),
-            run.redactor,
             threads=self._threads,
+            home=self._home,
             spared=lambda: self._reaper.pid,
         )
+
+    def _context(self, run: Run, handler: Handler) -> WorkerContext:
+        voice, files = RunVoice(run, self._reaper), self._files(run)
+        return WorkerContext(run.assignment, voice, files, devices=run.devices, in_loop=handler.is_async)
+
+    def _files(self, run: Run) -> AttemptFiles:
+        """Return the files of an attempt; most short ones have none."""
+        if run.files is None:
+            run.files = AttemptFiles(self._objects_for(run.assignment), run.run_id, self._work_dir / run.run_id)
+        return run.files
 
     def _resolve(self, assignment: Assignment) -> dict[str, Any]:
         objects = self._objects_for(assignment)
@@ -288,50 +278,53 @@ class Attempts:
     async def _perform(self, run: Run, work: Work) -> Outcome:
         """Run the handler to its end, or up the ladder of being stopped."""
         if run.stop_reason is not None:
-            work.vacated.set_result(None)
             return Stopped()
-        loop = asyncio.get_running_loop()
         rungs: list[asyncio.TimerHandle] = []
 
-        def climb(_reason: StopReason, grace_s: float) -> None:
+        def climb(_run: Run, _reason: StopReason, grace_s: float) -> None:
+            loop = asyncio.get_running_loop()
             work.stop()
             rungs.append(loop.call_later(grace_s / 2, work.press))
             # A moment before the server's fence, so that the end is told while the run is still ours (R18).
-            rungs.append(loop.call_later(grace_s * 0.9, work.kill))
+            rungs.append(loop.call_later(grace_s * 0.9, self._kill, run, work))
 
         run.on_stop = climb
-        run.working = True
-        work.start()
-        task = work.task if isinstance(work, LoopWork) else None
-        if task is not None:
-            self._loop_works[task] = run
-            task.add_done_callback(lambda ended: self._loop_works.pop(ended, None) and None)
         try:
-            return await work.outcome
+            return await work.start()
         finally:
             run.on_stop = None
             for rung in rungs:
-                if work.vacated.done():
-                    rung.cancel()
+                rung.cancel()
+
+    def _kill(self, run: Run, work: Work) -> None:
+        """The last rung. A handler that may outlive it is reported without waiting for it, and keeps its slot and what it
+        leased until it has ended."""
+        work.kill()
+        if work.dies:
+            return
+        handler = run.assignment.handler
+        logger.warning("run %s (%s) does not stop; its slot stays taken", run.run_id, handler, extra=_about(run))
+        self._outbox.end(run, self._ending(run, Abandoned()))
 
     # Judge -----------------------------------------------------------------------------------------------------------
 
-    async def _judge(self, run: Run, files: AttemptFiles, outcome: Outcome) -> ReportItem | None:
+    async def _judge(self, run: Run, outcome: Outcome) -> ReportItem | None:
         """Turn the outcome into a report; files first, since what is reported must be there (R10)."""
         if isinstance(outcome, Completed) and run.stop_reason is not StopReason.UNKNOWN:
             if outcome.artifacts is not None:
-                files.adopt(outcome.artifacts)
-            artifacts = files.artifacts
+                self._files(run).adopt(outcome.artifacts)
+            artifacts = [] if run.files is None else run.files.artifacts
             result: Any = msgspec.Raw(outcome.result)
             spills = len(outcome.result) > self._inline_bytes()
             if artifacts or spills:
-                result = await asyncio.to_thread(self._store, run, files, outcome.result, spills=spills)
+                result = await asyncio.to_thread(self._store, run, outcome.result, spills=spills)
             return self._completed(run, result, artifacts)
         if isinstance(outcome, HandedOver) and run.stop_reason is not StopReason.UNKNOWN:
-            return await self._handed_over(run, files, outcome)
+            return await self._handed_over(run, outcome)
         return self._ending(run, outcome)
 
-    async def _handed_over(self, run: Run, files: AttemptFiles, outcome: HandedOver) -> ReportItem | None:
+    async def _handed_over(self, run: Run, outcome: HandedOver) -> ReportItem | None:
+        files = self._files(run)
         if outcome.artifacts is not None:
             files.adopt(outcome.artifacts)
         if files.artifacts:
@@ -342,7 +335,8 @@ class Attempts:
             run_id=run.run_id, kind="waiting", timeout_s=outcome.timeout_s, artifacts=list(files.artifacts)
         )
 
-    def _store(self, run: Run, files: AttemptFiles, result: bytes, *, spills: bool) -> Any:
+    def _store(self, run: Run, result: bytes, *, spills: bool) -> Any:
+        files = self._files(run)
         files.deliver()
         if not spills:
             return msgspec.Raw(result)
@@ -380,7 +374,7 @@ class Attempts:
 
 
 async def _call_async(
-    handler: Handler, context: WorkerContext, arguments: Arguments, loaded: dict[str, Any]
+    handler: Handler, context: WorkerContext | None, arguments: Arguments, loaded: dict[str, Any]
 ) -> bytes | WaitForCallback:
     return handler.encode(await handler.call(context, arguments, loaded))
 

@@ -38,6 +38,8 @@ class Redactor:
             the worker are everybody's.
     """
 
+    __slots__ = ("_shared", "_values")
+
     def __init__(self, shared: Redactor | None = None) -> None:
         self._shared = shared
         self._values: tuple[str, ...] = ()
@@ -70,6 +72,10 @@ class AttemptLog:
         redact: applied to every message.
         bytes_max: what comes after so many bytes is counted and dropped.
     """
+
+    __slots__ = (
+        "_began", "_bytes_left", "_dropped", "_lines", "_lines_left", "_lock", "_on_line", "_partial", "_redact",
+    )  # fmt: skip
 
     def __init__(self, *, on_line: Callable[[], None], redact: Callable[[str], str], bytes_max: int) -> None:
         self._on_line = on_line
@@ -129,6 +135,11 @@ class AttemptLog:
         for line in lines:
             # A progress bar redraws its line with carriage returns; what stood last is what a person would have seen.
             self.add(line.rstrip("\r").rsplit("\r", 1)[-1], stream=stream)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was said that has not been taken."""
+        return not (self._lines or self._partial or self._dropped)
 
     def take(self) -> list[LogLine]:
         """Hand over what has gathered."""

@@ -50,6 +50,7 @@ from orpheus.worker.frames import (
 )
 from orpheus.worker.objects import Cache, Objects, RemoteObjects, SharedObjects
 from orpheus.worker.resources import Resources
+from orpheus.worker.stop_flag import StopFlag
 
 PR_SET_PDEATHSIG = 1
 
@@ -99,7 +100,7 @@ class ChildVoice:
     """How the attempt is heard: as messages to the worker."""
 
     def __init__(self, channel: Channel) -> None:
-        self.stopping = threading.Event()
+        self.stopping = StopFlag()
         self._channel = channel
 
     def progress(self, fraction: float | None, stage: str | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable
 
 from orpheus.protocol.worker import ReportedError
 from orpheus.worker.child_process import Child
@@ -18,7 +19,7 @@ from orpheus.worker.failures import AttemptError, classify
 from orpheus.worker.frames import Setup, Start
 from orpheus.worker.reaper import Reaper
 from orpheus.worker.runs import Run
-from orpheus.worker.work import Failed, Outcome, Stopped, settle
+from orpheus.worker.work import Failed, Outcome, Stopped
 
 
 class ChildPool:
@@ -100,18 +101,18 @@ class ChildPool:
 class ChildWork:
     """A handler in a child process."""
 
+    dies = True
+
     def __init__(self, run: Run, pool: ChildPool, start: Start) -> None:
-        loop = asyncio.get_running_loop()
-        self.outcome: asyncio.Future[Outcome] = loop.create_future()
-        self.vacated: asyncio.Future[None] = loop.create_future()
         self._run = run
         self._pool = pool
         self._start = start
         self._child: Child | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Outcome] | None = None
 
-    def start(self) -> None:
+    def start(self) -> Awaitable[Outcome]:
         self._task = asyncio.create_task(self._perform(), name=f"run-{self._run.run_id}")
+        return self._ended(self._task)
 
     def stop(self) -> None:
         if self._child is not None:
@@ -128,19 +129,17 @@ class ChildWork:
         elif self._task is not None:
             self._task.cancel()
 
-    async def _perform(self) -> None:
-        outcome: Outcome
+    async def _perform(self) -> Outcome:
         try:
-            outcome = await self._make()
-        except asyncio.CancelledError:
-            outcome = Stopped()
+            return await self._make()
         except AttemptError as failed:
-            outcome = Failed(classify(failed))
+            return Failed(classify(failed))
         except Exception as broken:  # our own fault; the attempt fails and the worker goes on
-            outcome = Failed(ReportedError(message=f"the child process could not be used: {broken!r}"))
-        settle(self.outcome, outcome)
-        if not self.vacated.done():
-            self.vacated.set_result(None)
+            return Failed(ReportedError(message=f"the child process could not be used: {broken!r}"))
+
+    async def _ended(self, task: asyncio.Task[Outcome]) -> Outcome:
+        await asyncio.wait([task])
+        return Stopped() if task.cancelled() else task.result()
 
     async def _make(self) -> Outcome:
         child = await self._pool.take(tuple(self._start.devices))

@@ -16,7 +16,6 @@ import json
 import logging
 import math
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -28,12 +27,13 @@ from orpheus.authoring.file import File
 from orpheus.protocol.worker import Assignment
 from orpheus.worker import processes
 from orpheus.worker.attempt_files import AttemptFiles
+from orpheus.worker.stop_flag import StopFlag
 
 
 class Voice(Protocol):
     """How an attempt is heard, and how it hears that it is to stop."""
 
-    stopping: threading.Event
+    stopping: StopFlag
 
     def progress(self, fraction: float | None, stage: str | None) -> None: ...
     def heartbeat(self, details: Any) -> None: ...
@@ -154,7 +154,7 @@ class WorkerContext(Context):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> Any:
-        def start(stopping: threading.Event, tell: Callable[[str, str], None] | None) -> ProcessResult:
+        def start(stopping: StopFlag, tell: Callable[[str, str], None] | None) -> ProcessResult:
             watched = processes.Watched(stopping, started=self._voice.group_started, ended=self._voice.group_ended)
             try:
                 finished = processes.run(
@@ -176,12 +176,12 @@ class WorkerContext(Context):
 
     async def _run_beside_loop(
         self,
-        start: Callable[[threading.Event, Callable[[str, str], None] | None], ProcessResult],
+        start: Callable[[StopFlag, Callable[[str, str], None] | None], ProcessResult],
         on_line: Callable[[str], None] | None,
     ) -> ProcessResult:
         """Follow the program in a thread; lines are handed on in the loop, and a cancel waits until the group is gone."""
         loop = asyncio.get_running_loop()
-        stopping = threading.Event()
+        stopping = StopFlag()
         tell = None if on_line is None else lambda _stream, line: _call_soon(loop, on_line, line)
         work = loop.create_task(asyncio.to_thread(start, stopping, tell))
         try:

@@ -31,6 +31,7 @@ class Handler:
     def __init__(self, task: Task) -> None:
         self._task = task
         self.is_async = task.is_async
+        self.takes_context = task.takes_context
         self.executor: Executor = task.executor
         self.resources: Mapping[str, ResourceSpec] = task.resources
         self._sensitive = task.params_schema if holds_sensitive(task.params_schema) else None
@@ -56,10 +57,10 @@ class Handler:
         """Return the texts in arguments from the wire that must not be shown."""
         return [] if self._sensitive is None else list(sensitive_texts(self._sensitive, args))
 
-    def call(self, context: Context, arguments: Arguments, loaded: Mapping[str, Any]) -> Any:
+    def call(self, context: Context | None, arguments: Arguments, loaded: Mapping[str, Any]) -> Any:
         """Call the function; an async one returns its coroutine."""
         args, kwargs = arguments
-        if self._task.takes_context:
+        if self.takes_context:
             args = (context, *args)
         return self._task.fn(*args, **kwargs, **loaded)
 

@@ -37,7 +37,7 @@ class HeartbeatThread:
         on_cancel, on_unknown: called on the loop with what the answers bring.
         on_lost: called on the loop when contact is lost for too long, once until it is back.
         on_lost_now: called on this thread at that moment, for what must not wait for a blocked loop.
-        on_blocked: called on the loop, after it came free, with the task that blocked it, seconds, and the place.
+        on_blocked: called on this thread, while the loop is blocked, with the task that blocks it, seconds, and the place.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class HeartbeatThread:
             task = asyncio.current_task(self._loop)
         except RuntimeError:
             task = None
-        self._on_loop(self._on_blocked, task, silent_s, place)
+        self._on_blocked(task, silent_s, place)
 
 
 def _memory_bytes() -> int:

@@ -27,8 +27,9 @@ SUPERSEDE_AFTER_S = 0.004
 """A question younger than this is left alone: with a backlog it is answered before a second one would arrive, and slots
 that become free meanwhile go together into the next."""
 
-SHORT_TASK_S = 0.002
-"""After tasks came, the next question waits so long: short ones have ended by then, and their slots go into it."""
+WORTH_ASKING = 2
+"""A question is superseded when the room has grown by this factor since. One slot more beside ninety gains nothing; the
+answer to the old question is followed by the next one at once."""
 
 LONGEST_PAUSE_S = 0.025
 """Cancellations wait at most so long while short tasks are worked off."""
@@ -60,14 +61,17 @@ class Poller:
         self._changed = asyncio.Event()
         self._must_ask = False
         self._backoff = Backoff("poll")
-        self._overtaken: set[asyncio.Task[PollReply | None]] = set()
+        self._open: dict[asyncio.Task[None], tuple[int, float]] = {}
+        """Questions with the present seq, the newest last: the room they tell of, and when they were asked."""
+        self._overtaken: set[asyncio.Task[None]] = set()
+        self._reply: PollReply | None = None
 
     def room_changed(self) -> None:
         """More tasks would be welcome than before, or none any more."""
         self._changed.set()
 
     def held_changed(self) -> None:
-        """Runs were given back: a question that names what is held has to follow, whatever the room."""
+        """Runs were given back, or resources: a question that names them has to follow, whatever the room."""
         self._must_ask = True
         self._changed.set()
 
@@ -86,12 +90,22 @@ class Poller:
                 await self._work_off()
 
     async def _work_off(self) -> None:
-        """Wait until the next question is worth its round trip: half of what was asked for ahead is done."""
+        """Wait until the next question is worth its round trip: half of what was asked for ahead is done.
+
+        Handlers that end at once have ended after a turn of the loop, and their report goes out in the next, before the
+        question: somebody waits for it.
+        """
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        overdue: asyncio.TimerHandle | None = None
         until = time.monotonic() + LONGEST_PAUSE_S
-        while True:
-            await asyncio.sleep(SHORT_TASK_S)
-            if self._runs.room * 2 >= self._runs.ahead or self._must_ask or time.monotonic() >= until:
-                return
+        while not (self._runs.room * 2 >= self._runs.ahead or self._must_ask or time.monotonic() >= until):
+            if overdue is None:
+                overdue = asyncio.get_running_loop().call_later(LONGEST_PAUSE_S, self._changed.set)
+            self._changed.clear()
+            await self._changed.wait()
+        if overdue is not None:
+            overdue.cancel()
 
     def _take(self, reply: PollReply) -> None:
         for run_id in reply.unknown:
@@ -104,46 +118,56 @@ class Poller:
             self._on_cancel(notice)
 
     async def _answer(self) -> PollReply:
-        """Ask until the question with this seq is answered, superseding it whenever the room changes."""
-        open_: dict[asyncio.Task[PollReply | None], int] = {}
+        """Ask until the question with this seq is answered, superseding it whenever the room changes enough."""
         try:
             while True:
                 self._changed.clear()
-                room = self._runs.room
-                newest = list(open_.values())[-1] if open_ else None
-                if newest is None or room > newest or (room == 0 and newest > 0) or self._must_ask:
-                    self._must_ask = False
-                    question = asyncio.create_task(self._ask(room))
-                    open_[question] = room
-                    await asyncio.wait([question], timeout=SUPERSEDE_AFTER_S)
-                reply = await self._first(open_)
-                if reply is not None:
+                later_s = self._ask_if_worth_it()
+                timer = None if later_s is None else asyncio.get_running_loop().call_later(later_s, self._changed.set)
+                await self._changed.wait()
+                if timer is not None:
+                    timer.cancel()
+                if self._reply is not None:
+                    reply, self._reply = self._reply, None
                     return reply
         except asyncio.CancelledError:
-            for question in open_:
+            for question in self._open:
                 question.cancel()
             raise
         finally:
             # Those that were overtaken are about to be answered `superseded`; letting them end keeps their connections.
-            for question in open_:
-                self._overtaken.add(question)
-                question.add_done_callback(self._overtaken.discard)
+            self._overtaken.update(self._open)
+            self._open.clear()
 
-    async def _first(self, open_: dict[asyncio.Task[PollReply | None], int]) -> PollReply | None:
-        """Wait for an answer or for a change of room."""
-        changed = asyncio.create_task(self._changed.wait())
-        try:
-            await asyncio.wait([*open_, changed], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            changed.cancel()
-        for question in [question for question in open_ if question.done()]:
-            del open_[question]
-            reply = question.result()
-            if reply is not None and not reply.superseded:
-                return reply
+    def _ask_if_worth_it(self) -> float | None:
+        """Ask, unless a question that waits does as well. Return when to look again, if that is to be soon."""
+        room = self._runs.room
+        if self._open and not self._must_ask:
+            told, asked_at = next(reversed(self._open.values()))
+            if not (room >= max(1, told * WORTH_ASKING) and room > told) and not (room == 0 and told > 0):
+                return None
+            age_s = time.monotonic() - asked_at
+            if age_s < SUPERSEDE_AFTER_S:
+                return SUPERSEDE_AFTER_S - age_s
+        self._must_ask = False
+        question = asyncio.create_task(self._question(self._seq, room))
+        self._open[question] = (room, time.monotonic())
         return None
 
-    async def _ask(self, room: int) -> PollReply | None:
+    async def _question(self, seq: int, room: int) -> None:
+        """Ask, and leave the answer for `_answer` unless the question has been overtaken."""
+        try:
+            reply = await self._ask(seq, room)
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            self._open.pop(task, None)
+            self._overtaken.discard(task)
+        if reply is not None and not reply.superseded and seq == self._seq and self._reply is None:
+            self._reply = reply
+        self._changed.set()
+
+    async def _ask(self, seq: int, room: int) -> PollReply | None:
         """Ask once. None: no answer this time, and it has been waited for a little."""
         welcome = self._session.welcome
         assert welcome is not None
@@ -151,8 +175,8 @@ class Poller:
         asked_at = time.monotonic()
         poll = Poll(
             session_id=self._session.session_id,
-            seq=self._seq,
-            held=list(self._runs.held),
+            seq=seq,
+            held=self._runs.held,
             free=room,
             resources_free=self._resources_free(),
         )

@@ -13,12 +13,13 @@ import os
 import selectors
 import signal
 import subprocess
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from orpheus.worker.stop_flag import StopFlag
 
 READ_BYTES = 65_536
 TAIL_BYTES_MAX = 256 * 1024
@@ -59,9 +60,7 @@ class Watched:
         started, ended: told the process group, for the reaper and for whoever kills the attempt.
     """
 
-    def __init__(
-        self, stopping: threading.Event, *, started: Callable[[int], None], ended: Callable[[int], None]
-    ) -> None:
+    def __init__(self, stopping: StopFlag, *, started: Callable[[int], None], ended: Callable[[int], None]) -> None:
         self.stopping = stopping
         self.started = started
         self.ended = ended

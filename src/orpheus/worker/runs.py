@@ -6,16 +6,18 @@ A run is `waiting` for a slot, `working`, or `told` (its end is reported and wai
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from orpheus.protocol.worker import Assignment, LogLine, ReportItem
+from orpheus.worker.attempt_files import AttemptFiles
 from orpheus.worker.capture import AttemptLog, Redactor
 from orpheus.worker.pace import LONG_S, Pace
+from orpheus.worker.stop_flag import StopFlag
 
 PROGRESS_EVERY_S = 0.2
 
@@ -38,27 +40,36 @@ class StopReason(StrEnum):
 class Run:
     """One attempt. Handlers speak through it (progress, heartbeat, log) from any thread; all else stays on the loop."""
 
+    __slots__ = (
+        "__weakref__", "_has_heartbeat", "_heartbeat", "_lock", "_on_news", "_progress", "arrived_at",
+        "assignment", "devices", "files", "finished", "last_told_at", "limit_at", "log", "on_stop", "redactor", "run_id",
+        "stop_grace_s", "stop_reason", "stopping", "task",
+    )  # fmt: skip
+
     def __init__(
         self,
         assignment: Assignment,
         *,
-        folder: Path,
         redactor: Redactor,
         log_bytes_max: int,
         on_news: Callable[[Run], None],
     ) -> None:
         self.assignment = assignment
         self.run_id = assignment.run_id
-        self.folder = folder
+        self.files: AttemptFiles | None = None
+        """Once it needs any."""
         self.devices: tuple[int, ...] = ()
         self.arrived_at = time.monotonic()
-        self.working = False
         self.finished = False
         """Its end stands in the outbox or was dropped; later words are not passed on."""
         self.stop_reason: StopReason | None = None
         self.stop_grace_s = 0.0
-        self.on_stop: Callable[[StopReason, float], None] | None = None
-        self.stopping = threading.Event()
+        self.on_stop: Callable[[Run, StopReason, float], None] | None = None
+        self.limit_at: float | None = None
+        """When its time is over (monotonic), once it has begun."""
+        self.task: asyncio.Task[Any] | None = None
+        """Of the loop, in which an async handler runs."""
+        self.stopping = StopFlag()
         self.last_told_at = 0.0
         self.redactor = Redactor(redactor)
         """Hides the worker's secrets, and the sensitive arguments of this attempt."""
@@ -95,10 +106,12 @@ class Run:
             self.stop_grace_s = grace_s
             self.stopping.set()
             if first and self.on_stop is not None:
-                self.on_stop(reason, grace_s)
+                self.on_stop(self, reason, grace_s)
 
     def words(self, *, last: bool = False, with_progress: bool = True) -> list[ReportItem]:
         """Take what there is to say beside the end: at most one item each of log, heartbeat and progress."""
+        if self._progress is None and not self._has_heartbeat and self.log.is_empty:
+            return []
         with self._lock:
             progress, self._progress = self._progress, None
             details, has_details = self._heartbeat, self._has_heartbeat
@@ -133,18 +146,21 @@ class Runs:
         """Since when each run has had its slot; the longest first."""
         self._by_id: dict[str, Run] = {}
         self._occupied = 0
-        self.held: tuple[str, ...] = ()
-        """Replaced, never changed, so that the heartbeat thread may read it at any time."""
         self.draining = False
         self.on_room: Callable[[], None] = lambda: None
         self.on_given_back: Callable[[], None] = lambda: None
-        """Runs have left `held` unbegun: the server is to hear of it."""
+        """Runs have left `held` unbegun, or resources have come free: the server is to hear of it."""
 
     def __iter__(self) -> Any:
         return iter(list(self._by_id.values()))
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    @property
+    def held(self) -> list[str]:
+        """Their ids. The heartbeat thread may ask too: a dict is copied to a list in one step."""
+        return list(self._by_id)
 
     def get(self, run_id: str) -> Run | None:
         return self._by_id.get(run_id)
@@ -181,7 +197,6 @@ class Runs:
         self._by_id[run.run_id] = run
         self._occupied += 1
         self._pace.arrived(run.assignment.handler)
-        self.held = tuple(self._by_id)
 
     def begins(self, run: Run) -> None:
         """The run has got its slot."""
@@ -199,5 +214,4 @@ class Runs:
 
     def forget(self, run_id: str) -> None:
         """The server has acknowledged the run's end, or does not know the run."""
-        if self._by_id.pop(run_id, None) is not None:
-            self.held = tuple(self._by_id)
+        self._by_id.pop(run_id, None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from orpheus.worker.runs import Run
+from orpheus.worker.runs import Run, StopReason
 
 WAIT_MAX_S = 0.5
 
@@ -19,51 +19,59 @@ class Slots:
     """Count slots, and queue those who want one.
 
     Args:
+        begin: called with a run that has got its slot, which is to be given back by `give`.
+        leave: called with a run that was stopped before it got one.
         overdue: called with runs that have waited for `WAIT_MAX_S`; they still wait.
     """
 
-    def __init__(self, count: int, *, overdue: Callable[[list[Run]], None]) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        begin: Callable[[Run], None],
+        leave: Callable[[Run], None],
+        overdue: Callable[[list[Run]], None],
+    ) -> None:
         self._free = count
+        self._begin = begin
+        self._leave = leave
         self._overdue = overdue
-        self._waiting: dict[str, tuple[Run, float, asyncio.Future[bool]]] = {}
+        self._waiting: dict[str, tuple[Run, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, run: Run) -> bool:
-        """Wait for a slot. False: the run was stopped before it got one."""
+    def take(self, run: Run) -> None:
+        """Begin the run now or as soon as a slot is free."""
         if run.stop_reason is not None:
-            return False
-        if self._free > 0:
+            self._leave(run)
+        elif self._free > 0:
             self._free -= 1
-            return True
-        loop = asyncio.get_running_loop()
-        place: asyncio.Future[bool] = loop.create_future()
-        self._waiting[run.run_id] = (run, loop.time() + WAIT_MAX_S, place)
-        run.on_stop = lambda _reason, _grace_s: self._leave(run.run_id)
-        if self._timer is None:
-            self._timer = loop.call_later(WAIT_MAX_S, self._look)
-        try:
-            return await place
-        finally:
-            run.on_stop = None
+            self._begin(run)
+        else:
+            loop = asyncio.get_running_loop()
+            self._waiting[run.run_id] = (run, loop.time() + WAIT_MAX_S)
+            run.on_stop = self._stopped
+            if self._timer is None:
+                self._timer = loop.call_later(WAIT_MAX_S, self._look)
 
     def give(self) -> None:
         """A slot is free: the longest wait gets it."""
         if not self._waiting:
             self._free += 1
             return
-        _run, _until, place = self._waiting.pop(next(iter(self._waiting)))
-        place.set_result(True)
+        run, _until = self._waiting.pop(next(iter(self._waiting)))
+        run.on_stop = None
+        self._begin(run)
 
-    def _leave(self, run_id: str) -> None:
-        waiting = self._waiting.pop(run_id, None)
-        if waiting is not None:
-            waiting[2].set_result(False)
+    def _stopped(self, run: Run, _reason: StopReason, _grace_s: float) -> None:
+        if self._waiting.pop(run.run_id, None) is not None:
+            run.on_stop = None
+            self._leave(run)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
         now = loop.time()
-        late = [run for run, until, _place in self._waiting.values() if until <= now]
+        late = [run for run, until in self._waiting.values() if until <= now]
         if late:
             self._overdue(late)
         if self._waiting:

@@ -1,13 +1,14 @@
 """How does a handler run, and how is it stopped? What every executor offers to the attempt that drives it.
 
-An attempt starts a `Work` and awaits its `outcome`. To stop it, it climbs a ladder: `stop` asks (the flag, SIGTERM, a
-cancelled task), `press` insists half-way through the grace, `kill` ends it. After `kill` the outcome is always there;
-a handler in the loop or in a thread that cannot be ended is `Abandoned`, and holds its slot until `vacated`.
+An attempt starts a `Work` and awaits what `start` returns: it is there when the handler has really ended. To stop it, the
+attempt climbs a ladder: `stop` asks (the flag, SIGTERM, a cancelled task), `press` insists half-way through the grace,
+`kill` ends it. A handler in the loop or in a thread may outlive even that (`dies` is False): it is abandoned then, reported
+as such, and holds its slot until it has ended.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from orpheus.authoring.context import WaitForCallback
 from orpheus.protocol.worker import ReportedArtifact, ReportedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completed:
     """The handler returned; `result` is JSON."""
 
@@ -53,11 +54,10 @@ Outcome = Completed | HandedOver | Failed | Stopped | Abandoned
 class Work(Protocol):
     """One handler at work."""
 
-    outcome: asyncio.Future[Outcome]
-    vacated: asyncio.Future[None]
-    """Done when the handler has really ended."""
+    dies: bool
+    """Whether `kill` surely ends it."""
 
-    def start(self) -> None: ...
+    def start(self) -> Awaitable[Outcome]: ...
     def stop(self) -> None: ...
     def press(self) -> None: ...
     def kill(self) -> None: ...
@@ -68,9 +68,3 @@ def returned(value: bytes | WaitForCallback, artifacts: list[ReportedArtifact] |
     if isinstance(value, WaitForCallback):
         return HandedOver(value.timeout_s, artifacts)
     return Completed(value, artifacts)
-
-
-def settle(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    """Set the outcome unless it is known already (abandoned, and ended later)."""
-    if not future.done():
-        future.set_result(outcome)

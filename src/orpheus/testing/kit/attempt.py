@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import threading
 from bdb import BdbQuit
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from orpheus.worker.markers import Resolver, Secrets, has_markers
 from orpheus.worker.objects import SharedObjects
 from orpheus.worker.resources import Resources
 from orpheus.worker.spilling import spill_marker
+from orpheus.worker.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class KitResources(Resources):
 class KitVoice:
     """What the handler says, kept for the reports."""
 
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: StopFlag = field(default_factory=StopFlag)
     told: tuple[float | None, str | None] | None = None
     beats: list[Any] = field(default_factory=list)
 
