@@ -37,6 +37,8 @@ class Filter:
     created_after: float | None = None
     created_before: float | None = None
     parent: str | None = None
+    depends_on: str | None = None
+    needed_by: str | None = None
     failure: str | None = None
 
 

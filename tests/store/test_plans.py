@@ -22,6 +22,7 @@ WHOLE_TABLES = {
     "known_results_by_task", "removals", "failure_groups",  # on request, in a reader; what is being removed now
     "unused_files", "forget_file", "unneeded_runs", "object_is_there", "file_is_removed",  # few schedules, few removals
     "needed_runs",  # once an hour, in a reader: attempts that left files
+    "jobs_to_approve", "nodes_that_wait",  # partial indexes, bounded by a LIMIT; what waits for a person is sorted
     "worker_names",  # the list that was asked; the workers are found by their key
     "jobs_to_finalise", "jobs_to_publish", "running_tasks", "pending_destinations",  # start-up; partial indexes of what still moves
     "similar_likenesses",  # the bands that are asked for; what is near them by index

@@ -192,6 +192,8 @@ class Any_:  # noqa: N801
     created_after = None
     created_before = None
     parent = None
+    depends_on = None
+    needed_by = None
     failure = None
 
 

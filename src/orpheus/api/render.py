@@ -240,6 +240,20 @@ def task_info(
     )
 
 
+def held_task(task: Task) -> wire.HeldTask:
+    """Show the row of a run that a worker has in hand."""
+    assert task.run_id is not None, "what is in hand has a run"
+    return wire.HeldTask(
+        job_id=task.job_id,
+        task=task.node,
+        index=None if task.index == NODE else task.index,
+        attempt=task.attempt,
+        run_id=task.run_id,
+        handler=task.handler,
+        started_at=instant(task.started_at),
+    )
+
+
 def approval_info(task: Task, graph: Graph | None, value: Any, *, large_bytes: int) -> ApprovalInfo | msgspec.UnsetType:
     """Show what an approval node asks and what was decided; nothing for any other node.
 

@@ -33,9 +33,8 @@ export function view(root) {
   return { leave() { stop(); clearInterval(timer); } };
 }
 
-function entry({ job, task }, load) {
+function entry({ job, task, since }, load) {
   const context = { refresh: load };
-  const since = task?.approval.since ?? job.created_at;
   const decide = (yes) => () => (task ? decideNode(context, job, task, yes) : decideJob(context, job, yes));
   return h("article", { class: "tile", "data-job": job.job_id },
     h("header", { class: "title" }, h("h2", {}, task ? task.approval.prompt || task.name : `May ${job.workflow} begin?`), h("span", { class: "spring" }),

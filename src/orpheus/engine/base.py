@@ -157,6 +157,10 @@ class JobFilter:
     created_before: float | None = None
     parent: str | None = None
     """A job: its child jobs. `none`: those that no job has opened."""
+    depends_on: str | None = None
+    """A job: those that were submitted to wait for it (R16)."""
+    needed_by: str | None = None
+    """A job: those that it was submitted to wait for."""
     failure: str | None = None
     """A group of failed jobs (`UpkeepOrders.failures`)."""
 
@@ -260,11 +264,19 @@ class Reads(Protocol):
         """Return the graph's JSON as it was published."""
 
     async def workflows(self) -> list[Mapping[str, Any]]: ...
+    async def inbox(
+        self, *, tenant: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[tuple[Job, Task | None]], str | None]:
+        """Return a page of what waits for a person's decision, the longest waiting first: jobs that nobody has approved
+        (None beside them), and approval nodes."""
+
     async def waiting_for_job(self, job: Job) -> list[Waiting]: ...
     async def waiting_for_task(self, job: Job, task: Task) -> list[Waiting]: ...
     async def queues(self) -> list[Mapping[str, Any]]: ...
     async def tenants(self) -> list[Mapping[str, Any]]: ...
-    async def workers(self) -> list[Mapping[str, Any]]: ...
+    async def workers(self) -> list[Mapping[str, Any]]:
+        """Return the worker sessions; `tasks` of each holds the rows of what it has in hand."""
+
     async def worker_names(self, session_ids: Collection[str]) -> Mapping[str, str]:
         """Return what the workers of these sessions are called; those forgotten long ago are left out."""
 

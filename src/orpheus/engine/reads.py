@@ -128,7 +128,7 @@ class EmbeddedReads(Reader):
         for record in await super().workers():
             session = machine.sessions.find(str(record["session_id"]))
             if session is None:
-                found.append({**record, "alive": False, "running": [], "memory_bytes": 0})
+                found.append({**record, "alive": False, "tasks": [], "memory_bytes": 0})
                 continue
             silent_s = machine.clock.monotonic() - session.last_contact
             found.append(
@@ -136,7 +136,7 @@ class EmbeddedReads(Reader):
                     **record,
                     "alive": silent_s <= machine.options.lease_s,
                     "last_seen_at": session.last_contact_at,
-                    "running": list(session.runs),
+                    "tasks": [run.task for run in map(machine.runs.get, session.runs) if run is not None],
                     "memory_bytes": session.memory_bytes,
                 }
             )

@@ -333,6 +333,18 @@ class Stats(msgspec.Struct, kw_only=True):
     tasks: dict[str, int]
 
 
+class HeldTask(msgspec.Struct, kw_only=True):
+    """An attempt that a worker has in hand."""
+
+    job_id: str
+    task: str
+    index: int | None
+    attempt: int
+    run_id: str
+    handler: str
+    started_at: str | None
+
+
 class WorkerInfo(msgspec.Struct, kw_only=True):
     session_id: str
     worker: str
@@ -344,6 +356,8 @@ class WorkerInfo(msgspec.Struct, kw_only=True):
     resources: dict[str, int]
     handlers: list[str]
     running: int
+    tasks: list[HeldTask]
+    """What it has in hand; with the key of one tenant, only that tenant's."""
     memory_bytes: int
     supervised: bool
     alive: bool

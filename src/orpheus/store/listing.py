@@ -55,6 +55,10 @@ class JobQuery(Protocol):
     @property
     def parent(self) -> str | None: ...
     @property
+    def depends_on(self) -> str | None: ...
+    @property
+    def needed_by(self) -> str | None: ...
+    @property
     def failure(self) -> str | None: ...
 
 
@@ -115,17 +119,17 @@ def list_jobs(
 
 def _plan(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
     """Choose the index to walk, and the conditions left to check on each row."""
-    walks, rest = _plan_in_family(connection, filters)
-    return walks, rest if filters.failure is None else [*rest, Condition(_OF_GROUP, (filters.failure,))]
-
-
-def _plan_in_family(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
-    if filters.parent == NO_PARENT:
+    kin = _kin(filters)
+    if kin:
+        (walk, _), *others = kin
+        walks = [walk]
+        rest = [*(condition for _, condition in others), *_states(filters), *_named(filters), *_labels(filters)]
+        rest += _text(filters)
+    else:
         walks, rest = _plan_of(connection, filters)
-        return walks, [*rest, _ORPHANS]
-    if filters.parent is not None:
-        return [_children_of(filters.parent)], [*_states(filters), *_named(filters), *_labels(filters), *_text(filters)]
-    return _plan_of(connection, filters)
+    if filters.parent == NO_PARENT:
+        rest = [*rest, _ORPHANS]
+    return walks, rest if filters.failure is None else [*rest, Condition(_OF_GROUP, (filters.failure,))]
 
 
 def _plan_of(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
@@ -183,11 +187,29 @@ def _named(filters: JobQuery, *, without: str = "") -> list[Condition]:
     ]
 
 
-def _children_of(parent: str) -> Walk:
-    """Walk the children of one job; they are numbered in the order of their creation, and so are their instants."""
-    fixed = Condition("children.parent_no = (SELECT job_no FROM jobs AS p WHERE p.job_id = ?)", (parent,))
-    source = "children CROSS JOIN jobs ON jobs.job_no = children.job_no"
-    return Walk(source, ("jobs.created_at", "jobs.job_no"), fixed)
+def _kin(filters: JobQuery) -> list[tuple[Walk, Condition]]:
+    """Return, for each job whose relatives are asked for, the walk over them and the same as a condition."""
+    found = []
+    if filters.parent not in (None, NO_PARENT):
+        found.append(_relatives(filters.parent, "children", "children", shown="job_no", of="parent_no"))
+    if filters.depends_on is not None:
+        found.append(_relatives(filters.depends_on, "dependencies", "dependencies", shown="job_no", of="on_job_no"))
+    if filters.needed_by is not None:
+        source = "dependencies INDEXED BY dependencies_of_job"
+        found.append(_relatives(filters.needed_by, source, "dependencies", shown="on_job_no", of="job_no"))
+    return found
+
+
+def _relatives(job_id: str | None, source: str, table: str, *, shown: str, of: str) -> tuple[Walk, Condition]:
+    """Walk the rows of a table of pairs that hold one job in the column `of`; the others stand in `shown`."""
+    number = "(SELECT job_no FROM jobs AS p WHERE p.job_id = ?)"
+    walk = Walk(
+        f"{source} CROSS JOIN jobs ON jobs.job_no = {table}.{shown}",
+        ("jobs.created_at", "jobs.job_no"),
+        Condition(f"{table}.{of} = {number}", (job_id,)),
+    )
+    exists = f"EXISTS (SELECT 1 FROM {table} AS pairs WHERE pairs.{shown} = jobs.job_no AND pairs.{of} = {number})"  # noqa: S608 (parts are ours)
+    return walk, Condition(exists, (job_id,))
 
 
 _OF_GROUP = "EXISTS (SELECT 1 FROM failures WHERE failures.job_no = jobs.job_no AND failures.failure = ?)"

@@ -25,6 +25,7 @@ from orpheus.core.task import NODE, Task, TaskState
 from orpheus.core.validate import parse_graph
 from orpheus.store import database, rows
 from orpheus.store.definitions import GraphCache
+from orpheus.store.inbox import InboxReads
 from orpheus.store.likenesses import LikenessReads
 from orpheus.store.limits import list_tenants, oldest_ready_at
 from orpheus.store.listing import JobQuery, list_jobs
@@ -45,7 +46,7 @@ StreamEvent = tuple[int, str, str, str, Event]
 """`(cursor, job_id, tenant, correlation_id, event)`."""
 
 
-class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads, LikenessReads):
+class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads, LikenessReads, InboxReads):
     """The reads of one store. Safe to close twice; unknown things are None."""
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:

@@ -29,7 +29,7 @@ from orpheus.core.errors import (
 )
 from orpheus.core.job import TERMINAL, Job
 from orpheus.engine.base import JobFilter, Submission, Submitted
-from orpheus.protocol.jobs import KEY, LABEL, TENANT, JobInfo, JobList, JobPage, SubmitBatch, SubmitJob
+from orpheus.protocol.jobs import KEY, LABEL, TENANT, JobId, JobInfo, JobList, JobPage, SubmitBatch, SubmitJob
 
 __all__ = ["routes"]
 
@@ -189,6 +189,10 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     created_before: Instant | None = None
     parent: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     """A job: its child jobs. `none`: those that no job has opened."""
+    depends_on: JobId | None = None
+    """A job: those that were submitted to wait for it."""
+    needed_by: JobId | None = None
+    """A job: those that it was submitted to wait for."""
     failure: (
         Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$", description="A group as GET /failures names it.")] | None
     ) = None
@@ -213,6 +217,8 @@ async def list_jobs(call: Call) -> Answer:
         created_after=instant(query.created_after, "created_after"),
         created_before=instant(query.created_before, "created_before"),
         parent=query.parent,
+        depends_on=query.depends_on,
+        needed_by=query.needed_by,
         failure=query.failure,
     )
     jobs, cursor = await call.services.engine.reads.jobs(filters, limit=query.limit, cursor=query.cursor)

@@ -12,6 +12,7 @@ from orpheus.api.calls import Answer, Call, json_answer
 from orpheus.api.errors import MalformedBody, UnsupportedBody
 from orpheus.api.route import Routes
 from orpheus.core.errors import InvalidRequest
+from orpheus.core.task import Task
 from orpheus.protocol.jobs import WorkerInfo, WorkerPage
 from orpheus.protocol.limits import PatchQueue, QueueInfo, QueuePage
 
@@ -55,10 +56,12 @@ async def change_queue(call: Call) -> Answer:
 @routes.get("/workers", role="read", answers={200: WorkerPage})
 async def list_workers(call: Call) -> Answer:
     """List the worker processes, those that said goodbye lately too."""
-    return json_answer(WorkerPage(items=[_worker(row) for row in await call.services.engine.reads.workers()]))
+    rows = await call.services.engine.reads.workers()
+    return json_answer(WorkerPage(items=[_worker(row, call.identity.tenant) for row in rows]))
 
 
-def _worker(row: Mapping[str, Any]) -> WorkerInfo:
+def _worker(row: Mapping[str, Any], tenant: str | None) -> WorkerInfo:
+    tasks: list[Task] = row["tasks"]
     return WorkerInfo(
         session_id=row["session_id"],
         worker=row["worker"],
@@ -68,17 +71,14 @@ def _worker(row: Mapping[str, Any]) -> WorkerInfo:
         slots=int(row.get("slots") or 0),
         resources=dict(row.get("resources") or {}),
         handlers=list(row.get("handlers") or ()),
-        running=_count(row.get("running")),
+        running=len(tasks),
+        tasks=[render.held_task(task) for task in tasks if tenant in (None, task.tenant)],
         memory_bytes=int(row.get("memory_bytes") or 0),
         supervised=bool(row.get("supervised")),
         alive=bool(row.get("alive", row.get("ended_at") is None)),
         started_at=_shown(row.get("started_at")),
         last_seen_at=_shown(row.get("last_seen_at")),
     )
-
-
-def _count(value: Any) -> int:
-    return len(value) if isinstance(value, list | tuple) else int(value or 0)
 
 
 def _shown(at: Any) -> str | None:
