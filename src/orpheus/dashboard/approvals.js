@@ -1,5 +1,6 @@
 // The inbox: what waits for a person, the longest waiting first.
 
+import { isPlan, planWords } from "./cuts.js";
 import { button, empty, fill, h, heading } from "./dom.js";
 import { ago, exact, short, until } from "./format.js";
 import { estimated } from "./job-head.js";
@@ -42,5 +43,5 @@ function entry({ job, task, since }, load) {
     h("p", { class: "hint" }, h("a", { href: address("jobs", [job.job_id]) }, `${job.workflow} ${short(job.job_id)}`), task && ` · ${task.name}`, " · asked ", h("time", { dateTime: since, title: exact(since) }, ago(since)), task?.approval.until && ` · fails ${until(task.approval.until)}`,
       Object.entries(job.labels).map(([name, value]) => h("span", { class: "label-chip" }, `${name}: ${value}`))),
     !task && estimated(job),
-    task && task.approval.value !== null && tree(task.approval.value, 1));
+    task && task.approval.value !== null && (isPlan(task.approval.value) ? h("p", {}, `${planWords(task.approval.value)}.`) : tree(task.approval.value, 1)));
 }

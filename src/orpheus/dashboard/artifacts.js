@@ -1,15 +1,18 @@
 // The files of a job, each with a preview where a browser can show one safely. Players keep playing while the rest changes.
 
-import { storedFile, url } from "./api.js";
+import { url } from "./api.js";
 import { cutPlan } from "./cutplan.js";
+import { isPlan } from "./cuts.js";
 import { fill, h } from "./dom.js";
 import { bytes } from "./format.js";
 import { player, transcripts } from "./player.js";
+import { sources } from "./sound.js";
 import { tree } from "./tree.js";
 
 const TEXT_BYTES = 8192;
 const JSON_BYTES = 300_000;
 const PICTURES = ["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"];
+const isCutPlan = (artifact) => artifact.name.endsWith("/cut_plan.json");
 const kindOf = (artifact) => artifact.content_type.split(";")[0];
 
 export function files({ model }) {
@@ -20,7 +23,8 @@ export function files({ model }) {
   function show() {
     const { artifacts } = model.job;
     const given = sources(model.job.params);
-    const next = JSON.stringify([...artifacts, ...given].map((each) => [each.name, each.sha256]));
+    const plan = approvedPlan(model);
+    const next = JSON.stringify([[...artifacts, ...given].map((each) => [each.name, each.sha256]), plan]);
     if (next === sign) return;
     sign = next;
     if (artifacts.length + given.length === 0) {
@@ -29,10 +33,10 @@ export function files({ model }) {
     }
     const pages = artifacts.filter((each) => /^pages\/\d+\.\w+$/.test(each.name) && PICTURES.includes(kindOf(each)));
     const others = artifacts.filter((each) => !pages.includes(each));
-    const rank = (each) => ["video", "plan/", "audio"].findIndex((start) => kindOf(each).startsWith(start) || (start === "plan/" && each.name.endsWith("cut_plan.json")));
+    const rank = (each) => ["video", "plan/", "audio"].findIndex((start) => kindOf(each).startsWith(start) || (start === "plan/" && isCutPlan(each)));
     others.sort((a, b) => ((rank(a) + 4) % 4) - ((rank(b) + 4) % 4));
     fill(element, pages.length > 0 && once(`pages ${pages.length}`, () => pageViewer(pages)),
-      h("div", { class: "gallery" }, others.map((each) => once(`${each.name} ${each.sha256}`, () => card(each, artifacts)))),
+      h("div", { class: "gallery" }, others.map((each) => once(`${each.name} ${each.sha256} ${isCutPlan(each) ? JSON.stringify(plan) : ""}`, () => card(each, artifacts, plan)))),
       given.length > 0 && [h("h2", { class: "gap" }, "What went in"), h("div", { class: "gallery" }, given.map((each) => once(`source ${each.name} ${each.sha256}`, () => card(each, []))))]);
   }
 
@@ -43,22 +47,15 @@ export function files({ model }) {
   return { element, show };
 }
 
-// The uploaded files among the params, as if they were artifacts.
-function sources(params) {
-  const found = [];
-  const search = (value) => {
-    if (!value || typeof value !== "object") return;
-    const id = storedFile(value);
-    if (id) found.push({ ...value.$file, path: `/files/${encodeURIComponent(id)}/content`, metadata: {} });
-    else Object.values(value).forEach(search);
-  };
-  search(params);
-  return found.slice(0, 20);
+/** The plan as a person sent it back, where one was edited: it was cut by, not the file beside it. */
+function approvedPlan(model) {
+  const task = model.tasks.find((each) => each.approval?.decision === "approved" && each.approval.edited && isPlan(each.result));
+  return task ? { value: task.result, told: `As ${task.approval.by ?? "somebody"} approved it, with changes.` } : null;
 }
 
-function card(artifact, all) {
+function card(artifact, all, plan = null) {
   const href = url(artifact.path).href;
-  const shown = preview(href, artifact, all);
+  const shown = preview(href, artifact, all, plan);
   return h("figure", { class: `card ${shown.wide ? "wide" : ""}` }, shown.element,
     h("figcaption", {},
       h("a", { href, target: "_blank", rel: "noopener", title: artifact.name }, artifact.name),
@@ -66,7 +63,7 @@ function card(artifact, all) {
       h("a", { class: "save", href: `${href}?download=true`, "aria-label": `Save ${artifact.name}` }, "save")));
 }
 
-function preview(href, artifact, all) {
+function preview(href, artifact, all, plan) {
   const kind = kindOf(artifact);
   const [family] = kind.split("/");
   const name = artifact.name.split("/").pop();
@@ -77,7 +74,7 @@ function preview(href, artifact, all) {
     const made = player(href, family, name, transcripts(artifact, all));
     return { element: made.element, wide: made.wide };
   }
-  if (name === "cut_plan.json") return { element: cutPlan(href, all), wide: true };
+  if (isCutPlan(artifact)) return { element: plan ? cutPlan(plan.value, all, plan.told) : cutPlan(href, all), wide: true };
   if (kind === "application/json" || kind.endsWith("+json")) return { element: h("div", { class: "preview text" }, jsonOf(href, artifact)) };
   if (family === "text" || kind === "application/x-subrip") {
     const text = h("pre", { tabIndex: 0, "aria-label": name }, "…");

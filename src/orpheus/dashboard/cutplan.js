@@ -1,36 +1,38 @@
-// What a cut plan keeps and removes, over the sound of the source.
+// What a cut plan keeps and removes, over the sound of the source: to look at and to listen to.
 
 import { url } from "./api.js";
+import { partsOf, keptSeconds } from "./cuts.js";
 import { fill, h, s } from "./dom.js";
 import { duration, stamp } from "./format.js";
+import { peaks, soundOf, wavePath } from "./sound.js";
 
 const [W, H] = [1000, 110];
-const MOST_BYTES = 25_000_000; // of sound to be drawn: it is decoded whole
+export const REASONS = ["silence", "filler", "repeat"]; // those with a colour of their own
 
-export function cutPlan(href, all) {
+/** `source` is where the plan lies, or a promise of it; `told` says which plan it is. */
+export function cutPlan(source, artifacts, told = null) {
   const element = h("div", { class: "preview cutplan" }, h("p", { class: "hint" }, "Loading …"));
-  const sound = all.find((each) => each.name.startsWith("audio/") && each.content_type.startsWith("audio/") && each.size_bytes < MOST_BYTES);
-  fetch(href).then((response) => response.json()).then((plan) => draw(element, plan, sound)).catch(() => fill(element, h("p", { class: "hint" }, "(cannot be shown)")));
+  const plan = typeof source === "string" ? fetch(source).then((response) => response.json()) : Promise.resolve(source);
+  plan.then((value) => draw(element, value, soundOf(artifacts), told)).catch(() => fill(element, h("p", { class: "hint" }, "(cannot be shown)")));
   return element;
 }
 
-function draw(element, plan, sound) {
+function draw(element, plan, sound, told) {
   const whole = plan.source_duration_s || 1;
+  const parts = partsOf(plan);
   const x = (seconds) => (seconds / whole) * W;
   const audio = sound ? h("audio", { src: url(sound.path).href, preload: "none", controls: true, "aria-label": "Sound of the source" }) : null;
   const wave = s("path", { class: "wave", d: "" });
   const needle = s("line", { class: "needle", x1: 0, x2: 0, y1: 0, y2: H });
-  const blocks = [
-    ...(plan.kept ?? []).map((each) => ({ ...each, kind: "kept", said: "kept" })),
-    ...(plan.removed ?? []).map((each) => ({ ...each, kind: `removed ${["silence", "filler", "repeat"].includes(each.reason) ? each.reason : ""}`, said: `removed: ${each.reason}${each.text ? ` “${each.text}”` : ""}` })),
-  ].map((each) => s("rect", { class: `cut ${each.kind}`, x: x(each.start_s), y: 0, width: Math.max(1, x(each.end_s) - x(each.start_s)), height: H },
-    s("title", {}, `${stamp(each.start_s)} – ${stamp(each.end_s)} ${each.said}`)));
-  const picture = s("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": `Cut plan: ${duration(plan.kept_duration_s)} of ${duration(whole)} are kept` }, blocks, wave, needle);
+  const blocks = parts.map((each) => s("rect", { class: `cut ${kindOf(each)}`, x: x(each.start), y: 0, width: Math.max(1, x(each.end) - x(each.start)), height: H },
+    s("title", {}, `${stamp(each.start)} – ${stamp(each.end)} ${saidOf(each)}`)));
+  const kept = keptSeconds(parts);
+  const picture = s("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": `Cut plan: ${duration(kept)} of ${duration(whole)} are kept` }, blocks, wave, needle);
   const reasons = {};
-  for (const each of plan.removed ?? []) reasons[each.reason] = (reasons[each.reason] ?? 0) + each.end_s - each.start_s;
-  fill(element, picture,
-    h("p", { class: "legend" }, h("span", { class: "key kept" }), `kept ${duration(plan.kept_duration_s)} of ${duration(whole)}`,
-      Object.entries(reasons).map(([reason, seconds]) => [h("span", { class: `key ${["silence", "filler", "repeat"].includes(reason) ? reason : ""}` }), `${reason} ${duration(seconds)}`])),
+  for (const each of parts) if (!each.kept) reasons[each.reason ?? "cut by hand"] = (reasons[each.reason ?? "cut by hand"] ?? 0) + each.end - each.start;
+  fill(element, told && h("p", { class: "hint" }, told), picture,
+    h("p", { class: "legend" }, h("span", { class: "key kept" }), `kept ${duration(kept)} of ${duration(whole)}`,
+      Object.entries(reasons).map(([reason, seconds]) => [h("span", { class: `key ${REASONS.includes(reason) ? reason : ""}` }), `${reason} ${duration(seconds)}`])),
     audio);
   if (!audio) return;
   picture.addEventListener("click", (event) => {
@@ -42,19 +44,14 @@ function draw(element, plan, sound) {
     needle.setAttribute("x1", x(audio.currentTime));
     needle.setAttribute("x2", x(audio.currentTime));
   });
-  peaks(audio.src).then((values) => wave.setAttribute("d", values.map((value, place) => `M${place + 0.5} ${H / 2 - value * H * 0.46}V${H / 2 + value * H * 0.46}`).join("")), () => {});
+  peaks(sound, W).then((values) => wave.setAttribute("d", wavePath(values, W, H)), () => {});
 }
 
-async function peaks(href) {
-  const context = new OfflineAudioContext(1, 1, 8000);
-  const decoded = await context.decodeAudioData(await (await fetch(href)).arrayBuffer());
-  const data = decoded.getChannelData(0);
-  const step = Math.max(1, Math.floor(data.length / W));
-  const values = Array.from({ length: W }, (_, place) => {
-    let high = 0;
-    for (let at = place * step; at < Math.min(data.length, (place + 1) * step); at += 1) high = Math.max(high, Math.abs(data[at]));
-    return high;
-  });
-  const highest = Math.max(...values, 0.01);
-  return values.map((value) => Math.max(0.01, value / highest));
+export function kindOf(part) {
+  return part.kept ? "kept" : `removed ${REASONS.includes(part.reason) ? part.reason : ""}`;
+}
+
+export function saidOf(part) {
+  if (part.kept) return part.reason ? `kept (${part.reason})` : "kept";
+  return `${part.reason ?? "cut by hand"}${part.text ? ` “${part.text}”` : ""}`;
 }

@@ -1,8 +1,10 @@
 // What a person may tell a job. Whether it may is for the server to say; here are the words and the questions.
 
 import { ask, ofJob, post } from "./api.js";
-import { field, fill, h } from "./dom.js";
+import { button, field, fill, h } from "./dom.js";
 import { duration, money, short } from "./format.js";
+import { cutsEditor } from "./cuts-editor.js";
+import { isPlan } from "./cuts.js";
 import { schemaForm } from "./form.js";
 import { ENDED } from "./job-model.js";
 import { ask as dialog, attempt } from "./notices.js";
@@ -85,14 +87,30 @@ export async function decideNode(context, job, task, yes) {
     return;
   }
   const editable = task.approval.editable && !task.approval.value?.$large;
-  const form = editable ? schemaForm(task.approval.schema ?? {}, task.approval.value) : null;
+  const form = editable ? await valueForm(job, task.approval) : null;
   const before = form ? JSON.stringify(form.value()) : "";
   const done = await dialog(task.approval.prompt || `Approve ${task.name}`, h("div", {}, form?.element, field("Comment", comment)), { yes: "Approve", wide: editable, submit: () => {
     const body = { comment: comment.value };
     if (form && JSON.stringify(form.value()) !== before) body.value = form.value();
     return post(path, body);
   } });
+  form?.leave();
   if (done) context.refresh();
+}
+
+/** What an approval asks about, to be edited: a cut plan over its sound, anything else as a form. `{element, value(), leave()}` */
+async function valueForm(job, approval) {
+  const asForm = (value) => ({ ...schemaForm(approval.schema ?? {}, value), leave() {} });
+  if (!isPlan(approval.value)) return asForm(approval.value);
+  let form = cutsEditor(approval.value, await ask(ofJob(job.job_id)));
+  const holder = h("div", {}, form.element);
+  const swap = button("Edit as a form", () => {
+    form.leave();
+    form = asForm(form.value());
+    fill(holder, form.element);
+    swap.remove();
+  }, "link");
+  return { element: h("div", {}, holder, swap), value: () => form.value(), leave: () => form.leave() };
 }
 
 export function estimateText(answer) {
