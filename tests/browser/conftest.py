@@ -145,6 +145,8 @@ class Hand:
         self.go = threading.Event()
         self.go.set()
         self.fails: set[str] = set()  # tasks that are to fail for good
+        self.results: dict[str, Any] = {}  # by task, in place of the usual one
+        self.files: dict[str, tuple[bytes, str]] = {}  # what `look` saves besides
         self._stop = threading.Event()
         tasks = [{"name": "look"}, {"name": "sum_up"}]
         self.say("hello", {"protocol": 1, "session_id": self.session, "worker": "hand", "slots": 1, "tasks": tasks})
@@ -189,7 +191,9 @@ class Hand:
                         self.save(task, "notes/<img src=x onerror=alert(1)>.txt".replace("/>", ">"), b"<script>alert(2)</script>", "text/plain"),
                         self.save(task, "metadata.json", b'{"kind": "image", "width": 2}', "application/json"),
                     ]  # fmt: skip
-                self.report(task, kind="completed", result={"kind": "image"}, artifacts=artifacts)
+                    artifacts += [self.save(task, name, data, kind) for name, (data, kind) in self.files.items()]
+                result = self.results.get(task["handler"].split("@")[0], {"kind": "image"})
+                self.report(task, kind="completed", result=result, artifacts=artifacts)
 
 
 @pytest.fixture

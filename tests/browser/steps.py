@@ -21,6 +21,24 @@ VIEWS = (
     "settings",
 )
 TABS = ("", "/files", "/logs", "/events", "/data")
+REVIEW: dict[str, Any] = {
+    "format": 1,
+    "name": "review",
+    "version": 1,
+    "params": {"type": "object", "properties": {"title": {"type": "string", "default": "Night"}}},
+    "nodes": [
+        {"name": "look", "kind": "task", "task": "look", "version": 1, "args": {"source": {"$param": "title"}}},
+        {
+            "name": "agree",
+            "kind": "approval",
+            "prompt": "Is this what we want?",
+            "editable": True,
+            "args": {"value": {"$ref": "look"}},
+        },
+        {"name": "sum_up", "kind": "task", "task": "sum_up", "version": 1, "args": {"seen": {"$ref": "agree"}}},
+    ],
+    "output": {"$ref": "sum_up"},
+}
 
 
 def picture(page: Any, name: str) -> None:

@@ -4,28 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from tests.browser.steps import picture, submit, until, upload
+from tests.browser.steps import REVIEW, picture, submit, until, upload
 
 pytestmark = pytest.mark.timeout(120)
-
-REVIEW = {
-    "format": 1,
-    "name": "review",
-    "version": 1,
-    "params": {"type": "object", "properties": {"title": {"type": "string", "default": "Night"}}},
-    "nodes": [
-        {"name": "look", "kind": "task", "task": "look", "version": 1, "args": {"source": {"$param": "title"}}},
-        {
-            "name": "agree",
-            "kind": "approval",
-            "prompt": "Is this what we want?",
-            "editable": True,
-            "args": {"value": {"$ref": "look"}},
-        },
-        {"name": "sum_up", "kind": "task", "task": "sum_up", "version": 1, "args": {"seen": {"$ref": "agree"}}},
-    ],
-    "output": {"$ref": "sum_up"},
-}
 
 HOSTILE = "<img src=x onerror=document.title='hacked'>.png"
 

@@ -96,7 +96,7 @@ function runs(task, scale, job, lane, count) {
   if (alone && task.ready_at && first && attempts.length === 1 && Date.parse(first) - Date.parse(task.ready_at) > 20) add("wait", task.ready_at, first, `${label} was ready and waited ${between(task.ready_at, first)} for a worker`);
   else if (alone && task.ready_at && !first && !task.finished_at && !task.cached) add("wait", task.ready_at, now, `${label}: ${why(task) || "ready"}`);
   attempts.forEach((each, place) => {
-    const kind = each.outcome ?? task.state;
+    const kind = each.outcome ?? (task.state === "waiting" ? "wait" : task.state); // handed over: nobody works
     const end = each.finished_at ?? now;
     const error = each.error ? `: ${each.error.message}` : "";
     add(kind, each.started_at, end, `${label}, attempt ${each.attempt}: ${each.outcome ?? "runs"}, ${between(each.started_at, end)}, from ${clock(each.started_at)}${each.worker ? ` on ${each.worker}` : ""}${error}`);

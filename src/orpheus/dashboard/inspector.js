@@ -45,7 +45,7 @@ function attempts(task) {
   return h("ol", { class: "attempts" }, task.attempts.map((each) => h("li", {},
     pill(each.outcome ?? "running"), h("span", {}, `attempt ${each.attempt}`), h("time", { title: exact(each.started_at), dateTime: each.started_at }, moment(each.started_at)),
     h("span", {}, between(each.started_at, each.finished_at)), each.worker && h("code", {}, each.worker),
-    each.error && h("div", { class: "why" }, each.error.message, each.error.details?.traceback && h("details", {}, h("summary", {}, "Traceback"), h("pre", { class: "json" }, each.error.details.traceback))))));
+    each.error && h("div", { class: "why" }, each.error.message, each.error.hint && h("p", { class: "hint" }, each.error.hint), each.error.details?.traceback && h("details", {}, h("summary", {}, "Traceback"), h("pre", { class: "json" }, each.error.details.traceback))))));
 }
 
 function itemList(items) {

@@ -5,6 +5,7 @@ import { ENDED } from "./job-model.js";
 import { bar, button, h, pill } from "./dom.js";
 import { between, exact, local, money, moment, tally, until } from "./format.js";
 import { address } from "./router.js";
+import { sendSignal, signalNodes } from "./signals.js";
 import { tree } from "./tree.js";
 
 export function head(context) {
@@ -54,8 +55,18 @@ export function problems(context) {
       h("p", { class: "hint" }, failed ? `Attempt ${failed.attempt} of ${failed.max_retries + 1}. ` : "",
         failed && button("Show its logs", () => context.open("logs", new URLSearchParams({ node: failed.name })), "link"))),
     others.length > 0 && h("section", { class: "box waiting", "aria-label": "Waits" },
-      h("strong", {}, "Waits"), others.map((each) => h("p", {}, h("b", {}, each.reason), ` ${local(each.detail)}`, each.since && h("span", { class: "hint" }, ` since ${moment(each.since)}`)))),
+      h("strong", {}, "Waits"), others.map((each) => h("p", {}, h("b", {}, each.reason), ` ${local(each.detail)}`, each.since && h("span", { class: "hint" }, ` since ${moment(each.since)}`), " ", nextStep(context, each)))),
   ];
+}
+
+// What somebody who reads the reason may do about it.
+function nextStep(context, { reason, detail }) {
+  if (reason === "event") {
+    const name = signalNodes(context.model.definition).map((node) => node.signal).find((each) => detail.includes(`signal ${each}`));
+    return button("Send it …", () => sendSignal(context, name), "link");
+  }
+  if (reason === "worker" || reason === "slot") return h("a", { href: address("queues") }, "Queues & workers");
+  return null;
 }
 
 /** What waits for a person: the job before it begins, or nodes in its middle. */

@@ -9,6 +9,7 @@ import { schemaForm } from "./form.js";
 import { ENDED } from "./job-model.js";
 import { ask as dialog, attempt } from "./notices.js";
 import { address, go } from "./router.js";
+import { sendSignal, signalNodes } from "./signals.js";
 
 /** The orders that make sense now: `[title, act, kind]`. */
 export function ordersOf(context) {
@@ -18,6 +19,7 @@ export function ordersOf(context) {
   return [
     ended && job.state !== "completed" && ["Retry", order("retry", {}, "tried again"), "primary"],
     !ended && (job.paused ? ["Resume", order("resume", {}, "resumed")] : ["Pause", order("pause", {}, "paused")]),
+    !ended && signalNodes(context.model.definition).length > 0 && ["Send signal …", () => sendSignal(context)],
     !ended && ["Cancel …", () => cancel(context)],
     ["Run again …", () => go("submit", [job.workflow], new URLSearchParams({ from: job.job_id }))],
   ].filter(Boolean);

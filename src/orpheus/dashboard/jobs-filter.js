@@ -5,7 +5,7 @@ import { button, fill, h } from "./dom.js";
 
 const SPANS = [["", "any time"], ["3600", "last hour"], ["86400", "last day"], ["604800", "last week"], ["2592000", "last 30 days"]];
 const TEXTS = ["workflow", "tenant", "label", "q", "since"];
-const ASIDE = ["parent", "failure"]; // come with links only
+const ASIDE = ["parent", "depends_on", "needed_by", "failure"]; // come with links only
 
 /** Read a filter from an address. */
 export function readFilter(query) {
@@ -32,8 +32,9 @@ export function toQuery(filter) {
   return query;
 }
 
-/** Write it as `POST /jobs/bulk` takes it. */
+/** Write it as `POST /jobs/bulk` takes it; empty where that knows less than the list: it would be given to other jobs too. */
 export function toBulk(filter) {
+  if (filter.parent || filter.depends_on || filter.needed_by) return {};
   const query = toQuery(filter);
   const bulk = {};
   if (filter.state.length) bulk.state = filter.state;

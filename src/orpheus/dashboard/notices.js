@@ -50,7 +50,9 @@ export function ask(title, body, { yes = "OK", kind = "primary", submit = () => 
       }
     });
     const back = remember();
-    dialog.addEventListener("close", () => { dialog.remove(); back(); resolve(answer); });
+    const leave = () => dialog.close(); // a question does not outlive the view that asked it
+    addEventListener("hashchange", leave);
+    dialog.addEventListener("close", () => { removeEventListener("hashchange", leave); dialog.remove(); back(); resolve(answer); });
     document.body.append(dialog);
     dialog.showModal();
   });

@@ -4,6 +4,7 @@ import { gantt } from "./gantt.js";
 import { graph } from "./graph.js";
 import { inspector } from "./inspector.js";
 import { fill, h } from "./dom.js";
+import { kin } from "./kin.js";
 import { replay } from "./replay.js";
 import { tree } from "./tree.js";
 import { url } from "./api.js";
@@ -21,18 +22,20 @@ export function overview(context) {
   const panel = inspector(context, picture.before, () => { chosen = null; show(); });
   const times = gantt(choose);
   const player = replay(model, (states) => picture.show(states ?? model.nodes));
+  const related = kin(context);
   const outcome = h("section", { class: "panel result", hidden: true });
   const element = h("div", {},
     h("section", { class: "panel" }, h("header", { class: "panel-head" }, h("h2", {}, "Graph"), h("span", { class: "spring" }), player.toggle), player.element, picture.element),
     panel.element,
     h("section", { class: "panel" }, h("header", { class: "panel-head" }, h("h2", {}, "Timeline")), times.element),
-    outcome);
+    related.element, outcome);
 
   function show() {
     if (!player.active()) picture.show(model.nodes);
     picture.select(chosen?.name ?? null);
     times.show(model, chosen);
     panel.show(chosen);
+    related.show();
     result();
   }
 

@@ -2,11 +2,13 @@
 
 import { ask, patch } from "./api.js";
 import { button, empty, field, fill, h, heading, pill, table } from "./dom.js";
-import { ago, bytes, duration, exact, short } from "./format.js";
+import { ago, between, bytes, duration, exact, short } from "./format.js";
 import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { ask as dialog, attempt, notice } from "./notices.js";
 import { address } from "./router.js";
+
+const HELD = 8; // tasks of one worker that are shown
 
 export function view(root) {
   const queues = h("div", {});
@@ -20,7 +22,7 @@ export function view(root) {
       const [a, b, c] = await Promise.all([ask("queues"), ask("workers"), ask("tenants").catch(() => ({ items: [] }))]);
       renew(queues, () => drawQueues(a.items, load));
       renew(workers, () => drawWorkers(b.items));
-      renew(tenants, () => drawTenants(c.items));
+      renew(tenants, () => drawTenants(c.items, load));
     } catch (error) {
       if (error.code !== "unreachable") notice(error.message, "error");
     }
@@ -66,16 +68,28 @@ function drawWorkers(items) {
   if (items.length === 0) {
     return empty("No worker has reported", "Jobs wait until one does: `orpheus worker --import flows.py`. `orpheus up` starts one with the server.");
   }
-  return [alive.length === 0 && h("p", { class: "box waiting" }, "None of them is alive: jobs wait."), table("Workers", [
+  const gone = items.filter((each) => !each.alive);
+  const columns = [
     ["worker", (each) => [h("b", {}, each.worker), " ", h("code", {}, short(each.session_id))]],
     ["state", (each) => (each.alive ? pill(each.running ? "running" : "completed", each.running ? "working" : "idle") : pill("cancelled", "gone"))],
     ["where", (each) => `${each.host} ${each.pid || ""}`], ["slots", (each) => slots(each)],
     ["queues", (each) => (each.queues.length ? each.queues.join(", ") : "all")],
     ["resources", (each) => Object.entries(each.resources).map(([name, count]) => `${name} ${count}`).join(", ") || "–"],
+    ["working on", (each) => held(each.tasks)],
     ["memory", (each) => (each.memory_bytes ? bytes(each.memory_bytes) : "–"), "number"],
     ["last heard", (each) => h("time", { dateTime: each.last_seen_at ?? "", title: exact(each.last_seen_at) }, each.last_seen_at ? ago(each.last_seen_at) : "–")],
     ["tasks", (each) => h("details", {}, h("summary", {}, each.handlers.length), h("code", {}, each.handlers.join(", ")))],
-  ], [...alive, ...items.filter((each) => !each.alive)])];
+  ];
+  return [alive.length === 0 ? h("p", { class: "box waiting" }, "None of them is alive: jobs wait.") : table("Workers", columns, alive),
+    gone.length > 0 && h("details", { class: "gone" }, h("summary", {}, `${gone.length} gone lately`), table("Workers that are gone", columns, gone))];
+}
+
+function held(tasks) {
+  if (tasks.length === 0) return "–";
+  return h("ul", { class: "plain held" }, tasks.slice(0, HELD).map((each) => h("li", {},
+    h("a", { href: address("jobs", [each.job_id]) }, `${each.task}${each.index === null ? "" : ` [${each.index}]`}`),
+    h("span", { class: "hint" }, ` ${short(each.job_id)}${each.attempt > 1 ? `, attempt ${each.attempt}` : ""}, ${between(each.started_at)}`))),
+    tasks.length > HELD && h("li", { class: "hint" }, `and ${tasks.length - HELD} more`));
 }
 
 function slots(worker) {
@@ -84,10 +98,19 @@ function slots(worker) {
     Array.from({ length: most }, (_, place) => h("i", { class: place < worker.running ? "on" : "" })), h("span", {}, `${worker.running} / ${worker.slots}`));
 }
 
-function drawTenants(items) {
+function drawTenants(items, reload) {
   return items.length === 0 ? h("p", { class: "hint" }, "Tenants appear with their first job.") : table("Tenants", [
     ["tenant", (each) => h("a", { href: address("jobs", [], new URLSearchParams({ tenant: each.name })) }, h("b", {}, each.name))],
     ["open jobs", (each) => each.open_jobs.toLocaleString(), "number"], ["running tasks", (each) => each.running, "number"], ["weight", (each) => each.weight, "number"],
     ["most running", (each) => each.max_running ?? "no limit", "number"], ["most open jobs", (each) => each.max_open_jobs ?? "no limit", "number"], ["best priority", (each) => each.max_priority ?? "any", "number"],
+    ["", (each) => button("Limits …", () => shares(each).then(reload), "small quiet", { "aria-label": `Limits of tenant ${each.name}` })],
   ], items);
+}
+
+async function shares(tenant) {
+  const number = (name, least = 0) => h("input", { class: "input", type: "number", min: least, step: name === "weight" ? "any" : 1, value: tenant[name] ?? "", placeholder: "no limit" });
+  const inputs = { weight: number("weight", 0.001), max_running: number("max_running"), max_open_jobs: number("max_open_jobs"), max_priority: number("max_priority", 1) };
+  const done = await dialog(`Limits of ${tenant.name}`, h("div", {}, field("Weight", inputs.weight, "Of two that wait, the one with twice the weight gets twice the turns."), field("Running tasks at most", inputs.max_running), field("Open jobs at most", inputs.max_open_jobs), field("Best priority", inputs.max_priority, "1 is the highest")),
+    { yes: "Set", submit: () => patch(`tenants/${encodeURIComponent(tenant.name)}`, Object.fromEntries(Object.entries(inputs).filter(([name, input]) => input.value !== "" || name !== "weight").map(([name, input]) => [name, input.value === "" ? null : Number(input.value)]))) });
+  if (done) notice(`Limits of ${tenant.name} are set`);
 }

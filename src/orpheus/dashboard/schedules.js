@@ -3,22 +3,22 @@
 import { ask, post } from "./api.js";
 import { button, empty, field, fill, h, heading, pill } from "./dom.js";
 import { duration, exact, moment, until } from "./format.js";
-import { schemaForm } from "./form.js";
 import { jobLink } from "./job-orders.js";
 import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
-import { ask as dialog, attempt, notice } from "./notices.js";
+import { ask as dialog, attempt } from "./notices.js";
 import { address } from "./router.js";
+import { editSchedule } from "./schedule-form.js";
 
 export function view(root, where) {
   const list = h("div", { class: "tiles wide-tiles" });
-  fill(root, heading("Schedules", button("New schedule", () => create().then(load), "primary")), list);
+  fill(root, heading("Schedules", button("New schedule", () => editSchedule().then(load), "primary")), list);
   const load = throttled(async () => {
     try {
       const { items } = await ask("schedules?limit=200");
       const named = where.parts[0] ? items.filter((each) => each.name === where.parts[0]) : items;
       const firings = await Promise.all(named.slice(0, 30).map((each) => ask(path(each, "firings", "limit=6")).catch(() => ({ items: [] }))));
-      if (named.length === 0) renew(list, () => empty("No schedules yet", "A schedule submits a job every night, every ten minutes, on the first of the month.", button("New schedule", () => create().then(load), "primary")));
+      if (named.length === 0) renew(list, () => empty("No schedules yet", "A schedule submits a job every night, every ten minutes, on the first of the month.", button("New schedule", () => editSchedule().then(load), "primary")));
       else renew(list, () => named.map((each, place) => card(each, firings[place]?.items ?? [], load)));
     } catch (error) {
       if (error.code !== "unreachable") fill(list, h("p", { class: "empty" }, error.message));
@@ -40,7 +40,8 @@ function card(each, firings, load) {
   return h("article", { class: "tile", "data-schedule": each.name },
     h("header", { class: "title" }, h("h2", {}, each.name), each.paused ? pill("pending", "paused") : pill("completed", "on"), h("span", { class: "spring" }),
       h("div", { class: "row" }, button("Run now", order("run", (firing) => (firing.job_id ? `${each.name}: job ${firing.job_id.slice(-8)}` : `${each.name}: ${firing.reason ?? firing.outcome}`)), "small"),
-      button(each.paused ? "Resume" : "Pause", order(each.paused ? "resume" : "pause", `${each.name} ${each.paused ? "resumed" : "paused"}`), "small quiet"))),
+      button(each.paused ? "Resume" : "Pause", order(each.paused ? "resume" : "pause", `${each.name} ${each.paused ? "resumed" : "paused"}`), "small quiet"),
+      button("Change …", () => editSchedule(each).then(load), "small quiet", { "aria-label": `Change ${each.name}` }), button("Delete …", () => remove(each).then(load), "small quiet danger", { "aria-label": `Delete ${each.name}` }))),
     each.description && h("p", {}, each.description),
     h("p", {}, h("code", {}, each.cron ?? `every ${duration(each.every_s)}`), ` ${each.timezone} · `, h("a", { href: address("workflows", [String(each.job.workflow?.name ?? each.job.workflow)]) }, each.job.workflow?.name ?? each.job.workflow), h("span", { class: "hint" }, ` · missed ${each.missed} · overlap ${each.overlap}${each.tenant === "default" ? "" : ` · ${each.tenant}`}`)),
     h("div", { class: "columns" },
@@ -48,22 +49,6 @@ function card(each, firings, load) {
       h("div", {}, h("h3", {}, "Last runs"), firings.length === 0 ? h("p", { class: "hint" }, "It has not run yet.") : h("ol", { class: "plain" }, firings.map((firing) => h("li", {}, h("time", { dateTime: firing.at, title: exact(firing.at) }, moment(firing.at)), " ", firing.job_id ? jobLink(firing.job_id) : h("span", { class: "hint" }, `${firing.outcome}${firing.reason ? `: ${firing.reason}` : ""}`)))))));
 }
 
-async function create() {
-  const { items } = await ask("workflows");
-  const name = h("input", { class: "input", required: true, placeholder: "nightly" });
-  const cron = h("input", { class: "input", placeholder: "0 3 * * *" });
-  const every = h("input", { class: "input", type: "number", min: 1, placeholder: "600" });
-  const zone = h("input", { class: "input", value: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC" });
-  const overlap = h("select", { class: "input" }, ["skip", "queue", "allow", "cancel_older"].map((each) => h("option", {}, each)));
-  const workflow = h("select", { class: "input", onchange: draw }, items.map((each) => h("option", {}, each.name)));
-  const params = h("div", {});
-  let form = null;
-  function draw() {
-    form = schemaForm(items.find((each) => each.name === workflow.value)?.params);
-    fill(params, form.element);
-  }
-  draw();
-  const done = await dialog("New schedule", h("div", {}, h("div", { class: "columns" }, field("Name", name), field("Workflow", workflow), field("Cron", cron, "minute hour day month weekday"), field("or every … seconds", every), field("Time zone", zone), field("When the last run still goes on", overlap)), h("h3", {}, "Params"), params), { yes: "Create", wide: true, submit: () =>
-    post("schedules", { name: name.value.trim(), ...(cron.value.trim() ? { cron: cron.value.trim() } : {}), ...(every.value ? { every_s: Number(every.value) } : {}), timezone: zone.value.trim(), overlap: overlap.value, job: { workflow: workflow.value, params: form.value() ?? {} } }) });
-  if (done) notice(`Schedule ${done.name} runs next ${done.next_run_at ? until(done.next_run_at) : "never"}`);
+async function remove(each) {
+  return dialog(`Delete ${each.name}?`, h("p", {}, "It makes no more jobs. Those it has made stay."), { yes: "Delete the schedule", kind: "danger", submit: () => ask(path(each, ""), { method: "DELETE" }) });
 }
