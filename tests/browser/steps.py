@@ -57,9 +57,19 @@ def upload(page: Any, name: str = "night.png") -> None:
 def until(page: Any, expression: str, seconds: float = 40) -> None:
     """Wait for something to be true in the page. Playwright's own wait evaluates text there, which our CSP forbids."""
     end = time.monotonic() + seconds
-    while not page.evaluate(expression):
+    while not _holds(page, expression):
         assert time.monotonic() < end, f"not so after {seconds} s: {expression}"
         page.wait_for_timeout(50)
+
+
+def _holds(page: Any, expression: str) -> bool:
+    """Ask the page; one that is being loaded anew is asked again."""
+    try:
+        return bool(page.evaluate(expression))
+    except Exception as error:
+        if "Execution context was destroyed" not in str(error):
+            raise
+        return False
 
 
 def submit(server: str, **body: Any) -> str:

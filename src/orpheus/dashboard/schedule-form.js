@@ -35,12 +35,12 @@ export async function editSchedule(known = null) {
     fill(params, form.element);
   }
   draw();
-  const before = JSON.stringify([workflow.value, form.value()]);
+  const before = known === null ? null : JSON.stringify([workflow.value, form.value()]);
 
   function body() {
     if (!cron.value.trim() === !every.value) throw new Error("Say when: a cron expression, or every so many seconds.");
     const when = cron.value.trim() ? { cron: cron.value.trim() } : { every_s: Number(every.value) };
-    const changed = known === null || JSON.stringify([workflow.value, form.value()]) !== before;
+    const changed = before === null || JSON.stringify([workflow.value, form.value()]) !== before;
     return { ...when, timezone: zone.value.trim(), overlap: overlap.value, missed: missed.value, description: description.value.trim(),
       ...(changed ? { job: { ...job, workflow: workflow.value, params: form.value() ?? {} } } : {}) };
   }
