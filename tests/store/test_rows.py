@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from orpheus.core.decision import Event
 from orpheus.core.errors import TaskError
@@ -146,7 +146,7 @@ def test_a_job_comes_back(connection: sqlite3.Connection, job: Job, later: Job) 
     try:
         connection.execute(query("insert_job"), rows.job_insert(7, job, None))
         row = connection.execute(query("job_by_id"), (job.job_id,)).fetchone()
-        assert rows.job_from_row(row) == job == rows.copy_job(job)
+        assert rows.job_from_row(row) == job == job.copy()
         fixed = (
             "job_id tenant workflow workflow_version definition_id created_at correlation_id traceparent idempotency_key "
             "fingerprint webhook_url requires_approval timeout_s decider_version"
@@ -176,7 +176,7 @@ def test_a_task_comes_back(connection: sqlite3.Connection, task: Task, later: Ta
         connection.execute(query("insert_task"), rows.task_insert(7, task, True, None))
         key = (7, task.node, task.index, task.generation)
         read = lambda: rows.task_from_row("job", connection.execute(query("task_by_key"), key).fetchone())  # noqa: E731
-        assert read() == task == rows.copy_task(task)
+        assert read() == task == task.copy()
         for name in ("node", "index", "generation", "tenant", "queue", "handler"):
             setattr(later, name, getattr(task, name))
         guard = (*key, task.state.value, task.attempt)

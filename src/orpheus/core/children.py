@@ -14,7 +14,8 @@ What a child keeps: `job.extra["parent"]`.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orpheus.core.decision import StartChild, TellJob, TellParent
 from orpheus.core.draft import Draft, JobScope

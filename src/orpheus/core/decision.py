@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from orpheus.core.errors import TaskError
 from orpheus.core.facts import ArtifactRef, Fact
 from orpheus.core.graph import Graph
@@ -79,8 +81,7 @@ class Draws(Protocol):
         """Return the next draw in [0, 1)."""
 
 
-@dataclass(slots=True)
-class Event:
+class Event(msgspec.Struct, gc=False):
     """One past-tense fact about a job, for the audit trail. `seq` is gapless per job; the store adds the cursor (R1, R2)."""
 
     seq: int
@@ -90,7 +91,7 @@ class Event:
     task: str | None = None
     index: int | None = None
     run_id: str | None = None
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +195,7 @@ class KnownResult:
     artifacts: tuple[ArtifactRef, ...]
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(msgspec.Struct):
     """What a fact changes. The store writes all of it in one transaction.
 
     `tasks` holds changed rows, `new_tasks` rows that did not exist. Payloads are beside the rows because they can be large
@@ -204,14 +204,14 @@ class Decision:
 
     job: Job
     is_new: bool = False
-    tasks: list[Task] = field(default_factory=list)
-    new_tasks: list[Task] = field(default_factory=list)
-    results: dict[tuple[str, str, int, int], Any] = field(default_factory=dict)
-    items: dict[tuple[str, str, int, int], Any] = field(default_factory=dict)
-    artifacts: list[tuple[Task, ArtifactRef]] = field(default_factory=list)
-    signals: list[Signal] = field(default_factory=list)
+    tasks: list[Task] = msgspec.field(default_factory=list)
+    new_tasks: list[Task] = msgspec.field(default_factory=list)
+    results: dict[tuple[str, str, int, int], Any] = msgspec.field(default_factory=dict)
+    items: dict[tuple[str, str, int, int], Any] = msgspec.field(default_factory=dict)
+    artifacts: list[tuple[Task, ArtifactRef]] = msgspec.field(default_factory=list)
+    signals: list[Signal] = msgspec.field(default_factory=list)
     """Newly received."""
-    signals_taken: list[Signal] = field(default_factory=list)
+    signals_taken: list[Signal] = msgspec.field(default_factory=list)
     callback: Callback | None = None
     """Newly received."""
     published: tuple[str, ...] = ()
@@ -220,11 +220,11 @@ class Decision:
     """Set at submission and when an approval edits them."""
     job_result: Any = None
     sets_job_result: bool = False
-    events: list[Event] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
+    events: list[Event] = msgspec.field(default_factory=list)
+    commands: list[Command] = msgspec.field(default_factory=list)
     known_result: KnownResult | None = None
     """The result of a task with `cache`, accepted by this decision."""
-    dependencies: list[tuple[str, str]] = field(default_factory=list)
+    dependencies: list[tuple[str, str]] = msgspec.field(default_factory=list)
     """At submission: `(job_id, on)` this job waits for."""
     assignment: dict[str, Any] | None = None
     """Answer to `TaskClaimed` when the task now runs: `{"args": …}` with every reference resolved."""

@@ -9,23 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from orpheus.core.errors import TaskError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who or what brought it; written into the events."""
 
     actor: str = "engine"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobWoken(Fact):
+class JobWoken(Fact, frozen=True, kw_only=True, gc=False):
     """The job's `wake_at` has come: its start time or its deadline."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobApproved(Fact):
+class JobApproved(Fact, frozen=True, kw_only=True, gc=False):
     params: Any = None
     """Edited params, already checked as at submission (R15); None leaves them."""
     comment: str = ""
@@ -33,45 +32,38 @@ class JobApproved(Fact):
     """A new budget; None leaves it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRejected(Fact):
+class JobRejected(Fact, frozen=True, kw_only=True, gc=False):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DependencySettled(Fact):
+class DependencySettled(Fact, frozen=True, kw_only=True, gc=False):
     """A job this one depends on has ended in a state that satisfies (`ok`) or breaks the dependency (R16)."""
 
     job_id: str
     ok: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequested(Fact):
+class CancelRequested(Fact, frozen=True, kw_only=True, gc=False):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseRequested(Fact):
+class PauseRequested(Fact, frozen=True, kw_only=True, gc=False):
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeRequested(Fact):
+class ResumeRequested(Fact, frozen=True, kw_only=True, gc=False):
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobUpdated(Fact):
+class JobUpdated(Fact, frozen=True, kw_only=True, gc=False):
     """Somebody changes what may be changed about a job after its creation."""
 
-    labels: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str | None] = msgspec.field(default_factory=dict)
     """To be set; None takes a label away. Others stay."""
     priority: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryRequested(Fact):
+class RetryRequested(Fact, frozen=True, kw_only=True, gc=False):
     """Retry the failed tasks, or rewind to `from_task` and all that depends on it (R20)."""
 
     from_task: str | None = None
@@ -79,14 +71,12 @@ class RetryRequested(Fact):
     """A new budget; None leaves it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFact(Fact):
+class TaskFact(Fact, frozen=True, kw_only=True, gc=False):
     node: str
     index: int = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildEnded(TaskFact):
+class ChildEnded(TaskFact, frozen=True, kw_only=True, gc=False):
     """A child job has ended for the first time, or could not be created (`state` is then `refused`)."""
 
     generation: int
@@ -97,13 +87,11 @@ class ChildEnded(TaskFact):
     error: TaskError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskWoken(TaskFact):
+class TaskWoken(TaskFact, frozen=True, kw_only=True, gc=False):
     """The task's `wake_at` has come: a backoff, a stagger, a sleep, or a limit on waiting is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskApproved(TaskFact):
+class TaskApproved(TaskFact, frozen=True, kw_only=True, gc=False):
     """A person lets an approval node's value through (R14)."""
 
     value: Any = None
@@ -112,13 +100,11 @@ class TaskApproved(TaskFact):
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRejected(TaskFact):
+class TaskRejected(TaskFact, frozen=True, kw_only=True, gc=False):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalReceived(Fact):
+class SignalReceived(Fact, frozen=True, kw_only=True, gc=False):
     """Something happened outside that the job waits for, or will (R22)."""
 
     name: str
@@ -128,8 +114,7 @@ class SignalReceived(Fact):
     """The same id again is the same signal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskClaimed(TaskFact):
+class TaskClaimed(TaskFact, frozen=True, kw_only=True, gc=False):
     run_id: str
     worker: str
     """The session, which is what the run belongs to."""
@@ -139,13 +124,11 @@ class TaskClaimed(TaskFact):
     """What it says it makes the task with, which is part of the cache key (R23)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFact(TaskFact):
+class RunFact(TaskFact, frozen=True, kw_only=True, gc=False):
     run_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReturned(RunFact):
+class RunReturned(RunFact, frozen=True, kw_only=True, gc=False):
     """Granted, but the grant never reached the worker: back to `ready`, no attempt spent (R8)."""
 
 
@@ -162,8 +145,7 @@ class ArtifactRef:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCached(TaskFact):
+class TaskCached(TaskFact, frozen=True, kw_only=True, gc=False):
     """An equal task has completed before (R23)."""
 
     result: Any
@@ -173,14 +155,12 @@ class TaskCached(TaskFact):
     source_run: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCompleted(RunFact):
+class RunCompleted(RunFact, frozen=True, kw_only=True, gc=False):
     result: Any = None
     artifacts: tuple[ArtifactRef, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFailed(RunFact):
+class RunFailed(RunFact, frozen=True, kw_only=True, gc=False):
     """The handler raised, or the worker stopped it."""
 
     error: TaskError
@@ -189,44 +169,38 @@ class RunFailed(RunFact):
     """The worker stopped it because it was told to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunWaiting(RunFact):
+class RunWaiting(RunFact, frozen=True, kw_only=True, gc=False):
     """The handler has returned; its result comes by a callback (R22)."""
 
     timeout_s: float
     artifacts: tuple[ArtifactRef, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackReceived(RunFact):
+class CallbackReceived(RunFact, frozen=True, kw_only=True, gc=False):
     """Another system brings a run's result, or its error."""
 
     result: Any = None
     error: TaskError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLost(RunFact):
+class RunLost(RunFact, frozen=True, kw_only=True, gc=False):
     """The lease lapsed: costs the attempt (R9)."""
 
     worker_name: str = ""
     """What people call the worker; empty where that is not known any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTimedOut(RunFact):
+class RunTimedOut(RunFact, frozen=True, kw_only=True, gc=False):
     """`code` is the limit that was passed: timeout_start_to_close, timeout_heartbeat or timeout_schedule_to_close."""
 
     code: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFenced(RunFact):
+class RunFenced(RunFact, frozen=True, kw_only=True, gc=False):
     """A cancelled run did not stop within its grace: from now on it is stale (R18)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunProgressed(RunFact):
+class RunProgressed(RunFact, frozen=True, kw_only=True, gc=False):
     """Not an event (R2): only the row remembers it."""
 
     fraction: float | None = None
@@ -234,15 +208,13 @@ class RunProgressed(RunFact):
     heartbeat: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactsPublished(Fact):
+class ArtifactsPublished(Fact, frozen=True, kw_only=True, gc=False):
     """These artifacts now stand under their stable names (R10)."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finalised(Fact):
+class Finalised(Fact, frozen=True, kw_only=True, gc=False):
     """Every artifact is published and the manifest tells the end `outcome` of this `generation`."""
 
     outcome: str

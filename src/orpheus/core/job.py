@@ -5,9 +5,11 @@ Everything that asks whether a job may move asks `check`; the picture in the doc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from orpheus.core.errors import InvalidTransition, TaskError
 
@@ -61,8 +63,7 @@ def check(source: JobState, target: JobState) -> None:
         raise InvalidTransition(f"a {source} job cannot become {target}")
 
 
-@dataclass(slots=True)
-class Job:
+class Job(msgspec.Struct, gc=False):
     """A job's row without its payloads (params and result are loaded on demand: they can be large).
 
     Instants are seconds since the epoch, UTC. A `Job` handed out by a `View` is the caller's own copy to change.
@@ -81,7 +82,7 @@ class Job:
     """1 is the highest, 5 the lowest."""
     paused: bool = False
     generation: int = 1
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     error: TaskError | None = None
     last_seq: int = 0
     """Number of the job's latest event; gapless from 1 (R2)."""
@@ -109,7 +110,7 @@ class Job:
     """Nodes not yet settled in this generation; the job can end at 0."""
     runs_active: int = 0
     """Attempts that some worker holds now."""
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
     """Current tasks by state; maps count as one task plus one for each item."""
     weight_total: float = 0.0
     weight_done: float = 0.0
@@ -120,5 +121,13 @@ class Job:
     finished_at: float | None = None
     updated_at: float = 0.0
     decider_version: int = 1
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = msgspec.field(default_factory=dict)
     """Room for what later features keep with a job (estimate, budget …), stored as JSON."""
+
+    def copy(self) -> Job:
+        """Return the caller's own copy."""
+        copied = copy(self)
+        copied.labels = self.labels.copy()
+        copied.counts = self.counts.copy()
+        copied.extra = self.extra.copy()
+        return copied

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from orpheus.core.amend import highest_of, priority_of
 from orpheus.core.closing import begin_closing
@@ -21,14 +22,13 @@ from orpheus.core.task import NODE, Task, TaskState
 DECIDER_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job to create; everything in it has been checked and resolved by the engine."""
 
     job_id: str
     tenant: str
     correlation_id: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     priority: int = 3
     max_priority: int = 1
     """No task gets a higher one (1 is the highest), whatever the job or its nodes ask for."""
@@ -40,7 +40,7 @@ class NewJob:
     """A dependency that can no longer be satisfied: the job is created and cancelled at once (R15)."""
     requires_approval: bool = False
     timeout_s: float | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     idempotency_key: str | None = None
     fingerprint: str | None = None
     webhook_url: str | None = None
@@ -48,12 +48,12 @@ class NewJob:
     has_files: bool = False
     """A param holds a file: the job has a manifest object from its creation on."""
     paused: bool = False
-    definitions: Mapping[str, str] = field(default_factory=dict)
+    definitions: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The definitions that child jobs run, theirs too, by `children.definition_key` (R11, R24)."""
     parent: Mapping[str, Any] | None = None
     """Of a child: `job`, `task`, `index` and `generation` of what opened it."""
     actor: str = "api"
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """What stands in the job's `extra` from its creation on."""
 
 

@@ -5,9 +5,11 @@ A task is one node of a job's graph. A map node has one row for itself (`index =
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from orpheus.core.errors import InvalidTransition, TaskError
 
@@ -89,8 +91,7 @@ def check(source: TaskState, target: TaskState) -> None:
         raise InvalidTransition(f"a {source} task cannot become {target}")
 
 
-@dataclass(slots=True)
-class Task:
+class Task(msgspec.Struct, gc=False):
     """A task's row without its payloads (result, item value), which are loaded on demand.
 
     Instants are seconds since the epoch, UTC. Identity is `(job_id, node, index, generation)`; the row with the highest
@@ -146,10 +147,16 @@ class Task:
     """No further item may be released before this instant; `NEVER` while a released item has not started yet."""
     superseded: bool = False
     """A later generation has a row for the same node and index."""
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = msgspec.field(default_factory=dict)
     """Room for what later features keep with a task (approval comment, callback …), stored as JSON."""
 
     @property
     def key(self) -> tuple[str, str, int, int]:
         """The row's identity."""
         return (self.job_id, self.node, self.index, self.generation)
+
+    def copy(self) -> Task:
+        """Return the caller's own copy."""
+        copied = copy(self)
+        copied.extra = self.extra.copy()
+        return copied

@@ -43,7 +43,7 @@ def check_fact(graph: Graph, fact: Fact, *, max_bytes: int) -> Fact:
         schema = _item_schema(node) if of_item else node.type_schema
         _check(f"the result of {fact.node!r}", "result", fact.result, schema, max_bytes)
     elif isinstance(fact, CallbackReceived) and fact.error is not None:
-        return replace(fact, error=replace(fact.error, task=fact.node))
+        return msgspec.structs.replace(fact, error=replace(fact.error, task=fact.node))
     return fact
 
 

@@ -104,7 +104,7 @@ class Transaction:
     def job(self, job_id: str) -> Job | None:
         """Return a copy of the job's row."""
         entry = self._unit.job(job_id)
-        return None if entry is None else rows.copy_job(entry.job)
+        return None if entry is None else entry.job.copy()
 
     def params(self, job_id: str) -> Any:
         return self._payloads.params(self._entry(job_id))
@@ -121,7 +121,7 @@ class Transaction:
         """Return a copy of the task's current row."""
         job = self._unit.job(job_id)
         entry = None if job is None else self._unit.task(job, node, index)
-        return None if entry is None else rows.copy_task(entry.task)
+        return None if entry is None else entry.task.copy()
 
     def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:
         """Return `(job_id, fingerprint)` of the job submitted with this key before (R21)."""

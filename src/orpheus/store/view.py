@@ -12,7 +12,6 @@ from orpheus.core.task import NODE, Task, TaskState
 from orpheus.store.cache import JobEntry, TaskEntry
 from orpheus.store.outside import Outside
 from orpheus.store.payloads import Outcome, Payloads
-from orpheus.store.rows import copy_job, copy_task
 from orpheus.store.unit import Unit
 
 
@@ -36,11 +35,11 @@ class StoreView:
         return self._graph
 
     def job(self) -> Job:
-        return copy_job(self._job.job)
+        return self._job.job.copy()
 
     def task(self, node: str, index: int = NODE) -> Task | None:
         entry = self._unit.task(self._job, node, index)
-        return None if entry is None else copy_task(entry.task)
+        return None if entry is None else entry.task.copy()
 
     def tasks(self, states: Iterable[TaskState] | None = None, node: str | None = None) -> Sequence[Task]:
         wanted = None if states is None else frozenset(states)
@@ -51,7 +50,7 @@ class StoreView:
             if wanted is None or entry.task.state in wanted
         ]
         found.sort(key=lambda task: (order[task.node], task.index))
-        return [copy_task(task) for task in found]
+        return [task.copy() for task in found]
 
     def params(self) -> Any:
         return self._payloads.params(self._job)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from orpheus.core.decision import Callback, Decision, Event, Signal
@@ -60,11 +59,11 @@ class MemoryView:
         return self._graph
 
     def job(self) -> Job:
-        return copy_job(self._job)
+        return self._job.copy()
 
     def task(self, node: str, index: int = NODE) -> Task | None:
         found = self._current.get((node, index))
-        return None if found is None else copy_task(found)
+        return None if found is None else found.copy()
 
     def tasks(self, states: Iterable[TaskState] | None = None, node: str | None = None) -> Sequence[Task]:
         wanted = None if states is None else set(states)
@@ -75,7 +74,7 @@ class MemoryView:
             rows = [] if own is None else [own]
             items = self._items_of.get(name, {})
             rows += [items[index] for index in sorted(items)]
-            found += [copy_task(row) for row in rows if wanted is None or row.state in wanted]
+            found += [row.copy() for row in rows if wanted is None or row.state in wanted]
         return found
 
     def params(self) -> Any:
@@ -120,7 +119,7 @@ class MemoryView:
     def apply(self, decision: Decision) -> list[Task]:
         """Write all of a decision; return copies of the tasks that it made ready, in order."""
         assert decision.job.job_id == self._job.job_id, "a decision is about one job"
-        self._job = copy_job(decision.job)
+        self._job = decision.job.copy()
         ready: list[Task] = []
         for task in decision.tasks:
             assert task.key in self._rows, f"{task.key} is not a row"
@@ -151,11 +150,11 @@ class MemoryView:
         return ready
 
     def _write(self, task: Task, ready: list[Task]) -> None:
-        row = copy_task(task)
+        row = task.copy()
         if row.state is TaskState.READY and row.ready_seq is None:
             self.ready_seq += 1
             row.ready_seq = task.ready_seq = self.ready_seq
-            ready.append(copy_task(row))
+            ready.append(row.copy())
         self._rows[row.key] = row
         place = (row.node, row.index)
         shown = self._current.get(place)
@@ -181,7 +180,7 @@ class MemoryView:
 
     def all_rows(self) -> list[Task]:
         """Return every row, those of older generations too."""
-        return [copy_task(row) for row in self._rows.values()]
+        return [row.copy() for row in self._rows.values()]
 
     def next_wake(self) -> float | None:
         """Return the earliest instant at which the job or one of its tasks wants to be looked at."""
@@ -193,17 +192,7 @@ class MemoryView:
     def due(self, now: float) -> list[Task]:
         """Return the tasks whose `wake_at` has come, in node and index order."""
         rows = [row for row in self._current.values() if row.wake_at is not None and row.wake_at <= now]
-        return [copy_task(row) for row in sorted(rows, key=lambda row: (self._order[row.node], row.index))]
-
-
-def copy_task(task: Task) -> Task:
-    """Copy a row, so that what is changed in the copy stays there."""
-    return replace(task, extra=dict(task.extra))
-
-
-def copy_job(job: Job) -> Job:
-    """Copy a job's row."""
-    return replace(job, labels=dict(job.labels), counts=dict(job.counts), extra=dict(job.extra))
+        return [row.copy() for row in sorted(rows, key=lambda row: (self._order[row.node], row.index))]
 
 
 def _failure(error: Any, index: int, state: TaskState) -> dict[str, Any] | None:
