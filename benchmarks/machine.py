@@ -20,6 +20,7 @@ from typing import Any
 from orpheus.core.errors import OrpheusError
 from orpheus.engine.base import PollAnswer, RunReport, Submission, WorkerHello
 from orpheus.engine.clock import SystemClock
+from orpheus.engine.collector import collect_rarely
 from orpheus.engine.machine import Machine
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.store import Store
@@ -107,6 +108,7 @@ def main() -> None:
         driver.submit(0, BATCH)
         driver.work(BATCH)
         driver.commit_s = 0.0
+        collect_rarely()
         profile = cProfile.Profile() if "--profile" in sys.argv else None
         if profile:
             profile.enable()

@@ -39,7 +39,8 @@ def claimed(draft: Draft, fact: TaskClaimed) -> None:
     job = draft.job
     task = draft.task(fact.node, fact.index)
     undoes = task.node in draft.graph.undos
-    if task.state is not TaskState.READY or job.paused or (job.closing is not None and not undoes):
+    held_back = job.paused or (job.closing is not None and not undoes)
+    if task.state is not TaskState.READY or held_back or fact.generation not in (None, task.generation):
         raise InvalidTransition(f"task {fact.node!r} of job {job.job_id} cannot be claimed now")
     node = draft.node(task)
     scope = JobScope(draft, task)

@@ -122,6 +122,8 @@ class TaskClaimed(TaskFact, frozen=True, kw_only=True, gc=False):
     """What people call the worker; empty where it has no other name."""
     made_with: str = ""
     """What it says it makes the task with, which is part of the cache key (R23)."""
+    generation: int | None = None
+    """That of the row which was picked, so that a rewind in between is seen; None does not ask."""
 
 
 class RunFact(TaskFact, frozen=True, kw_only=True, gc=False):

@@ -20,10 +20,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orpheus.core.price import Price
 from orpheus.core.retry import RetryPolicy
+from orpheus.core.usual_nodes import UsualNode, begins_alike, usual_nodes
+
+if TYPE_CHECKING:
+    from orpheus.core.decision import Decision
 
 FORMAT = 1
 NOT_APPROVED = ("rejected", "timeout_approval")
@@ -173,6 +177,21 @@ class Graph:
     def all_nodes(self) -> Mapping[str, Node]:
         """What rows may be of: the nodes, then the undos."""
         return {**self.nodes, **self.undos} if self.undos else self.nodes
+
+    @cached_property
+    def usual(self) -> Mapping[str, UsualNode]:
+        """The nodes about which nothing is special (`usual.py`)."""
+        return usual_nodes(self.nodes, self.predecessors, self.dependents, self.output)
+
+    @cached_property
+    def begins_alike(self) -> bool:
+        """Whether its jobs' first rows are the same but for names and instants (`usual_jobs.py`)."""
+        return not self.children and begins_alike(self.roots, self.usual)
+
+    @cached_property
+    def beginnings(self) -> dict[int, Decision]:
+        """How its jobs begin, by priority, for those that begin alike (`usual_jobs.py`)."""
+        return {}
 
     @cached_property
     def undo_order(self) -> tuple[str, ...]:

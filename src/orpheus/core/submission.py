@@ -18,6 +18,7 @@ from orpheus.core.job import Job, JobState
 from orpheus.core.opening import advance
 from orpheus.core.price import file_bytes
 from orpheus.core.task import NODE, Task, TaskState
+from orpheus.core.usual_jobs import begin_like, is_usual
 
 DECIDER_VERSION = 1
 
@@ -91,6 +92,16 @@ def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, ha
 
 def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
     """Create a job."""
+    if not is_usual(request) or not graph.begins_alike:
+        return submit_at_length(request, graph, now, draws)
+    first = graph.beginnings.get(request.priority)
+    if first is None:
+        first = graph.beginnings[request.priority] = submit_at_length(request, graph, now, draws)
+    return begin_like(first, request, now)
+
+
+def submit_at_length(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
+    """Create a job, whatever the others of its graph look like."""
     job = Job(
         job_id=request.job_id,
         tenant=request.tenant,

@@ -166,27 +166,23 @@ class Claim(Operation):
     def _claim(self, work: Work, pick: ReadyRef) -> tuple[Grant, Graph] | None:
         """Begin one attempt; None when the task is not to be had (cancelled, paused, rewound since), or cannot begin."""
         run_id = self._claims.new_run_id(work.now)
+        fact = TaskClaimed(
+            node=pick.node,
+            index=pick.index,
+            run_id=run_id,
+            worker=self._session.session_id,
+            worker_name=self._session.hello.worker,
+            made_with=self._session.made_with.get(pick.source.handler, ""),
+            actor="worker",
+            generation=pick.generation,
+        )
         try:
-            view = work.tx.view(pick.job_id)
-            row = view.task(pick.node, pick.index)
-            if row is None or row.generation != pick.generation:
-                return None
-            fact = TaskClaimed(
-                node=pick.node,
-                index=pick.index,
-                run_id=run_id,
-                worker=self._session.session_id,
-                worker_name=self._session.hello.worker,
-                made_with=self._session.made_with.get(row.handler, ""),
-                actor="worker",
-            )
-            decision = work.tell(pick.job_id, fact)
+            decision, graph = work.claim(pick.job_id, fact)
         except OrpheusError:
             return None
         if decision.assignment is None:
             return None
         self._claims.feed.write_start(work, pick, run_id)
-        graph = view.graph
         return self._grant(decision, pick, run_id, decision.assignment["args"], graph), graph
 
     def failed(self, error: BaseException) -> None:

@@ -51,10 +51,10 @@ class ParamsChecker:
                 details=[{"path": f"/params{fault.pointer}", "message": str(fault)}],
             ) from None
         filled = with_defaults(graph.params_schema, params)
-        errors = [
-            self._describe(graph, error, filled)
-            for error in islice(self._validator(graph).iter_errors(filled), MOST_ERRORS)
-        ]
+        validator = self._validator(graph)
+        if validator.is_valid(filled):
+            return filled
+        errors = [self._describe(graph, error, filled) for error in islice(validator.iter_errors(filled), MOST_ERRORS)]
         if errors:
             first = errors[0]
             where = f" at {path}" if (path := first["path"].removeprefix("/params")) else ""

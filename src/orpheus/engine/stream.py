@@ -39,7 +39,8 @@ class Stream:
         self.floor = floor
         """Place up to which the file may lack events, because their jobs were pruned: whoever would have to read them
         there is told to begin anew."""
-        self._ring: deque[tuple[int, PublishedEvent]] = deque(maxlen=ring)
+        self._ring: deque[tuple[int, Event, Job]] = deque(maxlen=ring)
+        """What subscribers are given is made when one reads: most events have left the ring before somebody does."""
         self._listeners: dict[Callable[[], None], None] = {}
         self._live: dict[Callable[[LiveMessage], None], str | None] = {}
 
@@ -65,9 +66,7 @@ class Stream:
         for place, event in events:
             assert place > self.head, "events are published in the order of their cursors"
             self.head = place
-            self._ring.append(
-                (place, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.cursor(place)))
-            )
+            self._ring.append((place, event, job))
 
     def ring_after(self, place: int, limit: int) -> list[tuple[int, PublishedEvent]] | None:
         """Return events after a place, or None when the ring does not reach back so far."""
@@ -80,7 +79,11 @@ class Stream:
         start = max(0, min(len(self._ring), place + 1 - first))
         while start > 0 and self._ring[start - 1][0] > place:
             start -= 1
-        return [entry for entry in islice(self._ring, start, start + limit) if entry[0] > place]
+        return [
+            (at, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.cursor(at)))
+            for at, event, job in islice(self._ring, start, start + limit)
+            if at > place
+        ]
 
     # Who listens
 

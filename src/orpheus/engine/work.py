@@ -34,7 +34,7 @@ from orpheus.core.decision import (
 )
 from orpheus.core.dispatch import Source
 from orpheus.core.errors import OrpheusError
-from orpheus.core.facts import DependencySettled, Fact
+from orpheus.core.facts import DependencySettled, Fact, TaskClaimed
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
 from orpheus.engine import children
@@ -57,15 +57,28 @@ class SeededDraws:
         return self._rng.random()
 
 
-@dataclass(slots=True)
 class Change:
-    """One applied decision, on its way to the memory: what the listeners after the commit look at."""
+    """One applied decision, on its way to the memory: what the listeners after the commit look at. An effect like any other."""
 
-    decision: Decision
-    applied: Applied
-    graph: Graph
-    resumes: tuple[Source, ...] = ()
-    """Where its ready tasks stand, when it was resumed."""
+    __slots__ = ("applied", "decision", "graph", "listener", "resumes")
+
+    def __init__(
+        self,
+        decision: Decision,
+        applied: Applied,
+        graph: Graph,
+        resumes: tuple[Source, ...],
+        listener: Callable[[Change], None],
+    ) -> None:
+        self.decision = decision
+        self.applied = applied
+        self.graph = graph
+        self.resumes = resumes
+        """Where its ready tasks stand, when it was resumed."""
+        self.listener = listener
+
+    def __call__(self) -> None:
+        self.listener(self)
 
 
 @dataclass(slots=True)
@@ -99,9 +112,17 @@ class Work:
         Raises:
             OrpheusError: refused; nothing was written for it.
         """
-        decision = self._decide(job_id, fact, tenant=tenant)
-        self._follow_up()
+        decision = self._decide(job_id, fact, tenant=tenant)[0]
+        if self._follow:
+            self._follow_up()
         return decision
+
+    def claim(self, job_id: str, fact: TaskClaimed) -> tuple[Decision, Graph]:
+        """Bring a claim, as `tell` does; return also the job's graph."""
+        told = self._decide(job_id, fact)
+        if self._follow:
+            self._follow_up()
+        return told
 
     def audit(
         self,
@@ -127,14 +148,15 @@ class Work:
     def create(self, decision: Decision, graph: Graph) -> Decision:
         """Write a new job."""
         self._apply(decision, graph)
-        self._follow_up()
+        if self._follow:
+            self._follow_up()
         return decision
 
-    def _decide(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Decision:
+    def _decide(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> tuple[Decision, Graph]:
         view = self.tx.view(job_id, tenant=tenant)
         decision = decide(view, fact, self.now, self.draws)
         self._apply(decision, view.graph)
-        return decision
+        return decision, view.graph
 
     def _apply(self, decision: Decision, graph: Graph) -> None:
         applied = self.tx.apply(decision)
@@ -144,10 +166,10 @@ class Work:
         resumes: tuple[Source, ...] = ()
         if applied.held is False:
             resumes = tuple(source for source, _count in self.tx.lanes_of_job(job.job_id))
-        change = Change(decision, applied, graph, resumes)
-        self.effects.append(lambda: self.on_change(change))
+        self.effects.append(Change(decision, applied, graph, resumes, self.on_change))
         for command in decision.commands:
-            self._queue(job, command)
+            if not isinstance(command, ForgetRun):
+                self._queue(job, command)
 
     def _queue(self, job: Job, command: Command) -> None:
         if isinstance(command, TellJob):

@@ -13,8 +13,9 @@ Later decisions of the same transaction see what earlier ones wrote. Nothing out
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from orpheus.core.cache_key import owner_of, stored_parts
 from orpheus.core.decision import Decision, Event
@@ -45,23 +46,22 @@ from orpheus.store.webhooks import WebhookRows
 _TIMEOUT = "timeout_"
 
 
-@dataclass(slots=True)
-class Applied:
+class Applied(msgspec.Struct):
     """What a decision came to. Rows in it are the store's own: read them, don't change them."""
 
     job: Job
     job_no: int
     was: JobState | None
     """The job's state before; None for a new job."""
-    events: list[tuple[int, Event]] = field(default_factory=list)
+    events: list[tuple[int, Event]] = msgspec.field(default_factory=list)
     """With their cursors in the stream of all jobs."""
-    released: list[Task] = field(default_factory=list)
+    released: list[Task] = msgspec.field(default_factory=list)
     """Tasks that became ready, with their `ready_seq`."""
-    withdrawn: list[tuple[str, str, int, int]] = field(default_factory=list)
+    withdrawn: list[tuple[str, str, int, int]] = msgspec.field(default_factory=list)
     """Keys of tasks that were ready and no longer are (claimed, cancelled …)."""
-    started: list[Task] = field(default_factory=list)
+    started: list[Task] = msgspec.field(default_factory=list)
     """Tasks that a worker now holds."""
-    ended_runs: list[tuple[str, Task]] = field(default_factory=list)
+    ended_runs: list[tuple[str, Task]] = msgspec.field(default_factory=list)
     """`(run_id, task as it now is)` of attempts that are over."""
     wake_at: float | None = None
     """Earliest `wake_at` among the rows written: when to look at the timers at the latest."""
@@ -171,10 +171,12 @@ class Transaction:
             self._changed_task(applied, entry, task)
         for task in decision.new_tasks:
             self._new_task(applied, entry, task)
-        self._payload_rows(entry, decision)
+        if decision.params is not None or decision.results or decision.items:
+            self._payload_rows(entry, decision)
         if decision.signals or decision.signals_taken or decision.callback is not None:
             Outside(self._unit, entry.job_no).write(decision)
-        applied.events = [(self._unit.event(entry.job_no, event), event) for event in decision.events]
+        if decision.events:
+            applied.events = self._unit.events(entry.job_no, decision.events)
         if decision.known_result is not None:
             self.known_results.put(decision.known_result, now=job.updated_at)
         for task, ref in decision.artifacts:

@@ -171,11 +171,16 @@ class Unit:
             gathered = self._inserts[name] = []
         gathered.append(row)
 
-    def event(self, job_no: int, event: Event) -> int:
-        """Queue an event; return its cursor."""
-        self.counters.cursor += 1
-        self.insert("insert_event", rows.event_insert(self.counters.cursor, job_no, event))
-        return self.counters.cursor
+    def events(self, job_no: int, events: Sequence[Event]) -> list[tuple[int, Event]]:
+        """Queue events; return them with their cursors."""
+        first = self.counters.cursor + 1
+        self.counters.cursor += len(events)
+        numbered = list(enumerate(events, first))
+        gathered = self._inserts.get("insert_event")
+        if gathered is None:
+            gathered = self._inserts["insert_event"] = []
+        gathered.extend([rows.event_insert(cursor, job_no, event) for cursor, event in numbered])
+        return numbered
 
     def next_ready_seq(self) -> int:
         counters = self.counters

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from orpheus.core import facts as f
-from orpheus.core.decider import NewJob, decide, submit
+from orpheus.core.decider import NewJob, decide, decide_at_length, submit
 from orpheus.core.decision import (
     CancelRun,
     Decision,
@@ -25,6 +25,7 @@ from orpheus.core.decision import (
 )
 from orpheus.core.errors import OrpheusError, TaskError
 from orpheus.core.job import TERMINAL, Job
+from orpheus.core.submission import submit_at_length
 from orpheus.core.task import NEVER, Task, TaskState
 from orpheus.core.validate import parse_graph
 from orpheus.testing.memory_view import MemoryView
@@ -82,6 +83,10 @@ class Walk:
         before = repr((self.view.job(), self.view.tasks()))
         try:
             decision = decide(self.view, fact, self.now, _Draws(self.rng))
+            if isinstance(fact, f.TaskClaimed | f.RunCompleted):  # the facts that have a short way (core/usual.py)
+                at_length = decide_at_length(self.view, fact, self.now, _Draws(self.rng))
+                if decision != at_length:
+                    raise Broken(f"decided in short and at length, {fact} is not the same: {decision} {at_length}")
         except OrpheusError as error:
             self.trace.append(f"{self.now:.2f} {fact} refused: {error.code}")
             if repr((self.view.job(), self.view.tasks())) != before:
@@ -183,6 +188,8 @@ def walk(seed: int, *, steps: int = 60) -> Walk:
         extra={"budget": rng.choice((0.0, 0.3, 1.0, 3.0))} if rng.random() < 0.3 else {},
     )
     decision = submit(new, graph, 1_000_000.0, _Draws(rng))
+    if decision != submit_at_length(new, graph, 1_000_000.0, _Draws(rng)):
+        raise Broken("a job begun like another is not as it would be at length")
     view = MemoryView(graph, decision)
     self = Walk(rng, view, JobHistory.of(graph))
     try:

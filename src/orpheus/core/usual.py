@@ -1,0 +1,221 @@
+"""The usual facts, decided straight away: an attempt begins, an attempt completes, and nothing about it is special.
+
+This is the decider's short way for the two facts that every attempt of every task brings. It says nothing of its own: wherever it
+answers, `decide` without it answers the same, which `testing/simulation/core_walk.py` compares at every step of every walk, and
+`tests/property/test_usual.py` on graphs of all kinds. Where anything is unusual (a price, a cache, an undo, a stagger, a pause, a closing
+job, files, a parent, a condition to look at …) it returns None before it has done anything, and the long way is taken.
+
+It is there for its speed alone: with it the engine spends a third less on a one-task job (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orpheus.core.advance import start_deadline
+from orpheus.core.cache_key import MADE_WITH
+from orpheus.core.decision import Decision, Event, ForgetRun, TellDependents, View
+from orpheus.core.facts import RunCompleted, TaskClaimed
+from orpheus.core.graph import Graph
+from orpheus.core.job import Job, JobState
+from orpheus.core.task import NODE, Task, TaskState
+from orpheus.core.usual_nodes import UsualNode
+
+_READY, _RUNNING, _COMPLETED, _BLOCKED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED, TaskState.BLOCKED
+_QUEUED, _JOB_RUNNING = JobState.QUEUED, JobState.RUNNING
+
+
+def claimed(view: View, fact: TaskClaimed, now: float) -> Decision | None:
+    """Begin an attempt."""
+    graph = view.graph
+    usual = graph.usual.get(fact.node)
+    if usual is None:
+        return None
+    job = view.job()
+    task = view.task(fact.node, fact.index)
+    if task is None or task.state is not _READY or job.paused or job.closing is not None:
+        return None
+    if fact.generation not in (None, task.generation) or fact.made_with != task.extra.get(MADE_WITH, ""):
+        return None
+    args = _args(view, graph, usual, task)
+    if args is None:
+        return None
+    events: list[Event] = []
+    seq = job.last_seq
+    if job.state is _QUEUED:
+        job.state = _JOB_RUNNING
+        job.started_at = now
+        seq += 1
+        events.append(Event(seq, "job.started", now, fact.actor))
+    elif job.state is not _JOB_RUNNING:
+        return None
+    counts = job.counts
+    counts[_READY] -= 1
+    counts[_RUNNING] = counts.get(_RUNNING, 0) + 1
+    task.state = _RUNNING
+    task.attempt += 1
+    task.run_id = fact.run_id
+    task.worker = fact.worker
+    task.started_at = now
+    task.wake_at = None
+    task.stage = None
+    job.runs_active += 1
+    job.current_stage = task.node
+    seq += 1
+    data = {"attempt": task.attempt, "worker": fact.worker_name or fact.worker}
+    events.append(Event(seq, "task.started", now, fact.actor, task.node, _shown(task.index), fact.run_id, data))
+    job.last_seq = seq
+    job.updated_at = now
+    _show_progress(job)
+    return Decision(job, tasks=[task], events=events, assignment={"args": args})
+
+
+def _args(view: View, graph: Graph, usual: UsualNode, task: Task) -> dict[str, Any] | None:
+    args: dict[str, Any] = {}
+    for name, kind, what in usual.args:
+        if kind == "param":
+            params = view.params()
+            if what not in params:
+                return None
+            args[name] = params[what]
+        elif kind == "ref":
+            source = view.task(what)
+            if (
+                source is None
+                or source.state is not _COMPLETED
+                or (source.items_total == 0 and graph.nodes[what].kind == "map")
+            ):
+                return None
+            args[name] = view.result(what)
+        elif kind == "as_is":
+            args[name] = what
+        elif task.index == NODE:
+            return None
+        else:
+            args[name] = view.item_value(task.node, task.index)
+    return args
+
+
+def completed(view: View, fact: RunCompleted, now: float) -> Decision | None:
+    """Accept a result without files, let what follows begin, and end the job after its last node."""
+    graph = view.graph
+    usual = graph.usual.get(fact.node)
+    if usual is None or fact.artifacts or usual.node.cache:
+        return None
+    job = view.job()
+    task = view.task(fact.node, fact.index)
+    if task is None or task.run_id != fact.run_id or task.state is not _RUNNING or job.closing is not None:
+        return None
+    if task.index != NODE:
+        return _item_completed(view, fact, now, job, task, usual)
+    follows = usual.follows
+    ends = job.nodes_open == 1
+    if follows is None or (ends and (not usual.completes or job.has_files or graph.undos or job.extra)):
+        return None
+    actor = fact.actor
+    events: list[Event] = []
+    _complete(job, task, events, fact, now)
+    job.weight_done += usual.node.weight * (1.0 - task.progress)
+    task.progress = 1.0
+    job.nodes_open -= 1
+    decision = Decision(
+        job, tasks=[task], results={task.key: fact.result}, events=events, commands=[ForgetRun(fact.run_id)]
+    )
+    for after in follows:
+        _open(view, decision, after, now, actor)
+    if ends:
+        decision.job_result = None if graph.output is None else fact.result
+        decision.sets_job_result = True
+        job.state = JobState.COMPLETED
+        job.finished_at = now
+        job.wake_at = None
+        job.paused = False
+        job.last_seq += 1
+        events.append(Event(job.last_seq, "job.completed", now, actor))
+        decision.commands.append(TellDependents("completed"))
+    job.updated_at = now
+    _show_progress(job)
+    return decision
+
+
+def _complete(job: Job, task: Task, events: list[Event], fact: RunCompleted, now: float) -> None:
+    job.runs_active -= 1
+    assert job.runs_active >= 0, f"job {task.job_id} has fewer than no runs"
+    counts = job.counts
+    counts[_RUNNING] -= 1
+    counts[_COMPLETED] = counts.get(_COMPLETED, 0) + 1
+    task.state = _COMPLETED
+    task.error = None
+    task.finished_at = now
+    task.wake_at = None
+    job.last_seq += 1
+    data = {"attempt": task.attempt, "artifacts": []}
+    events.append(
+        Event(job.last_seq, "task.completed", now, fact.actor, task.node, _shown(task.index), fact.run_id, data)
+    )
+
+
+def _open(view: View, decision: Decision, after: UsualNode, now: float, actor: str) -> None:
+    """Let a node begin whose only predecessor has completed."""
+    job, node = decision.job, after.node
+    task = view.task(node.name)
+    assert task is not None and task.unmet > 0, f"{node.name} of {job.job_id} has more predecessors settled than it has"
+    task.unmet -= 1
+    decision.tasks.append(task)
+    if task.state is not _BLOCKED or task.unmet > 0:
+        return
+    counts = job.counts
+    counts[_BLOCKED] -= 1
+    counts[_READY] = counts.get(_READY, 0) + 1
+    task.state = _READY
+    task.ready_at = now
+    task.ready_seq = None
+    if task.first_ready_at is None:
+        task.first_ready_at = now
+    task.wake_at = start_deadline(task, node)
+    job.last_seq += 1
+    decision.events.append(Event(job.last_seq, "task.ready", now, actor, task.node, None, task.run_id))
+
+
+def _item_completed(
+    view: View, fact: RunCompleted, now: float, job: Job, item: Task, usual: UsualNode
+) -> Decision | None:
+    """Count a map's item that is neither its last nor lets another one go."""
+    container = view.task(item.node)
+    if (
+        container is None
+        or container.state is not _RUNNING
+        or container.items_released < container.items_total
+        or container.items_settled + 1 == container.items_total
+        or container.stagger_until is not None
+    ):
+        return None
+    events: list[Event] = []
+    _complete(job, item, events, fact, now)
+    container.items_settled += 1
+    weight = usual.node.weight
+    share = weight / container.items_total if weight else 0.0
+    job.weight_done += share * (1.0 - item.progress)
+    item.progress = 1.0
+    container.progress = min(1.0, container.items_settled / container.items_total)
+    container.wake_at = None
+    job.updated_at = now
+    _show_progress(job)
+    return Decision(
+        job,
+        tasks=[item, container],
+        results={item.key: fact.result},
+        events=events,
+        commands=[ForgetRun(fact.run_id)],
+    )
+
+
+def _shown(index: int) -> int | None:
+    return None if index == NODE else index
+
+
+def _show_progress(job: Job) -> None:
+    """Bring the shown progress up to date, as `Draft.done` does."""
+    share = 100.0 * job.weight_done / job.weight_total if job.weight_total else 0.0
+    share = 100.0 if job.state is JobState.COMPLETED else min(share, 99.9)
+    job.progress_percentage = max(job.progress_percentage, round(share, 2))

@@ -1,0 +1,64 @@
+"""Most jobs of a workflow begin alike: the first rows are decided once per graph and priority, and copied from then on.
+
+As with `usual.py` nothing is said here that `submission.submit_at_length` does not say; the tests compare the two. What makes a
+beginning unusual (approval, a time, dependencies, a limit, a budget, children, a root with a condition or a key) is decided at length.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+from orpheus.core.decision import Decision, Event
+from orpheus.core.task import TaskState
+
+if TYPE_CHECKING:
+    from orpheus.core.submission import NewJob
+
+_READY = TaskState.READY
+
+
+def is_usual(request: NewJob) -> bool:
+    """Tell whether nothing holds the job back and nothing stands in its `extra`."""
+    return (
+        request.run_at is None
+        and request.timeout_s is None
+        and not request.dependencies
+        and not request.requires_approval
+        and not request.paused
+        and not request.extra
+        and not request.definitions
+        and request.failed_dependency is None
+        and request.max_priority <= 1
+        and request.parent is None
+    )
+
+
+def begin_like(first: Decision, request: NewJob, now: float) -> Decision:
+    """Return a job's first rows, made from those of an earlier job of the same graph and priority."""
+    job = copy(first.job)
+    job.job_id = request.job_id
+    job.tenant = request.tenant
+    job.created_at = job.updated_at = now
+    job.correlation_id = request.correlation_id
+    job.labels = dict(request.labels)
+    job.traceparent = request.traceparent
+    job.idempotency_key = request.idempotency_key
+    job.fingerprint = request.fingerprint
+    job.webhook_url = request.webhook_url
+    job.has_files = request.has_files
+    job.counts = first.job.counts.copy()
+    job.extra = {}
+    tasks = []
+    for one in first.new_tasks:
+        task = copy(one)
+        task.job_id = request.job_id
+        task.tenant = request.tenant
+        task.extra = {}
+        if task.state is _READY:
+            task.ready_at = task.first_ready_at = now
+        tasks.append(task)
+    actor = request.actor
+    events = [Event(one.seq, one.type, now, actor, one.task, one.index, one.run_id, one.data) for one in first.events]
+    events[0].data = {**events[0].data, "tenant": request.tenant}
+    return Decision(job, is_new=True, new_tasks=tasks, params=dict(request.params), events=events)
