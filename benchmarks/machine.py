@@ -67,10 +67,18 @@ class Driver:
         machine.finish(batch)
 
     def submit(self, first: int, count: int) -> None:
-        wanted = [Submission(workflow="one", params={"value": n}, correlation_id="c") for n in range(first, first + count)]
+        wanted = [
+            Submission(workflow="one", params={"value": n}, correlation_id="c") for n in range(first, first + count)
+        ]
         machine = self.machine
         machine.queue(
-            Submit(prepare(wanted), checker=machine.checker, rng=machine.rng, params_max_bytes=1 << 20, tenants=machine.tenants)
+            Submit(
+                prepare(wanted),
+                checker=machine.checker,
+                rng=machine.rng,
+                params_max_bytes=1 << 20,
+                tenants=machine.tenants,
+            )
         )
 
     def poll(self, free: int, held: Sequence[str] = ()) -> None:

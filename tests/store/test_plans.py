@@ -26,7 +26,7 @@ WHOLE_TABLES = {
     "worker_names",  # the list that was asked; the workers are found by their key
     "jobs_to_finalise", "jobs_to_publish", "running_tasks", "pending_destinations",  # start-up; partial indexes of what still moves
     "similar_likenesses",  # the bands that are asked for; what is near them by index
-    "first_lane",  # one row from an end of an index
+    "first_lane", "any_dependency",  # one row from an end of an index
     "all_durations", "any_key", "last_audit_no", "first_audit_no", "newest_cursor", "oldest_cursor",  # likewise
     "last_cursor", "last_job_no", "last_log_no", "next_job_wake", "next_task_wake",  # likewise
 }  # fmt: skip

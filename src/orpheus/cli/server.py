@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 from orpheus.cli import logs
 from orpheus.cli.compose import composed, event_loop_factory, serve
 from orpheus.cli.sockets import check_exposure, listening_socket, port_error, url_of
+from orpheus.engine.collector import collect_rarely
 from orpheus.settings import Settings, load
 
 app = typer.Typer(add_completion=False)
@@ -41,7 +41,7 @@ def server(
     logs.configure(settings.log_level, as_json=settings.log_json)
     bound = socket.socket(fileno=fd) if fd is not None else _listen(settings)
     with bound, composed(settings, expect_workers=expect_workers) as served:
-        gc.freeze()  # what was imported stays; the collector need not walk it again and again
+        collect_rarely()
         with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
             runner.run(serve(served, bound, url_of(bound), supervised=supervised))
 

@@ -107,7 +107,7 @@ def completed(view: View, fact: RunCompleted, now: float) -> Decision | None:
     if task is None or task.run_id != fact.run_id or task.state is not _RUNNING or job.closing is not None:
         return None
     if task.index != NODE:
-        return _item_completed(view, fact, now, job, task, usual)
+        return _item_completed(view, fact, now, job, task)
     follows = usual.follows
     ends = job.nodes_open == 1
     if follows is None or (ends and (not usual.completes or job.has_files or graph.undos or job.extra)):
@@ -177,9 +177,7 @@ def _open(view: View, decision: Decision, after: UsualNode, now: float, actor: s
     decision.events.append(Event(job.last_seq, "task.ready", now, actor, task.node, None, task.run_id))
 
 
-def _item_completed(
-    view: View, fact: RunCompleted, now: float, job: Job, item: Task, usual: UsualNode
-) -> Decision | None:
+def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: Task) -> Decision | None:
     """Count a map's item that is neither its last nor lets another one go."""
     container = view.task(item.node)
     if (
@@ -193,7 +191,7 @@ def _item_completed(
     events: list[Event] = []
     _complete(job, item, events, fact, now)
     container.items_settled += 1
-    weight = usual.node.weight
+    weight = view.graph.nodes[item.node].weight
     share = weight / container.items_total if weight else 0.0
     job.weight_done += share * (1.0 - item.progress)
     item.progress = 1.0

@@ -6,7 +6,6 @@ beginning unusual (approval, a time, dependencies, a limit, a budget, children, 
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING
 
 from orpheus.core.decision import Decision, Event
@@ -36,7 +35,7 @@ def is_usual(request: NewJob) -> bool:
 
 def begin_like(first: Decision, request: NewJob, now: float) -> Decision:
     """Return a job's first rows, made from those of an earlier job of the same graph and priority."""
-    job = copy(first.job)
+    job = first.job.copy()
     job.job_id = request.job_id
     job.tenant = request.tenant
     job.created_at = job.updated_at = now
@@ -47,14 +46,11 @@ def begin_like(first: Decision, request: NewJob, now: float) -> Decision:
     job.fingerprint = request.fingerprint
     job.webhook_url = request.webhook_url
     job.has_files = request.has_files
-    job.counts = first.job.counts.copy()
-    job.extra = {}
     tasks = []
     for one in first.new_tasks:
-        task = copy(one)
+        task = one.copy()
         task.job_id = request.job_id
         task.tenant = request.tenant
-        task.extra = {}
         if task.state is _READY:
             task.ready_at = task.first_ready_at = now
         tasks.append(task)

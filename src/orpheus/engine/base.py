@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from orpheus.core.access import ApiKey
 from orpheus.core.decision import Event
 from orpheus.core.errors import OrpheusError, TaskError
@@ -59,8 +61,7 @@ class Submission:
     scheduled_for: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True):
     job: Job
     created: bool
     """False when the idempotency key had been used for the same body before."""
@@ -83,8 +84,7 @@ class WorkerHello:
     supervised: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """A claimed task on its way to a worker."""
 
     run_id: str
@@ -99,15 +99,13 @@ class Grant:
     needed_paths: tuple[tuple[str | int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
+class CancelOrder(msgspec.Struct, frozen=True):
     run_id: str
     reason: str
     grace_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class PollAnswer:
+class PollAnswer(msgspec.Struct, frozen=True):
     seq: int
     grants: tuple[Grant, ...] = ()
     cancel: tuple[CancelOrder, ...] = ()
@@ -115,8 +113,7 @@ class PollAnswer:
     superseded: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """One item of a worker's report, parsed. `kind` as in protocol/worker.py."""
 
     run_id: str

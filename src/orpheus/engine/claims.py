@@ -12,7 +12,6 @@ A crash between 2 and 3 leaves a running row whose worker never heard of it; it 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable
 from functools import partial
@@ -47,12 +46,12 @@ class RunTokens:
         self._secret = secret
 
     def make(self, run_id: str) -> str:
-        return hmac.new(self._secret, run_id.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._secret, run_id.encode(), "sha256").hex()
 
     def callback(self, run_id: str) -> str:
         """Return the token with which another system may bring the run's result (R22). Workers derive it in the same way
         from the run's token, which it does not give away."""
-        proof = hmac.new(self.make(run_id).encode(), b"callback", hashlib.sha256).hexdigest()
+        proof = hmac.digest(self.make(run_id).encode(), b"callback", "sha256").hex()
         return f"{run_id}.{proof}"
 
     def run_of_callback(self, token: str) -> str | None:
@@ -159,9 +158,9 @@ class Claim(Operation):
             made = self._claim(work, pick)
             # One effect per pick, in its place: a later pick may fail its job and with it cancel an earlier one's run.
             if made is None:
-                work.after_commit(partial(self._claims.refuse, self._session, pick))
+                work.effects.append(partial(self._claims.refuse, self._session, pick))
             else:
-                work.after_commit(partial(self._claims.grant, self._session, pick, work.mono, *made))
+                work.effects.append(partial(self._claims.grant, self._session, pick, work.mono, *made))
 
     def _claim(self, work: Work, pick: ReadyRef) -> tuple[Grant, Graph] | None:
         """Begin one attempt; None when the task is not to be had (cancelled, paused, rewound since), or cannot begin."""
@@ -191,7 +190,9 @@ class Claim(Operation):
     def _grant(
         self, decision: Decision, pick: ReadyRef, run_id: str, args: Mapping[str, object], graph: Graph
     ) -> Grant:
-        task = next(t for t in decision.tasks if t.key == pick.key)
+        task = decision.tasks[0]
+        if task.node != pick.node or task.index != pick.index:
+            task = next(t for t in decision.tasks if t.key == pick.key)
         node = graph.all_nodes[pick.node]
         return Grant(
             run_id=run_id,
@@ -202,6 +203,6 @@ class Claim(Operation):
             max_retries=node.retry.max_retries,
             start_to_close_s=node.timeouts.start_to_close_s,
             heartbeat_s=node.timeouts.heartbeat_s,
-            resources=dict(node.resources),
+            resources=node.resources,
             needed_paths=graph.needed_paths.get(pick.node, ()),
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orpheus.core.dispatch import Refill
     from orpheus.store.transaction import Transaction
 
+_READY = TaskState.READY
 _REFILLS = 16
 """Sources filled per operation."""
 
@@ -104,14 +105,19 @@ class Feed:
             self.dispatcher.invalidate(source)
             self._reread += 1
             self.stirred = True
-        for task in (*decision.tasks, *decision.new_tasks):
-            if task.state is TaskState.READY and task.handler and not task.superseded:
-                if self._in_flight.get(task.key) == task.ready_seq:
-                    continue  # only its timer moved; it is picked, and stays so
-                self.dispatcher.add(self.ref(task, graph))
-                self.stirred = True
-            elif task.key in self.dispatcher:
-                self.dispatcher.remove(task.key)
+        for rows in (decision.tasks, decision.new_tasks):
+            for task in rows:
+                if task.state is not _READY:
+                    continue
+                if task.superseded or not task.handler:
+                    self.dispatcher.remove(task.key)
+                elif (
+                    self._in_flight.get(task.key) != task.ready_seq
+                ):  # else only its timer moved; it is picked, and stays so
+                    self.dispatcher.add(self.ref(task, graph))
+                    self.stirred = True
+        for key in change.applied.withdrawn:
+            self.dispatcher.remove(key)
 
     def released(self, task: Task) -> None:
         """A run is over; what it held is free."""

@@ -121,9 +121,10 @@ class Session:
 
     def forget_run(self, run_id: str) -> None:
         """The run is over: nothing more is to be said of it, but the worker may have to be told that it is."""
-        self.runs.pop(run_id, None)
+        carried = self.runs.pop(run_id, None)
         self.cancels.pop(run_id, None)
-        self.grants = [grant for grant in self.grants if grant.run_id != run_id]
+        if carried is None and self.grants:
+            self.grants = [grant for grant in self.grants if grant.run_id != run_id]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from orpheus.core.job import TERMINAL, JobState
 from orpheus.core.task import TaskState
 from orpheus.store.transaction import attempt_outcome
 
@@ -25,7 +27,6 @@ WORK_MS = tuple(
 LABELS_MAX = 200
 """Different tasks, or queues, that are told apart; what comes after these is `other`."""
 OTHER = "other"
-_ENDS = ("job.completed", "job.failed", "job.cancelled")
 
 
 def _label(name: str, known: Collection[str]) -> str:
@@ -73,7 +74,7 @@ class Meter:
         self.run = Histogram()
         self.commit = Histogram()
         self.batch_operations_max = 0
-        self.events: dict[str, int] = {}
+        self.events: defaultdict[str, int] = defaultdict(int)
         self.job_starts = Histogram(WORK_MS)
         self.job_lengths: dict[str, Histogram] = {}
         self.queue_waits: dict[str, Histogram] = {}
@@ -84,12 +85,12 @@ class Meter:
         """Count what one committed decision came to. Runs that it ended must still be in the table."""
         job, events = applied.job, self.events
         for _cursor, event in applied.events:
-            kind = event.type
-            events[kind] = events.get(kind, 0) + 1
-            if kind == "job.started" and job.generation == 1:
-                self.job_starts.add(event.at - job.created_at)
-            elif kind in _ENDS:
-                self._of(self.job_lengths, job.state.value).add(event.at - job.created_at)
+            events[event.type] += 1
+        if applied.was is not job.state:
+            if applied.was is JobState.QUEUED and job.started_at == job.updated_at and job.generation == 1:
+                self.job_starts.add(job.updated_at - job.created_at)
+            if job.state in TERMINAL:
+                self._of(self.job_lengths, job.state.value).add(job.updated_at - job.created_at)
         for task in applied.started:
             if task.ready_at is not None and task.started_at is not None:
                 self._of(self.queue_waits, task.queue).add(task.started_at - task.ready_at)

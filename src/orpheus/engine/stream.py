@@ -63,10 +63,9 @@ class Stream:
 
     def publish(self, job: Job, events: Iterable[tuple[int, Event]]) -> None:
         """Add committed events. Called in commit order, after the commit."""
-        for place, event in events:
-            assert place > self.head, "events are published in the order of their cursors"
-            self.head = place
-            self._ring.append((place, event, job))
+        self._ring.extend([(place, event, job) for place, event in events])
+        assert self._ring[-1][0] > self.head, "events are published in the order of their cursors"
+        self.head = self._ring[-1][0]
 
     def ring_after(self, place: int, limit: int) -> list[tuple[int, PublishedEvent]] | None:
         """Return events after a place, or None when the ring does not reach back so far."""

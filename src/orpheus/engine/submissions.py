@@ -12,9 +12,8 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -55,8 +54,7 @@ LATEST = 253_402_300_799.0
 NAMES_FOR_HINTS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A submission that is sound in itself."""
 
     submission: Submission
@@ -173,8 +171,7 @@ def _at(error: OrpheusError, place: int, count: int) -> OrpheusError:
     return error
 
 
-@dataclass(frozen=True, slots=True)
-class _New:
+class _New(NamedTuple):
     """A job that is decided and not yet written."""
 
     decision: Decision
@@ -397,6 +394,8 @@ def _dependencies(tx: Transaction, asked: Submission) -> tuple[tuple[tuple[str, 
     A job of another tenant is as unknown as one that does not exist (R16). Ids are made here, so a job can neither depend
     on itself nor on one that comes after it: there are no cycles.
     """
+    if not asked.depends_on:
+        return (), None
     unsettled: dict[str, str] = {}
     failed: str | None = None
     for place, (job_id, on) in enumerate(asked.depends_on):

@@ -64,6 +64,8 @@ class RowCache:
         self.jobs: OrderedDict[str, JobEntry] = OrderedDict()
         self.tasks: OrderedDict[TaskKey, TaskEntry] = OrderedDict()
         self.current: dict[TaskPlace, TaskEntry] = {}
+        self.dependencies = True
+        """Some job waits, or has waited, for another; what the file says is for the store to find at its start."""
         self._max_jobs = max_jobs
         self._max_tasks = max_tasks
 

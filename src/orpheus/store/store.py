@@ -30,6 +30,7 @@ class Store:
         """Schema version the file had when it was opened; 0 for a new one."""
         self._connection = connection
         self._rows = RowCache()
+        self._rows.dependencies = connection.execute(query("any_dependency")).fetchone() is not None
         self._payloads = PayloadCache()
         self._graphs = GraphCache()
         self._unit: Unit | None = None

@@ -63,8 +63,6 @@ class Applied(msgspec.Struct):
     """Tasks that a worker now holds."""
     ended_runs: list[tuple[str, Task]] = msgspec.field(default_factory=list)
     """`(run_id, task as it now is)` of attempts that are over."""
-    wake_at: float | None = None
-    """Earliest `wake_at` among the rows written: when to look at the timers at the latest."""
     held: bool | None = None
     """The job was paused (True) or resumed (False) by this; None otherwise. See `Transaction.lanes_of_job`."""
 
@@ -134,6 +132,8 @@ class Transaction:
 
     def dependents(self, job_id: str) -> list[tuple[str, str]]:
         """Return `(job_id, on)` of the jobs that wait for this one, in the order in which they came."""
+        if not self._unit.knows_dependencies:
+            return []
         entry = self._entry(job_id)
         found = self._unit.ask("dependents_of_job", (entry.job_no,), of="insert_dependency")
         return [(row[0], row[1]) for row in found]
@@ -163,8 +163,6 @@ class Transaction:
         job = decision.job
         entry, was, paused_before = self._job_row(decision)
         applied = Applied(job=job, job_no=entry.job_no, was=was)
-        if entry.dirty:
-            self._wake(applied, job.wake_at)
         if (job.state is JobState.FAILED) is not (was is JobState.FAILED):
             self._note_failure(entry)
         for task in decision.tasks:
@@ -209,6 +207,7 @@ class Transaction:
         if decision.is_new:
             entry = self._unit.new_job(job)
             for on_job_id, on in decision.dependencies:
+                self._unit.knows_dependencies = True
                 self._unit.insert("insert_dependency", (self._entry(on_job_id).job_no, entry.job_no, on))
             if decision.sets_job_result:
                 entry.new_result = rows.to_json(decision.job_result)
@@ -261,7 +260,6 @@ class Transaction:
     def _new_task(self, applied: Applied, job: JobEntry, task: Task) -> None:
         if task.state is TaskState.READY:
             self._release(applied, task)
-        self._wake(applied, task.wake_at)
         self._unit.new_task(job, task)
 
     def _changed_task(self, applied: Applied, job: JobEntry, task: Task) -> None:
@@ -279,7 +277,6 @@ class Transaction:
             self._attempt_ended(applied, job, before, task)
         elif task.state is TaskState.RUNNING and task.run_id is not None:
             applied.started.append(task)
-        self._wake(applied, task.wake_at)
         self._unit.change_task(entry, task)
         if task.superseded and job.job.has_files:
             place = (job.job_no, task.node, task.index, task.generation)
@@ -303,11 +300,6 @@ class Transaction:
             "insert_attempt",
             rows.attempt_insert(job.job_no, before, outcome=outcome, error=error, finished_at=finished_at),
         )
-
-    @staticmethod
-    def _wake(applied: Applied, wake_at: float | None) -> None:
-        if wake_at is not None and (applied.wake_at is None or wake_at < applied.wake_at):
-            applied.wake_at = wake_at
 
     # Definitions
 

@@ -125,6 +125,15 @@ class Unit:
         row = self.connection.execute(query("idempotent_job"), (tenant, key)).fetchone()
         return None if row is None else (row[0], row[1])
 
+    @property
+    def knows_dependencies(self) -> bool:
+        """Tell whether any job ever waited for another; where none did, an end asks for nobody."""
+        return self._cache.dependencies
+
+    @knows_dependencies.setter
+    def knows_dependencies(self, known: bool) -> None:
+        self._cache.dependencies = known
+
     def forget_jobs(self, job_ids: Iterable[str]) -> None:
         """Remember nothing of jobs whose rows are gone."""
         self._cache.forget_jobs(frozenset(job_ids))

@@ -93,6 +93,9 @@ SELECT job_id, fingerprint FROM jobs WHERE tenant = ? AND idempotency_key = ?;
 -- name: insert_dependency
 INSERT INTO dependencies (on_job_no, job_no, "on") VALUES (?, ?, ?);
 
+-- name: any_dependency
+SELECT 1 FROM dependencies LIMIT 1;
+
 -- name: dependents_of_job
 SELECT jobs.job_id, dependencies."on"
 FROM dependencies JOIN jobs ON jobs.job_no = dependencies.job_no
