@@ -26,7 +26,7 @@ FREE_PREFIXES = ("ORPHEUS_SECRET_", "ORPHEUS_TEST_")
 
 FOR_TASKS = (
     *("ffmpeg", "whisper_model", "tessdata", "font", "labels", "chat_url", "chat_key", "chat_model", "transcribe_url"),
-    *("transcribe_key", "transcribe_model", "replicate_url"),
+    *("transcribe_key", "transcribe_model", "replicate_url", "service_timeout_s"),
 )
 """What shipped tasks read from the environment, although it may stand in orpheus.toml."""
 
@@ -123,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     transcribe_key: Annotated[str | None, _about("Its key.", secret=True)] = None
     transcribe_model: Annotated[str | None, _about("Its model.")] = None
     replicate_url: Annotated[str | None, _about("Replicate's API, or what stands for it.")] = None
+    service_timeout_s: Annotated[float | None, _about("How long such a service may be silent.", gt=0)] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def test_nobody_there_is_tried_again() -> None:
 def test_a_key_is_not_shown_nor_sent_elsewhere(endpoint: Endpoint) -> None:
     service = Service("it", "http://127.0.0.1:1/v1", "sk-secret")
     assert "sk-secret" not in repr(service)
-    service.fetch("POST", f"http://127.0.0.1:{endpoint.server_address[1]}/file")
+    service.call("POST", f"http://127.0.0.1:{endpoint.server_address[1]}/file")
     assert endpoint.seen[-1][1] == ""
 
 

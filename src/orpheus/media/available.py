@@ -91,6 +91,8 @@ def _pictures() -> Available:
 def _service(name: str, find: Callable[[], Configured | None], setting: str, purpose: str) -> Available:
     try:
         service = find()
+    except Refused as refused:
+        return Available(name, "bad", refused.message, refused.hint)
     except OSError as error:
         return _unreadable(name, setting.replace("_URL", "_KEY"), error)
     if service is None:

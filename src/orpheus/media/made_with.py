@@ -77,7 +77,7 @@ def pacing() -> str:
 def _service(find: Callable[[], Configured | None]) -> str:
     try:
         service = find()
-    except OSError:  # the file of its key cannot be read
+    except (Refused, OSError):  # a setting makes no sense, the file of its key cannot be read
         return _NOTHING
     return "" if service is None else service.where
 

@@ -19,6 +19,9 @@ T = TypeVar("T")
 RETRY: Final = Retry(max_retries=2, initial_s=1.0)
 """A verdict about a file is final whatever this says; what is retried is a full disk or a machine out of memory."""
 
+PATIENT: Final = Retry(max_retries=4, initial_s=1.0)
+"""Of tasks that may ask a service, which may be away for some seconds."""
+
 
 @contextlib.contextmanager
 def verdicts(what: str) -> Iterator[None]:

@@ -12,11 +12,12 @@ from orpheus.media import made_with, video
 from orpheus.media.boards import film, stills
 from orpheus.media.boards.scenes import Clip, Renderer, Shot, Storyboard, shots
 from orpheus.media.checked import Checked
-from orpheus.media.errors import CorruptMedia, InvalidInput, UnsupportedMedia
+from orpheus.media.errors import CorruptMedia, InvalidInput, Refused, UnsupportedMedia
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.providers import configured, replicate
-from orpheus.media.running import RETRY, guarded, run_ffmpeg, verdicts
+from orpheus.media.providers.http import ServiceFailed
+from orpheus.media.running import PATIENT, RETRY, guarded, run_ffmpeg, verdicts
 
 _POLL_S = 2.0
 
@@ -62,7 +63,7 @@ def _setting(name: str, default: int, *, least: int) -> int:
 @task(
     name="orpheus.render_scene",
     executor="process",
-    retry=RETRY,
+    retry=PATIENT,
     start_to_close_s=3600,
     weight=4,
     cache=True,
@@ -130,10 +131,13 @@ def _generated(ctx: Context, shot: Shot) -> Path:
             replicate.cancel(service, prediction.id)
         raise
     target = ctx.temp_dir / "generated.mp4"
-    target.write_bytes(replicate.result_of(service, prediction))
-    checked = Checked(**guarded(ctx, "validate", path=target, name="generated.mp4"))
-    if checked.kind == "image" or checked.opener != "mov":
-        raise UnsupportedMedia(f"Replicate made a {checked.label}, which is no MP4")
+    replicate.save_result(service, prediction, target)
+    try:
+        checked = Checked(**guarded(ctx, "validate", path=target, name="generated.mp4"))
+    except Refused as refused:  # a page in place of the file: the next attempt fetches the same prediction's again
+        raise ServiceFailed(f"what Replicate sent is no video: {refused.message}") from None
+    if checked.kind != "video" or checked.opener != "mov":
+        raise UnsupportedMedia(f"Replicate made a {checked.label}, which is no MP4 video")
     return target
 
 

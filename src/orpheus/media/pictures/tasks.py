@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from orpheus import Context, File, Retry, task
+from orpheus import Context, File, task
 from orpheus.media import made_with
 from orpheus.media.checked import Checked
 from orpheus.media.errors import InvalidInput
@@ -17,12 +17,10 @@ from orpheus.media.pictures import thumbnails
 from orpheus.media.pictures.looking import Looker, looker
 from orpheus.media.pictures.seen import Label, Seen, Sight, Thing
 from orpheus.media.pictures.vision import SHOWN_SIDE
-from orpheus.media.running import RETRY, interruptibly, verdicts
+from orpheus.media.running import PATIENT, RETRY, interruptibly, verdicts
 
 LEAST_SCORE: Final = 0.2
 UNSEEN: Final = "Nothing looked at the picture: the task analyse_image says why."
-_PATIENT: Final = Retry(max_retries=4, initial_s=1.0)
-"""A service may be away for some seconds; a verdict about the file is final whatever this says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def make_thumbnails(
 
 @task(
     name="orpheus.analyse_image",
-    retry=_PATIENT,
+    retry=PATIENT,
     executor="process",
     start_to_close_s=600,
     weight=2,

@@ -34,12 +34,12 @@ class Configured:
 
 def transcriptions() -> Configured | None:
     """Return the transcription service, or None: then this machine listens itself."""
-    return _openai("TRANSCRIBE", "the transcription service", default_model="whisper-1")
+    return _openai("TRANSCRIBE", "the transcription service", default_model="whisper-1", silence_s=600.0)
 
 
 def chat() -> Configured | None:
     """Return the chat service, or None: then summaries are extracted here, and pictures get no caption."""
-    return _openai("CHAT", "the chat service", default_model="gpt-4o-mini")
+    return _openai("CHAT", "the chat service", default_model="gpt-4o-mini", silence_s=120.0)
 
 
 def replicate() -> Configured:
@@ -55,7 +55,8 @@ def replicate() -> Configured:
             hint="Set REPLICATE_API_TOKEN (or REPLICATE_API_TOKEN_FILE), or use the renderer local.",
         )
     base = os.environ.get("ORPHEUS_REPLICATE_URL", "https://api.replicate.com/v1").rstrip("/")
-    return Configured(Service("Replicate", base, token), replicate_model())
+    settings = ("ORPHEUS_REPLICATE_URL", "REPLICATE_API_TOKEN")
+    return Configured(Service("Replicate", base, token, _timeout_s(60.0), settings), replicate_model())
 
 
 def replicate_model() -> str:
@@ -63,12 +64,22 @@ def replicate_model() -> str:
     return os.environ.get("REPLICATE_MODEL", "minimax/video-01")
 
 
-def _openai(name: str, told: str, *, default_model: str) -> Configured | None:
+def _openai(name: str, told: str, *, default_model: str, silence_s: float) -> Configured | None:
     base = os.environ.get(f"ORPHEUS_{name}_URL", "").rstrip("/")
     if not base:
         return None
     model = os.environ.get(f"ORPHEUS_{name}_MODEL", default_model)
-    return Configured(Service(told, base, _secret(f"ORPHEUS_{name}_KEY")), model)
+    settings = (f"ORPHEUS_{name}_URL", f"ORPHEUS_{name}_KEY")
+    return Configured(Service(told, base, _secret(settings[1]), _timeout_s(silence_s), settings), model)
+
+
+def _timeout_s(usual_s: float) -> float:
+    """Return how long a service may be silent: one that listens to 40 minutes of speech says nothing for long."""
+    text = os.environ.get("ORPHEUS_SERVICE_TIMEOUT_S", "").strip()
+    try:
+        return max(0.1, float(text)) if text else usual_s
+    except ValueError:
+        raise InvalidInput(f"ORPHEUS_SERVICE_TIMEOUT_S is {text[:40]!r}, not a number of seconds") from None
 
 
 def _secret(name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from orpheus import Permanent
@@ -57,8 +58,8 @@ def cancel(configured: Configured, prediction_id: str) -> None:
     configured.service.call("POST", f"predictions/{prediction_id}/cancel")
 
 
-def result_of(configured: Configured, prediction: Prediction) -> bytes:
-    """Fetch what a prediction made.
+def save_result(configured: Configured, prediction: Prediction, target: Path) -> None:
+    """Fetch what a prediction made into `target`.
 
     Raises:
         Permanent: it failed over there, which the same input would do again.
@@ -68,7 +69,7 @@ def result_of(configured: Configured, prediction: Prediction) -> bytes:
         raise Permanent(f"Replicate could not make it: {(prediction.error or 'it gave no reason')[:300]}")
     if prediction.status != "succeeded" or not prediction.output:
         raise ServiceFailed(f"Replicate ended the prediction as {prediction.status} and made nothing")
-    return configured.service.fetch("GET", prediction.output)
+    configured.service.download(prediction.output, target)
 
 
 def _read(answer: Any) -> Prediction:

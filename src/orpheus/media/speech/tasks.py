@@ -13,7 +13,7 @@ from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.providers import configured, openai
-from orpheus.media.running import RETRY, interruptibly, run_ffmpeg, verdicts
+from orpheus.media.running import PATIENT, interruptibly, run_ffmpeg, verdicts
 from orpheus.media.speech import captions, elsewhere, sound, transcript
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.summary import Metadata
@@ -56,7 +56,7 @@ def load_listener() -> Listener:
 @task(
     name="orpheus.transcribe",
     executor="process",
-    retry=RETRY,
+    retry=PATIENT,
     start_to_close_s=2 * ENCODE_TIME_S,
     weight=8,
     cache=True,

@@ -10,7 +10,7 @@ from orpheus import Context, File, Resource, task
 from orpheus.media import made_with
 from orpheus.media.documents.tasks import Text
 from orpheus.media.providers import configured, openai
-from orpheus.media.running import RETRY, verdicts
+from orpheus.media.running import PATIENT, verdicts
 from orpheus.media.speech.tasks import Transcribed, read_transcript
 from orpheus.media.speech.transcript import Transcript, ends_sentence
 from orpheus.media.text.chapters import Chapter, Timed, chapters
@@ -49,7 +49,7 @@ def load_encoder() -> Encoder:
 @task(
     name="orpheus.summarise_document",
     executor="process",
-    retry=RETRY,
+    retry=PATIENT,
     start_to_close_s=600,
     weight=2,
     cache=True,
@@ -68,7 +68,7 @@ def summarise_document(
 @task(
     name="orpheus.summarise_speech",
     executor="process",
-    retry=RETRY,
+    retry=PATIENT,
     start_to_close_s=600,
     weight=2,
     cache=True,
