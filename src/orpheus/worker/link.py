@@ -10,13 +10,14 @@ import asyncio
 import logging
 import random
 import time
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import aiohttp
 import msgspec
 
 from orpheus.protocol.errors import ErrorBody
+from orpheus.protocol.http import BadAnswer, Endpoint
 from orpheus.protocol.worker import Bye, Hello, Poll, PollReply, Report, ReportReply, Welcome
+from orpheus.worker.connections import Connections
 
 logger = logging.getLogger("orpheus.worker")
 
@@ -69,60 +70,53 @@ class Link:
     """The worker's connection to one server. Use as an asynchronous context manager."""
 
     def __init__(self, server: str, api_key: str | None) -> None:
-        self.server = server.rstrip("/")
-        self._headers = {"Content-Type": "application/json"}
+        headers = {"content-type": "application/json", "user-agent": "orpheus-worker"}
         if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
-        self._http: aiohttp.ClientSession | None = None
+            headers["authorization"] = f"Bearer {api_key}"
+        self._connections = Connections(Endpoint(server, headers))
         self._encoder = msgspec.json.Encoder()
-        self._decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
     async def __aenter__(self) -> Link:
-        # No limit on connections: a poll waits on one while its successor, reports and uploads go over others.
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=self._headers)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._http is not None:
-            await self._http.close()
+        self._connections.close()
 
     async def hello(self, hello: Hello) -> Welcome:
-        return await self._call("/worker/hello", hello, Welcome, ANSWER_TIMEOUT_S)
+        return await self._call("/worker/hello", hello, _WELCOME, ANSWER_TIMEOUT_S)
 
     async def poll(self, poll: Poll, *, wait_s: float) -> PollReply:
-        return await self._call("/worker/poll", poll, PollReply, wait_s + ANSWER_TIMEOUT_S)
+        return await self._call("/worker/poll", poll, _POLLED, wait_s + ANSWER_TIMEOUT_S)
 
     async def report(self, report: Report) -> ReportReply:
-        return await self._call("/worker/report", report, ReportReply, ANSWER_TIMEOUT_S)
+        return await self._call("/worker/report", report, _REPORTED, ANSWER_TIMEOUT_S)
 
     async def bye(self, bye: Bye) -> None:
-        await self._call("/worker/bye", bye, _Nothing, 5.0)
+        await self._call("/worker/bye", bye, _NOTHING, 5.0)
 
-    async def _call(self, path: str, message: msgspec.Struct, answer: type[Answer], timeout_s: float) -> Answer:
-        assert self._http is not None, "use Link as a context manager"
-        decoder = self._decoders.get(answer)
-        if decoder is None:
-            decoder = self._decoders[answer] = msgspec.json.Decoder(answer)
+    async def _call(
+        self, path: str, message: msgspec.Struct, answer: msgspec.json.Decoder[Answer], timeout_s: float
+    ) -> Answer:
         try:
-            async with self._http.post(
-                self.server + path,
-                data=self._encoder.encode(message),
-                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=10),
-            ) as response:
-                body = await response.read()
-                if response.status != 200:
-                    raise parse_refusal(response.status, body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as broken:
+            status, body = await self._connections.ask(path, self._encoder.encode(message), timeout_s)
+        except (OSError, BadAnswer) as broken:
             raise Unreachable(str(broken) or type(broken).__name__) from broken
+        if status != 200:
+            raise parse_refusal(status, body)
         try:
-            decoded: Answer = decoder.decode(body)
+            return answer.decode(body)
         except msgspec.MsgspecError as broken:
             raise Unreachable(f"not an answer of a server that speaks our protocol: {broken}") from broken
-        return decoded
 
 
 class _Nothing(msgspec.Struct):
     pass
+
+
+_WELCOME = msgspec.json.Decoder(Welcome)
+_POLLED = msgspec.json.Decoder(PollReply)
+_REPORTED = msgspec.json.Decoder(ReportReply)
+_NOTHING = msgspec.json.Decoder(_Nothing)
 
 
 class Backoff:
