@@ -1,4 +1,4 @@
-"""How is one HTTP/1.1 exchange written and read? Bytes only: the sockets belong to those who call (docs/adr/0020).
+"""How is one HTTP/1.1 exchange written and read? Bytes only: the sockets belong to those who call (docs/adr/0021).
 
 The worker and the client ask our own server small things thousands of times, over connections that stay open. There a
 general client costs more than all else: it makes headers, timeouts and answers anew for each request. Uploads, downloads

@@ -1,7 +1,7 @@
 """How do the worker's requests reach the server? Connections that stay open, each with one request on its way.
 
 A poll waits on one while its successor and the reports go over others, so their number is not limited; after a moment
-there are two or three. Why this is not a general HTTP client: docs/adr/0020.
+there are two or three. Why this is not a general HTTP client: docs/adr/0021.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ class Poller:
     def next_seq(self) -> int:
         """Count on, for a poll that is asked outside this loop (the last one of a drain)."""
         self._seq += 1
+        self._reply = None  # a second answer to the question before is none to this one
         return self._seq
 
     async def run(self) -> None:
