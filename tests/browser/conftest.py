@@ -136,9 +136,9 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 class Hand:
-    """Does one task after the other when it is told to go on."""
+    """Does one task after the other when it is told to go on; with more slots, a handful at a time and in silence."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, slots: int = 1) -> None:
         self.http = httpx.Client(base_url=url, timeout=30)
         self.session = uuid.uuid4().hex
         self.seq = 0
@@ -148,8 +148,9 @@ class Hand:
         self.results: dict[str, Any] = {}  # by task, in place of the usual one
         self.files: dict[str, tuple[bytes, str]] = {}  # what `look` saves besides
         self._stop = threading.Event()
+        self._slots = slots
         tasks = [{"name": "look"}, {"name": "sum_up"}]
-        self.say("hello", {"protocol": 1, "session_id": self.session, "worker": "hand", "slots": 1, "tasks": tasks})
+        self.say("hello", {"protocol": 1, "session_id": self.session, "worker": "hand", "slots": slots, "tasks": tasks})
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -174,8 +175,13 @@ class Hand:
         held: list[str] = []
         while not self._stop.is_set():
             self.seq += 1
-            poll = {"session_id": self.session, "seq": self.seq, "held": held, "free": 1, "wait_s": 0.2}
-            for task in self.say("poll", poll).get("tasks", []):
+            poll = {"session_id": self.session, "seq": self.seq, "held": held, "free": self._slots, "wait_s": 0.2}
+            given = self.say("poll", poll).get("tasks", [])
+            if self._slots > 1 and given:
+                done = [{"run_id": task["run_id"], "kind": "completed", "result": 1} for task in given]
+                self.say("report", {"session_id": self.session, "items": done})
+                continue
+            for task in given:
                 self.report(task, kind="progress", fraction=0.5, stage="half way there")
                 line = {"message": "looking at <b>bold</b> things", "level": "info"}
                 self.report(task, kind="log", lines=[line])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def submit(server: str, **body: Any) -> str:
 def show(page: Any, server: str, view: str) -> None:
     """Go to a view and wait until it stands: its own view, with its heading, and nothing that is still loading."""
     page.goto(f"{server}/#/{view}")
-    name = "job" if view.startswith("jobs/") else view.partition("/")[0]
+    name = "job" if view.startswith("jobs/") else re.split("[/?]", view)[0]
     until(
         page,
         f"document.body.dataset.view === '{name}' && document.querySelector('main h1') !== null"

@@ -1,4 +1,4 @@
-"""The page, in a real browser: upload, watch, decide, order, lose the server and find it again."""
+"""The page, in a real browser: upload, watch, decide, order."""
 
 from __future__ import annotations
 
@@ -127,20 +127,6 @@ def test_a_failed_job_is_tried_again_from_a_node(page, hand, server):
     page.get_by_role("button", name="Run again", exact=True).click()
     page.wait_for_selector(".job-head .pill.completed")
     page.wait_for_selector(".facts:has-text('Generation')")
-
-
-def test_the_server_goes_and_comes_back_under_the_page(page, restarting):
-    """A calm banner meanwhile; afterwards the page goes on by itself and shows what it missed."""
-    page.goto(restarting.url)
-    page.wait_for_selector("#live.on")
-    restarting.stop()
-    page.wait_for_selector("#banner:not([hidden])")
-    restarting.start()
-    page.wait_for_selector("#live.on")
-    page.wait_for_selector("#banner", state="hidden")
-    submit(restarting.url, workflow="media", params={"source": {"url": "https://example.org/x"}})
-    page.wait_for_selector(".rows .job")
-    page.faults.clear()  # the browser says that it could not connect
 
 
 def test_five_thousand_jobs_scroll(page, server):

@@ -1,5 +1,7 @@
 // How numbers and times are shown to people.
 
+const DAY = new Intl.DateTimeFormat(); // made once: making one costs more than a row of the list
+
 export function bytes(size) {
   if (!Number.isFinite(size)) return "";
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -29,7 +31,7 @@ export function ago(at) {
   if (seconds < 60) return `${Math.floor(seconds)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  return new Date(at).toLocaleDateString();
+  return DAY.format(Date.parse(at));
 }
 
 export function clock(at) {

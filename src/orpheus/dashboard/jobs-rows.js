@@ -3,8 +3,9 @@
 import { ask } from "./api.js";
 import { local } from "./format.js";
 
-const TOP = 200;
-const PAGE = 1000;
+const TOP = 100;
+const PAGE = 500;
+const MOST = 3000; // kept while the list stands at its top; further down they are fetched again when they are scrolled to
 const BY_EVENT = {
   "job.queued": "queued", "job.started": "running", "job.completed": "completed", "job.failed": "failed", "job.cancelled": "cancelled",
   "job.approved": null, "job.paused": null, "job.resumed": null, "job.retried": "queued",
@@ -57,7 +58,7 @@ export class Rows {
       return;
     }
     const last = items.at(-1);
-    const place = page.next_cursor === null || !last ? -1 : this.items.findIndex((each) => each.job_id === last.job_id);
+    const place = page.next_cursor === null || !last || this.items.length > MOST ? -1 : this.items.findIndex((each) => each.job_id === last.job_id);
     if (place >= 0) {
       this.items = items.concat(this.items.slice(place + 1));
     } else {
@@ -92,9 +93,16 @@ export class Rows {
     }
   }
 
-  /** Put rows for jobs that were just created on top, from what their events tell; the next fetch fills in the rest. */
-  insert(events) {
-    const fresh = events.filter((event) => !this.byId.has(event.job_id)).map((event) => ({
+  /** Put rows for jobs that were just created on top, from what their events tell; the next fetch fills in the rest.
+   * With `states`, only those that are in one of them at the end of the batch. */
+  insert(batch, states) {
+    const created = new Map(); // job id -> [its event, its state in the end]
+    for (const event of batch) {
+      if (event.type === "job.created" && !this.byId.has(event.job_id)) created.set(event.job_id, [event, "pending"]);
+      else if (created.has(event.job_id)) created.get(event.job_id)[1] = BY_EVENT[event.type] ?? created.get(event.job_id)[1];
+    }
+    const fits = [...created.values()].filter(([, state]) => states.length === 0 || states.includes(state));
+    const fresh = fits.map(([event]) => ({
       job_id: event.job_id, workflow: event.data.workflow ?? "", state: "pending", paused: false, tenant: event.data.tenant ?? "default", labels: {},
       progress: 0, stage: null, why: "", created_at: event.at, started_at: null, finished_at: null, child: false,
     })).reverse();

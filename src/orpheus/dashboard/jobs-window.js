@@ -4,6 +4,7 @@ import { bar, fill, h, say } from "./dom.js";
 import { ago, between, exact, short } from "./format.js";
 
 const BEYOND = 8; // rows drawn above and below what is seen
+const AHEAD = 60; // rows loaded beyond them
 
 export class VirtualList {
   constructor(rows, selected, { more, select, empty }) {
@@ -76,20 +77,22 @@ export class VirtualList {
     const to = Math.min(rows.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / height) + BEYOND);
     const seen = rows.items.slice(from, to);
     const wanted = new Set(seen.map((job) => job.job_id));
+    const free = []; // rows that went out of sight are used again: making them is what costs
     for (const [jobId, made] of this.made) {
       if (wanted.has(jobId) || made.element.contains(document.activeElement)) continue; // the focus is not lost by scrolling
-      made.element.remove();
+      free.push(made);
       this.made.delete(jobId);
     }
     let before = this.inner.firstChild; // the page's order is the list's order, for the keyboard
     seen.forEach((job, place) => {
       let made = this.made.get(job.job_id);
-      if (!made) this.made.set(job.job_id, (made = this.make(job)));
+      if (!made) this.made.set(job.job_id, (made = free.pop() ?? this.make()));
       if (made.element === before) before = before.nextSibling;
       else this.inner.insertBefore(made.element, before);
       this.show(made, job, from + place, height);
     });
-    if (rows.cursor !== null && to + 400 > rows.items.length) this.more();
+    for (const made of free) made.element.remove();
+    if (rows.cursor !== null && to + AHEAD > rows.items.length) this.more();
   }
 
   forget() {
@@ -97,44 +100,55 @@ export class VirtualList {
     this.made.clear();
   }
 
-  make(job) {
+  make() {
     const parts = {
-      name: h("span", { class: "name" }), why: h("span", { class: "why" }), when: h("time", {}), took: h("span", { class: "took" }),
-      state: h("span", { class: "state" }), meter: bar(0, job.state), tenant: h("span", { class: "tenant" }), labels: h("span", { class: "labels" }),
-      check: h("input", { type: "checkbox", "aria-label": `Select job ${short(job.job_id)}`, onchange: (event) => this.pick(job.job_id, event.target.checked) }),
+      name: h("span", { class: "name" }), id: h("code", {}), why: h("span", { class: "why" }), when: h("time", {}), took: h("span", { class: "took" }),
+      state: h("span", {}), meter: bar(0, ""), tenant: h("span", { class: "tenant" }), labels: h("span", { class: "labels" }),
+      check: h("input", { type: "checkbox", onchange: (event) => this.pick(made.link.dataset.job, event.target.checked) }),
     };
-    const link = h("a", { class: "job", href: `#/jobs/${encodeURIComponent(job.job_id)}`, "data-job": job.job_id },
-      parts.state, h("span", { class: "what" }, parts.name, h("code", {}, short(job.job_id)), parts.labels),
+    const link = h("a", { class: "job" },
+      h("span", { class: "state" }, h("span", { class: "dot" }), parts.state), h("span", { class: "what" }, parts.name, parts.id, parts.labels),
       h("span", { class: "doing" }, parts.meter, parts.why), parts.tenant, h("span", { class: "when" }, parts.when, parts.took));
-    return { element: h("li", {}, parts.check, link), link, parts, sign: "" };
+    const made = { element: h("li", {}, parts.check, link), link, parts, sign: "" };
+    return made;
   }
 
   show(made, job, place, height) {
-    made.element.style.transform = `translateY(${place * height}px)`;
-    made.element.style.height = `${height}px`;
-    made.element.setAttribute("aria-setsize", this.rows.length);
-    made.element.setAttribute("aria-posinset", place + 1);
-    made.parts.check.checked = this.selected.has(job.job_id);
-    say(made.parts.when, ago(job.created_at));
-    if (!job.finished_at) say(made.parts.took, job.started_at ? between(job.started_at, null) : "");
-    const sign = `${job.state}|${job.paused}|${Math.round(job.progress)}|${job.stage}|${job.why}|${job.finished_at}`;
+    const { element, parts, link } = made;
+    element.style.transform = `translateY(${place * height}px)`;
+    element.style.height = `${height}px`;
+    element.setAttribute("aria-setsize", this.rows.length);
+    element.setAttribute("aria-posinset", place + 1);
+    parts.check.checked = this.selected.has(job.job_id);
+    say(parts.when, ago(job.created_at));
+    if (!job.finished_at) say(parts.took, job.started_at ? between(job.started_at, null) : "");
+    const sign = `${job.job_id}|${job.state}|${job.paused}|${Math.round(job.progress)}|${job.stage}|${job.why}|${job.finished_at}`;
     if (sign === made.sign) return;
     made.sign = sign;
-    const { parts, link } = made;
+    if (link.dataset.job !== job.job_id) this.rename(made, job);
     link.className = `job ${job.state}`;
-    say(parts.name, job.workflow);
-    fill(parts.state, h("span", { class: "dot" }), job.paused ? "paused" : job.state);
-    say(parts.tenant, job.tenant === "default" ? "" : job.tenant);
-    fill(parts.labels, job.child && h("span", { class: "label-chip" }, "child"), Object.entries(job.labels).slice(0, 3).map(([name, value]) => h("span", { class: "label-chip" }, `${name}: ${value}`)));
+    say(parts.state, job.paused ? "paused" : job.state);
     const open = job.state === "running";
     say(parts.why, job.why || (open ? job.stage ?? "" : ""));
     parts.meter.className = `bar ${job.state}`;
     parts.meter.hidden = !open;
     parts.meter.firstChild.style.width = `${job.progress}%`;
     parts.meter.setAttribute("aria-valuenow", Math.round(job.progress));
+    if (job.finished_at) say(parts.took, between(job.started_at, job.finished_at));
+  }
+
+  // Let a row stand for another job: what a job does not change in its life.
+  rename({ parts, link }, job) {
+    link.href = `#/jobs/${encodeURIComponent(job.job_id)}`;
+    link.dataset.job = job.job_id;
+    parts.check.setAttribute("aria-label", `Select job ${short(job.job_id)}`);
+    say(parts.name, job.workflow);
+    say(parts.id, short(job.job_id));
+    say(parts.tenant, job.tenant === "default" ? "" : job.tenant);
+    const labels = Object.entries(job.labels).slice(0, 3).map(([name, value]) => `${name}: ${value}`);
+    fill(parts.labels, (job.child ? ["child", ...labels] : labels).map((text) => h("span", { class: "label-chip" }, text)));
     parts.when.dateTime = job.created_at;
     parts.when.title = `created ${exact(job.created_at)}`;
-    if (job.finished_at) say(parts.took, between(job.started_at, job.finished_at));
   }
 
   tick() {

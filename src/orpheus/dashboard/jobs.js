@@ -59,7 +59,7 @@ export function view(root, where) {
     } catch (error) {
       if (!rows.loaded && error.code !== "unreachable") list.fail(error.message);
     }
-  }, 400);
+  }, 200);
 
   function drawChips(counts) {
     const total = STATES.reduce((sum, name) => sum + (counts[name] ?? 0), 0);
@@ -101,7 +101,7 @@ export function view(root, where) {
         stale = true;
       }
     }
-    if (list.atTop() && toAddress(filter).toString() === "") touched = rows.insert(batch.filter((each) => each.type === "job.created"));
+    if (list.atTop() && byState(filter)) touched = rows.insert(batch, filter.state);
     for (const message of batch) if (message.type?.startsWith("job.")) touched = rows.heard(message) || touched;
     if (touched) list.draw();
     if (stale) refresh();
@@ -131,11 +131,14 @@ export function view(root, where) {
   };
 }
 
+function byState({ state, ...others }) {
+  return !Object.values(others).some(Boolean);
+}
+
 // How long the list is: known where only states are asked for; otherwise as long as what was loaded.
 function estimate(counts, filter) {
-  const { state, ...others } = filter;
-  if (Object.values(others).some(Boolean)) return null;
-  return (state.length ? state : STATES).reduce((sum, name) => sum + (counts[name] ?? 0), 0);
+  if (!byState(filter)) return null;
+  return (filter.state.length ? filter.state : STATES).reduce((sum, name) => sum + (counts[name] ?? 0), 0);
 }
 
 function nothing(filter) {

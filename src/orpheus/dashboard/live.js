@@ -85,7 +85,7 @@ export function throttled(work, every) {
     } finally {
       busy = false;
       last = performance.now();
-      if (again) ask(Math.max(every, (last - begun) * 3)); // what is slow is asked for less often
+      if (again) ask(Math.max(every, (last - begun) * 2)); // what is slow is asked for less often
     }
   }
   function ask(pause = every) {

@@ -1,0 +1,126 @@
+"""Much at a time: a hundred thousand jobs in the list, a thousand events a second at the page."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+from tests.browser.conftest import Hand
+from tests.browser.history import lengthen
+from tests.browser.profiler import held, profiled
+from tests.browser.steps import show, submit, until
+
+pytestmark = pytest.mark.timeout(240)
+
+LONG_MS = 100
+MANY = 100_000
+SCROLL = """async () => {
+  const list = document.querySelector("#list");
+  let most = 0;
+  for (let frame = 0; frame < 120; frame += 1) {
+    list.scrollTop += 700;
+    await new Promise(requestAnimationFrame);
+    most = Math.max(most, document.querySelectorAll(".rows li").length);
+  }
+  return most;
+}"""
+
+
+def test_a_hundred_thousand_jobs_scroll(browser, restarting, tmp_path):
+    """Only what is in sight is in the page, no frame is long, the end is reached, filters answer at once."""
+    hand = Hand(restarting.url)
+    source = {"file_id": httpx.post(f"{restarting.url}/files", content=b"x").json()["file_id"]}
+    for number in range(3):
+        hand.fails = {"sum_up"} if number == 2 else set()
+        job = submit(restarting.url, workflow="media", params={"source": source}, labels={"number": str(number)})
+        httpx.get(f"{restarting.url}/jobs/{job}?wait_s=20", timeout=40)
+    hand.stop()
+    restarting.stop()
+    lengthen(tmp_path / "orpheus.db", MANY)
+    restarting.start()
+
+    page = browser.new_page(viewport={"width": 1360, "height": 860})
+    page.goto(restarting.url)
+    page.wait_for_selector(".rows li[aria-posinset='1']")
+    until(page, f"document.querySelector('.chip b').textContent.replace(/\\D/g, '') === '{MANY + 3}'")
+    with profiled(browser, page) as tasks:
+        assert page.evaluate(SCROLL) < 60
+    assert tasks[0] < LONG_MS, tasks[:5]
+    until(
+        page,
+        f"""() => {{
+          const list = document.querySelector("#list");
+          list.scrollTop = list.scrollHeight;
+          return document.querySelector(".rows li[aria-posinset='{MANY + 3}']") !== null;
+        }}""",
+        90,
+    )
+    megabytes, nodes = held(page)
+    assert nodes < 2500
+    assert megabytes < 60
+    for address, count in (("?state=failed", None), ("?q=media", None), ("?label=number:2", 1), ("", None)):
+        begun = time.monotonic()
+        show(page, restarting.url, f"jobs{address}")
+        page.wait_for_selector(".rows .job.failed" if address else ".rows li[aria-posinset='1']")
+        assert time.monotonic() - begun < 5, f"{address} took long"
+        assert count is None or page.locator(".rows li").count() == count
+    assert held(page)[0] < 15, "what the list has loaded is let go"
+    page.close()
+
+
+LOOK = {"name": "look", "kind": "task", "task": "look", "version": 1}
+WAIT = {"format": 1, "name": "wait", "version": 1, "params": {"type": "object"}, "nodes": [{**LOOK, "args": {}}]}
+EACH = {
+    "format": 1,
+    "name": "each",
+    "version": 1,
+    "params": {"type": "object"},
+    "nodes": [{**LOOK, "kind": "map", "items": {"item": {"$param": "items"}}, "args": {}}],
+}
+
+
+def test_a_thousand_events_a_second_neither_freeze_the_list_nor_stay_in_it(browser, server):
+    """Seconds of them, then a burst of thousands; with the list at its top, where each new job has to appear."""
+    httpx.post(f"{server}/workflows", json=WAIT).raise_for_status()
+    page = browser.new_page(viewport={"width": 1360, "height": 860})
+    page.goto(server)
+    page.wait_for_selector("#live.on")
+
+    def storm(batches: int) -> None:
+        for _ in range(batches):
+            begun = time.monotonic()
+            jobs = [{"workflow": "wait", "delay_s": 9999}] * 250
+            httpx.post(f"{server}/jobs/batch", json={"jobs": jobs}, timeout=60).raise_for_status()
+            page.wait_for_timeout(max(0, 250 - (time.monotonic() - begun) * 1000))
+
+    storm(4)
+    before, _ = held(page)
+    with profiled(browser, page) as tasks:
+        storm(14)
+        cancel = {"action": "cancel", "filter": {"workflow": "wait"}, "limit": 3000}
+        httpx.post(f"{server}/jobs/bulk", json=cancel, timeout=60).raise_for_status()
+        until(page, "document.querySelector('.chip.cancelled b').textContent.replace(/\\D/g, '') === '3000'")
+    after, nodes = held(page)
+    assert tasks[0] < LONG_MS, tasks[:5]
+    assert nodes < 2500
+    assert after < before + 3, f"{before:.1f} MB became {after:.1f} MB"
+    page.close()
+
+
+def test_a_job_of_a_thousand_items_is_watched_without_a_long_frame(browser, server):
+    """Three events for each item, as fast as they are reported, on the page that draws each of them."""
+    httpx.post(f"{server}/workflows", json=EACH).raise_for_status()
+    job = submit(server, workflow="each", params={"items": list(range(1000))})
+    page = browser.new_page(viewport={"width": 1360, "height": 860})
+    show(page, server, f"jobs/{job}")
+    hand = Hand(server, slots=64)
+    with profiled(browser, page) as tasks:
+        page.wait_for_selector(".job-head .pill.completed", timeout=90_000)
+        page.wait_for_selector(".node .status:text('1000 of 1000')")
+    hand.stop()
+    megabytes, nodes = held(page)
+    assert tasks[0] < LONG_MS, tasks[:5]
+    assert nodes < 5000
+    assert megabytes < 30
+    page.close()
