@@ -2,6 +2,7 @@
 
 import { fill, h, say } from "./dom.js";
 import { between, clock, duration, local } from "./format.js";
+import { waitedOn, waitsOf } from "./waits.js";
 
 const LANES = 8; // bars above each other for the items of a map
 
@@ -19,13 +20,14 @@ export function gantt(choose) {
     const scale = (at) => Math.max(0, Math.min(100, ((Date.parse(at) - begin) / whole) * 100));
     drawAxis(axis, whole);
     const nodes = tasks.filter((task) => task.index === null);
+    const kinds = new Map((model.definition.nodes ?? []).map((node) => [node.name, node]));
     const items = new Map();
     for (const task of tasks) if (task.index !== null) (items.get(task.name) ?? items.set(task.name, []).get(task.name)).push(task);
     for (const task of nodes) {
       let row = rows.get(task.name);
       if (!row) rows.set(task.name, (row = make(task, choose)));
       if (!row.element.isConnected) list.append(row.element);
-      draw(row, task, items.get(task.name) ?? [], scale, chosen, job);
+      draw(row, task, items.get(task.name) ?? [], kinds.get(task.name), scale, chosen, job);
     }
     for (const [name, row] of rows) if (!nodes.some((task) => task.name === name)) { row.element.remove(); rows.delete(name); }
   }
@@ -52,13 +54,13 @@ function make(task, choose) {
   return { parts, element: h("li", { class: "task", "data-task": task.name }, parts.name, parts.track, parts.took, parts.note), sign: "" };
 }
 
-function draw(row, task, items, scale, chosen, job) {
+function draw(row, task, items, node, scale, chosen, job) {
   const { parts, element } = row;
   element.className = `task ${task.state}${chosen?.name === task.name ? " selected" : ""}`;
   say(parts.took, task.cached ? "cached" : between(task.started_at, task.finished_at) || task.state);
   say(parts.note, why(task));
   parts.note.title = parts.note.textContent;
-  const bars = items.length ? lanes(items).flatMap(([item, lane, count]) => runs(item, scale, job, lane, count)) : runs(task, scale, job, 0, 1);
+  const bars = items.length ? lanes(items).flatMap(([item, lane, count]) => runs(item, node, scale, job, lane, count)) : runs(task, node, scale, job, 0, 1);
   const sign = bars.map((each) => each.join("|")).join("\n");
   if (sign === row.sign) return;
   row.sign = sign;
@@ -84,29 +86,26 @@ function why(task) {
 }
 
 // [kind, from, to, lane, lanes, title] of what is drawn for a task.
-function runs(task, scale, job, lane, count) {
+function runs(task, node, scale, job, lane, count) {
   const now = job.finished_at ?? new Date().toISOString();
   const bars = [];
   const label = task.index === null ? task.name : `${task.name} [${task.index}]`;
   const attempts = task.attempts ?? [];
   const round = (value) => Math.round(value * 100) / 100;
   const add = (kind, from, to, title) => bars.push([kind, round(scale(from)), round(scale(to)), lane, count, title]);
-  const first = attempts[0]?.started_at ?? task.started_at;
-  const alone = task.index === null; // items of a map wait above each other: their waits would hide their work
-  if (alone && task.ready_at && first && attempts.length === 1 && Date.parse(first) - Date.parse(task.ready_at) > 20) add("wait", task.ready_at, first, `${label} was ready and waited ${between(task.ready_at, first)} for a worker`);
-  else if (alone && task.ready_at && !first && !task.finished_at && !task.cached) add("wait", task.ready_at, now, `${label}: ${why(task) || "ready"}`);
-  attempts.forEach((each, place) => {
+  if (task.index === null) { // items of a map wait above each other: their waits would hide their work
+    for (const wait of waitsOf(task, node, now)) add("wait", wait.from, wait.to, `${label} ${wait.words}, ${between(wait.from, wait.to)}`);
+  }
+  for (const each of attempts) {
     const kind = each.outcome ?? (task.state === "waiting" ? "wait" : task.state); // handed over: nobody works
     const end = each.finished_at ?? now;
     const error = each.error ? `: ${each.error.message}` : "";
     add(kind, each.started_at, end, `${label}, attempt ${each.attempt}: ${each.outcome ?? "runs"}, ${between(each.started_at, end)}, from ${clock(each.started_at)}${each.worker ? ` on ${each.worker}` : ""}${error}`);
-    const next = attempts[place + 1];
-    if (next && each.finished_at) add("wait", each.finished_at, next.started_at, `${label} waited ${between(each.finished_at, next.started_at)} after a failed attempt`);
-  });
-  if (attempts.length === 0 && task.started_at) {
+  }
+  if (attempts.length === 0 && task.started_at && !(waitedOn(node) && task.index === null)) {
     const end = task.finished_at ?? now;
     add(task.state === "waiting" ? "wait" : task.state, task.started_at, end, `${label}: ${task.state}, ${between(task.started_at, end)}`);
-  } else if (task.state === "retrying" && attempts.at(-1)?.finished_at) add("wait", attempts.at(-1).finished_at, now, `${label} waits before its next attempt`);
+  }
   return bars;
 }
 

@@ -6,10 +6,11 @@ import { button, h, pill } from "./dom.js";
 import { between, exact, local, moment } from "./format.js";
 import { renew } from "./keep.js";
 import { tree } from "./tree.js";
+import { waitsOf } from "./waits.js";
 
 const ITEMS = 60;
 
-export function inspector(context, before, close) {
+export function inspector(context, before, choose, close) {
   const element = h("section", { class: "panel inspector", "aria-label": "Node", hidden: true });
   let sign = "";
 
@@ -25,7 +26,7 @@ export function inspector(context, before, close) {
     sign = next;
     const rewinds = ENDED.includes(model.job.state) && chosen.index === null && task && task.state !== "skipped";
     renew(element, () => [
-      h("header", { class: "panel-head" }, h("h2", {}, chosen.name, chosen.index !== null && ` [${chosen.index}]`), task && pill(task.state, task.cached ? "cached" : task.state), h("span", { class: "spring" }),
+      h("header", { class: "panel-head" }, h("h2", {}, chosen.name, chosen.index !== null && ` [${chosen.index}]`), chosen.index !== null && button("All items", () => choose(chosen.name), "small quiet"), task && pill(task.state, task.cached ? "cached" : task.state), h("span", { class: "spring" }),
         button("Logs", () => context.open("logs", new URLSearchParams({ node: chosen.name })), "small quiet"),
         rewinds && button("Run again from here …", () => runFrom(context, chosen.name, before), "small"),
         button("×", close, "small quiet", { "aria-label": "Close node" })),
@@ -34,7 +35,7 @@ export function inspector(context, before, close) {
       task?.waiting_for.length > 0 && h("ul", { class: "reasons" }, task.waiting_for.map((each) => h("li", {}, h("b", {}, each.reason), ` ${local(each.detail)}`))),
       task?.child_job && h("p", {}, "Child job ", jobLink(task.child_job)),
       task?.approval?.decision && h("p", {}, `${task.approval.decision} by ${task.approval.by ?? "somebody"} ${moment(task.approval.at)}${task.approval.edited ? ", with changes" : ""}`, task.approval.comment && `: ${task.approval.comment}`),
-      attempts(task), itemList(items),
+      waits(task, node, model.job.finished_at), attempts(task), itemList(items, choose),
       task?.result !== null && task?.result !== undefined && h("details", { open: items.length === 0 }, h("summary", {}, "Result"), tree(task.result))]);
   }
   return { element, show };
@@ -48,11 +49,17 @@ function attempts(task) {
     each.error && h("div", { class: "why" }, each.error.message, each.error.hint && h("p", { class: "hint" }, each.error.hint), each.error.details?.traceback && h("details", {}, h("summary", {}, "Traceback"), h("pre", { class: "json" }, each.error.details.traceback))))));
 }
 
-function itemList(items) {
+function waits(task, node, ended) {
+  const found = task ? waitsOf(task, node, ended ?? new Date().toISOString()) : [];
+  if (found.length === 0) return null;
+  return h("ul", { class: "waits" }, found.map((each) => h("li", {}, h("b", {}, between(each.from, each.to)), ` ${each.words}`, h("span", { class: "hint" }, " from ", h("time", { dateTime: each.from, title: exact(each.from) }, moment(each.from))))));
+}
+
+function itemList(items, choose) {
   if (items.length === 0) return null;
   const rank = { failed: 0, retrying: 1, running: 2, waiting: 3, ready: 4, blocked: 5, cancelled: 6, skipped: 7, completed: 8 };
   const sorted = [...items].sort((a, b) => rank[a.state] - rank[b.state] || a.index - b.index);
   return h("div", {}, h("h3", {}, `${items.length} items`), h("ol", { class: "items" }, sorted.slice(0, ITEMS).map((item) => h("li", {},
-    pill(item.state, `${item.index}`), item.child_job ? jobLink(item.child_job) : null, h("span", { class: "hint" }, item.error?.message ?? item.stage ?? between(item.started_at, item.finished_at))))),
+    h("button", { type: "button", class: "pick", "aria-label": `Item ${item.index}, ${item.state}`, onclick: () => choose(item.name, item.index) }, pill(item.state, `${item.index}`)), item.child_job ? jobLink(item.child_job) : null, h("span", { class: "hint" }, item.error?.message ?? item.stage ?? between(item.started_at, item.finished_at))))),
     sorted.length > ITEMS && h("p", { class: "hint" }, `and ${sorted.length - ITEMS} more`));
 }

@@ -70,7 +70,7 @@ export async function decideJob(context, job, yes) {
   };
   estimate();
   form.element.addEventListener("change", estimate);
-  const done = await dialog(`Approve ${job.workflow}`, h("div", {}, h("p", { class: "hint" }, "You may change its params first."), form.element, told, field("Comment", comment)), { yes: "Approve", wide: true, submit: () => {
+  const done = await dialog(`Approve ${job.workflow}`, h("div", {}, told, h("p", { class: "hint" }, "You may change its params first."), form.element, field("Comment", comment)), { yes: "Approve", wide: true, submit: () => {
     const params = form.value();
     const body = { comment: comment.value };
     if (JSON.stringify(params) !== before) body.params = params;

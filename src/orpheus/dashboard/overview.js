@@ -19,7 +19,7 @@ export function overview(context) {
     if (chosen) panel.element.scrollIntoView({ block: "nearest", behavior: "smooth" });
   };
   const picture = graph(model.definition, { onselect: choose, down: narrow });
-  const panel = inspector(context, picture.before, () => { chosen = null; show(); });
+  const panel = inspector(context, picture.before, choose, () => { chosen = null; show(); });
   const times = gantt(choose);
   const player = replay(model, (states) => picture.show(states ?? model.nodes));
   const related = kin(context);
