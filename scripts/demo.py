@@ -169,14 +169,14 @@ def _bare(text: str) -> str:
 
 
 @contextlib.contextmanager
-def server(data: Path) -> Iterator[str]:
-    """Run `orpheus up` for the while; give its URL.
+def server(data: Path, *options: str) -> Iterator[str]:
+    """Run `orpheus up` with these options for the while; give its URL.
 
     Raises:
         SystemExit: it did not become ready; its last words are printed.
     """
     log = data.parent / "orpheus.log"
-    argv = [sys.executable, "-m", "orpheus.cli", "up", "--json", "--port", "0", "--data", str(data)]
+    argv = [sys.executable, "-m", "orpheus.cli", "up", "--json", "--port", "0", "--data", str(data), *options]
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("ORPHEUS_") or key == "ORPHEUS_FFMPEG"
     }

@@ -1,97 +1,156 @@
-"""Take a picture of every view of the page, from real jobs, at three sizes and in both themes.
+"""Take pictures of every view of the page, from real jobs.
 
-python scripts/screenshots.py FOLDER [--file FILE …]       needs the packages `playwright` and `httpx`, and a Chromium
+python scripts/screenshots.py FOLDER           every view at three sizes and in both themes, as PNG
+python scripts/screenshots.py FOLDER --docs    those that stand in docs/dashboard.md, small, as WebP (make pictures)
+
+Needs the development packages and a Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import httpx
+import demo
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
+from screenshot_jobs import IMPORTS, Seeded, busy, seed
 
 SIZES = {"wide": (1360, 860), "tablet": (820, 1100), "phone": (390, 844)}
-VIEWS = (
-    "jobs",
-    "submit/media",
-    "workflows",
-    "workflows/media",
-    "queues",
-    "schedules",
-    "approvals",
-    "failures",
-    "settings",
+DOCS_SIZES = {"wide": (1200, 750), "phone": (390, 844)}
+THEMES = ("light", "dark")
+WEBP_QUALITY = 55
+SETTLES_MS = 1200  # pictures, waveforms and fonts, which nothing tells of
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One view. `view` names jobs by what they are there for: `{talk}`."""
+
+    name: str
+    view: str
+    act: Callable[[Any], None] = lambda page: None
+    """What is done before the picture is taken."""
+    theme: str = "light"
+    """In the docs."""
+    size: str = "wide"
+
+
+def _review(page: Any) -> None:
+    page.get_by_role("button", name="Review and approve …").first.click()
+    page.locator("dialog .cuts-list li.filler").first.scroll_into_view_if_needed()
+
+
+def _signal(page: Any) -> None:
+    page.get_by_role("button", name="Send it …").click()
+
+
+def _palette(page: Any) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type("re")
+
+
+def _node(name: str) -> Callable[[Any], None]:
+    def act(page: Any) -> None:
+        page.locator(f".node[data-node={name}]").click()
+
+    return act
+
+
+SCENES = (
+    Scene("queues", "queues"),  # the first, while there is something to do
+    Scene("jobs", "jobs"),
+    Scene("jobs-phone", "jobs", theme="dark", size="phone"),
+    Scene("job", "jobs/{storyboard}", _node("render_scene")),
+    Scene("job-waits", "jobs/{order}", theme="dark"),
+    Scene("job-signal", "jobs/{order}", _signal),
+    Scene("job-failed", "jobs/{holiday}"),
+    Scene("job-files", "jobs/{talk}/files", theme="dark"),
+    Scene("job-pages", "jobs/{orpheus}/files"),
+    Scene("job-events", "jobs/{talk}/events"),
+    Scene("job-logs", "jobs/{talk}/logs", theme="dark"),
+    Scene("job-data", "jobs/{mountains}/data"),
+    Scene("cut-plan", "jobs/{review}", _review),
+    Scene("cut-plan-phone", "jobs/{review}", _review, size="phone"),
+    Scene("submit", "submit/talk"),
+    Scene("approvals", "approvals"),
+    Scene("failures", "failures"),
+    Scene("workflows", "workflows"),
+    Scene("workflow", "workflows/media"),
+    Scene("schedules", "schedules", theme="dark"),
+    Scene("settings", "settings"),
+    Scene("palette", "jobs", _palette, theme="dark"),
 )
-TABS = ("", "/files", "/events", "/logs", "/data")
 
 
-def seed(url: str, files: list[Path]) -> list[str]:
-    """Make something to look at. Return the jobs whose own views are wanted."""
-    with httpx.Client(base_url=url, timeout=120) as http:
-        texts = [
-            http.post("/jobs", json={"workflow": "wordcount", "params": {"text": "to be or not"}}) for _ in range(6)
-        ]
-        http.post("/jobs", json={"workflow": "sum_range", "params": {"n": 9}, "requires_approval": True})
-        http.post(
-            "/jobs", json={"workflow": "sum_range", "params": {"n": 9}, "delay_s": 3600, "labels": {"for": "docs"}}
-        )
-        job = {"workflow": "wordcount", "params": {"text": "good night"}}
-        http.post("/schedules", json={"name": "nightly", "cron": "0 3 * * *", "job": job})
-        uploads = [http.post("/jobs", files={"file": (file.name, file.read_bytes())}) for file in files]
-        wanted = [answer.raise_for_status().json()["job_id"] for answer in [*uploads, texts[0]]]
-        for job_id in wanted:
-            http.get(f"/jobs/{job_id}", params={"wait_s": 60})
-        return wanted
+def take(browser: Browser, made: Seeded, scene: Scene, size: tuple[int, int], theme: str) -> bytes:
+    """Return a PNG."""
+    width, height = size
+    scheme: Any = theme
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    try:
+        page = context.new_page()
+        page.goto(f"{made.url}/#/{scene.view.format_map(made.jobs)}")
+        page.wait_for_selector("main h1")
+        page.wait_for_selector("#live.on", state="attached")
+        page.wait_for_timeout(SETTLES_MS)
+        scene.act(page)
+        page.wait_for_timeout(SETTLES_MS)
+        return page.screenshot()
+    finally:
+        context.close()
 
 
-def shoot(browser: Browser, url: str, jobs: list[str], folder: Path) -> None:
-    """Write `<view>-<size>-<theme>.png` for all of them."""
-    views = {view.replace("/", "-"): view for view in VIEWS}
-    views |= {
-        f"job{place}{tab.replace('/', '-')}": f"jobs/{job}{tab}" for place, job in enumerate(jobs) for tab in TABS
-    }
-    for theme in ("light", "dark"):
-        for size, (width, height) in SIZES.items():
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light"
-            )
-            page = context.new_page()
-            for name, view in views.items():
-                page.goto(f"{url}/#/{view}")
-                page.wait_for_selector("main h1")
-                page.wait_for_timeout(700)  # pictures and fonts, which nothing tells of
-                page.screenshot(path=str(folder / f"{name}-{size}-{theme}.png"))
-            context.close()
+def every(browser: Browser, made: Seeded, folder: Path) -> None:
+    """Write `<scene>-<size>-<theme>.png` for all of them."""
+    for scene in SCENES:
+        for theme in THEMES:
+            for name, size in SIZES.items():
+                picture = take(browser, made, scene, size, theme)
+                (folder / f"{scene.name}-{name}-{theme}.png").write_bytes(picture)
+
+
+def for_docs(browser: Browser, made: Seeded, folder: Path) -> None:
+    """Write `<scene>.webp`, each in the size and theme that the docs show."""
+    total = 0
+    for scene in SCENES:
+        data = take(browser, made, scene, DOCS_SIZES[scene.size], scene.theme)
+        target = folder / f"{scene.name}.webp"
+        with Image.open(io.BytesIO(data)) as picture:
+            picture.convert("RGB").save(target, "WEBP", quality=WEBP_QUALITY, method=6)
+        total += target.stat().st_size
+        print(f"{target}: {target.stat().st_size / 1000:.0f} kB")
+    print(f"{len(SCENES)} pictures, {total / 1000:.0f} kB")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--file", type=Path, action="append", default=[], help="upload this too; may be repeated")
+    parser.add_argument("--docs", action="store_true", help="only those of the docs, as WebP")
+    parser.add_argument("--files", type=Path, help="keep the files that are made for it here")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     chromium = os.environ.get("ORPHEUS_TEST_CHROMIUM") or shutil.which("chromium")
-    with tempfile.TemporaryDirectory() as data:
-        command = [sys.executable, "-m", "orpheus.cli", "up", "--port", "0", "--data", data]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
-        try:
-            assert server.stdout is not None, "it is a pipe"
-            found = next(match for line in server.stdout if (match := re.search(r"is ready: (\S+)", line)))
-            jobs = seed(found[1], asked.file)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-                shoot(browser, found[1], jobs, asked.folder)
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(30)
+    imports = [word for path in IMPORTS for word in ("--import", str(path))]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        demo.server(Path(folder, "data"), "--concurrency", "4", *imports) as url,
+    ):
+        made = seed(url, asked.files or Path(folder, "files"))
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        busy(made)
+        (for_docs if asked.docs else every)(browser, made, asked.folder)
+        browser.close()
     return 0
 
 

@@ -231,3 +231,31 @@ def test_many_files_become_many_jobs(page, server):
     page.set_input_files("#file", files=files)
     until(page, "document.querySelectorAll('.rows .job').length === 5")
     assert page.url.endswith("#/jobs")
+
+
+DROP = """([selector, names]) => {
+  const data = new DataTransfer();
+  for (const name of names) data.items.add(new File(["content of " + name], name, { type: "image/png" }));
+  const target = document.querySelector(selector);
+  for (const type of ["dragenter", "dragover", "drop"]) {
+    target.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
+  }
+}"""
+
+
+def test_dropped_files_become_jobs_or_fill_the_field_they_are_dropped_on(page, server):
+    """Anywhere on the page each becomes a job; on a file field of a form it is that field's."""
+    page.goto(f"{server}/#/submit/media")
+    page.wait_for_selector("form.sheet .file")
+    page.evaluate(DROP, ["form.sheet .file", ["mine.png"]])
+    page.wait_for_selector(".file [role=status]:has-text('mine.png')")
+    assert httpx.get(f"{server}/jobs").json()["items"] == []
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_selector(".job-head")
+    page.evaluate(DROP, ["main", ["one.png", "two.png"]])
+    until(page, "document.querySelectorAll('.rows .job').length === 3")
+    names = {
+        httpx.get(f"{server}/jobs/{each['job_id']}").json()["params"]["source"]["$file"]["name"]
+        for each in httpx.get(f"{server}/jobs").json()["items"]
+    }
+    assert names == {"mine.png", "one.png", "two.png"}

@@ -62,7 +62,8 @@ def waiting_by_row(job: Job) -> list[Waiting]:
             if job.requires_approval and job.approved_at is None:
                 reasons.append(Waiting("approval", "somebody has to approve the job", job.created_at))
             if job.unmet_jobs:
-                reasons.append(Waiting("job", f"{job.unmet_jobs} other jobs have to end first", job.created_at))
+                others = "another job has" if job.unmet_jobs == 1 else f"{job.unmet_jobs} other jobs have"
+                reasons.append(Waiting("job", f"{others} to end first", job.created_at))
             if job.wake_at is not None:  # a pending job is only woken for its time
                 reasons.append(Waiting("time", f"until {_instant(job.wake_at)}", job.created_at))
     return reasons

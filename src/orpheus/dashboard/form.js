@@ -150,8 +150,8 @@ function fileControl(name, initial) {
   const stored = storedFile(initial);
   let value = stored ? { file_id: stored } : initial;
   const told = h("span", { class: "hint", role: "status" }, initial?.$file?.name ?? initial?.url ?? "");
-  const input = h("input", { type: "file", "aria-label": name, onchange: async () => {
-    const [file] = input.files;
+  const input = h("input", { type: "file", "aria-label": name, onchange: () => take(input.files[0]) });
+  async function take(file) {
     if (!file) return;
     value = new Promise(() => {});
     fill(told, "0 %");
@@ -164,9 +164,13 @@ function fileControl(name, initial) {
       value = undefined;
       fill(told, error.message);
     }
-  } });
+  }
   const address = h("input", { class: "input", type: "url", placeholder: "or its address: https://…", "aria-label": `${name} by address` });
-  return { element: h("div", { class: "file" }, input, told, address), value: () => (address.value ? { url: address.value } : value) };
+  const dropped = (event) => { // here it is for this field, and not a job of its own as elsewhere on the page
+    event.preventDefault();
+    take(event.dataTransfer.files[0]);
+  };
+  return { element: h("div", { class: "file", ondrop: dropped }, input, told, address), value: () => (address.value ? { url: address.value } : value) };
 }
 
 /** Params of a job as a new job takes them: a file that was uploaded is named by its id. */
