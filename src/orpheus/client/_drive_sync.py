@@ -1,4 +1,5 @@
-"""Carries out operations by blocking calls: urllib3 (whose pools may be used from many threads), sleep, threads."""
+"""Carries out operations by blocking calls: connections of our own for small questions, urllib3 for files and streams (its
+pools may be used from many threads), sleep, threads."""
 
 from __future__ import annotations
 
@@ -19,10 +20,12 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from orpheus.client._connections import Connections, NotSent
 from orpheus.client.address import CONNECT_TIMEOUT_S, Address
 from orpheus.client.effects import Effect, Listen, Operation, Pause, Pull, Together
 from orpheus.client.errors import ConnectionLost, error_from_reply
 from orpheus.client.requests import CHUNK_BYTES, Reply, Request, Source
+from orpheus.protocol.http import BadAnswer, Endpoint
 
 T = TypeVar("T")
 
@@ -39,9 +42,12 @@ class SyncDriver:
             address.url, maxsize=connections, block=False, retries=False, headers=address.headers
         )
         self._prefix = urllib3.util.parse_url(address.url).path or ""
+        self._endpoint = Endpoint(address.url, address.headers)
+        self._connections = Connections(self._endpoint, connect_s=CONNECT_TIMEOUT_S, kept=connections)
 
     def close(self) -> None:
         self._pool.close()
+        self._connections.close()
 
     def run(self, operation: Operation[T]) -> T:
         """Perform effect after effect until the operation returns or raises."""
@@ -73,8 +79,16 @@ class SyncDriver:
                 return self._listen(effect)
 
     def _round_trip(self, request: Request) -> Reply:
-        with self._open(request, self._timeout_s + request.extra_wait_s) as response:
-            return Reply(response.status, _lowered(response), response.read())
+        read_s = self._timeout_s + request.extra_wait_s
+        if isinstance(request.body, Source):
+            with self._open(request, read_s) as response:
+                return Reply(response.status, _lowered(response), response.read())
+        whole = self._endpoint.request(request.method, _target(request), request.headers, request.body)
+        try:
+            answer = self._connections.ask(whole, read_s, twice=request.repeatable)
+        except (OSError, BadAnswer) as error:
+            raise _lost(self._address.url, error) from error
+        return Reply(answer.status, answer.headers, answer.body)
 
     def _pull(self, effect: Pull) -> Reply:
         with self._open(effect.request, self._timeout_s) as response:
@@ -134,13 +148,10 @@ class SyncDriver:
     @contextlib.contextmanager
     def _open(self, request: Request, read_s: float) -> Iterator[urllib3.BaseHTTPResponse]:
         body = request.body.chunks() if isinstance(request.body, Source) else request.body
-        target = self._prefix + request.path
-        if request.query:
-            target += "?" + urlencode(request.query)
         with _translated(self._address.url):
             response = self._pool.urlopen(
                 request.method,
-                target,
+                self._prefix + _target(request),
                 body=body,
                 headers={**self._address.headers, **request.headers},
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=read_s),
@@ -152,6 +163,18 @@ class SyncDriver:
                 yield response
             finally:
                 response.close()  # read to its end, the connection went back to the pool and stays open
+
+
+def _target(request: Request) -> str:
+    return f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+
+
+def _lost(url: str, error: OSError | BadAnswer) -> ConnectionLost:
+    cause = error.__cause__ if isinstance(error, NotSent) and error.__cause__ is not None else error
+    text = _plain(cause)
+    if isinstance(cause, TimeoutError):
+        text = "no connection in time" if isinstance(error, NotSent) else "no answer in time"
+    return ConnectionLost(f"cannot reach {url}: {text}", sent=not isinstance(error, NotSent))
 
 
 def _chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

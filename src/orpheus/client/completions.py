@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
+
 from orpheus.client.effects import Effect, Listen, Operation, Pause, Together
 from orpheus.client.errors import ConnectionLost, OrpheusHTTPError, WaitTimeout
 from orpheus.client.follow import IDLE_S, JOB_ENDS, Follower, decoder_of
@@ -14,11 +16,25 @@ from orpheus.client.jobs import ENDED, fetch
 from orpheus.client.paging import Pager
 from orpheus.client.requests import PAGE
 from orpheus.client.retrying import Patience
-from orpheus.protocol.jobs import EventInfo, JobInfo
+from orpheus.protocol.jobs import JobInfo
 
 FEW = 32
 """Up to so many jobs are asked for one by one, more through the list."""
 SIDE_BY_SIDE = 8
+
+
+class _Told(msgspec.Struct):
+    """What is of interest in an event."""
+
+    type: str
+    job_id: str
+
+
+class _Seen(msgspec.Struct):
+    """What is of interest in a job."""
+
+    job_id: str
+    state: str
 
 
 def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patience) -> Operation[dict[str, str]]:
@@ -43,7 +59,8 @@ def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patie
 
     def take(chunk: bytes) -> bool:
         for event in follower.feed(chunk):
-            settle(event.job_id, event.type.removeprefix("job."))
+            if event.job_id in open_ids:
+                settle(event.job_id, event.type.removeprefix("job."))
         return not open_ids or follower.was_reset
 
     look_again = True
@@ -53,8 +70,8 @@ def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patie
             raise WaitTimeout(f"{len(open_ids)} of {len(wanted)} jobs have not ended after {timeout_s:g} s")
 
         def look() -> Operation[bool]:
-            for job in (yield from look_up(open_ids, patience)).values():
-                settle(job.job_id, job.state)
+            for job_id, state in (yield from look_up(open_ids, patience)).items():
+                settle(job_id, state)
             return not open_ids
 
         try:
@@ -78,8 +95,8 @@ def wait_jobs(job_ids: Iterable[str], timeout_s: float | None, patience: Patienc
     return [found[job_id] for job_id in wanted]
 
 
-def _ends(open_ids: Collection[str], patience: Patience) -> Follower[EventInfo]:
-    decode = decoder_of(EventInfo)
+def _ends(open_ids: Collection[str], patience: Patience) -> Follower[_Told]:
+    decode = decoder_of(_Told)
     topics = (
         [f"job:{one}" for one in open_ids]
         if len(open_ids) <= 4
@@ -98,26 +115,26 @@ def _ends(open_ids: Collection[str], patience: Patience) -> Follower[EventInfo]:
     )
 
 
-def look_up(job_ids: Collection[str], patience: Patience) -> Operation[dict[str, JobInfo]]:
-    """Fetch jobs by id: few of them one by one, many through pages of the list.
+def look_up(job_ids: Collection[str], patience: Patience) -> Operation[dict[str, str]]:
+    """Return the states of jobs by id: few of them one by one, many through pages of the list.
 
     Ids sort by time (formats.md), so the list is narrowed to the minutes the ids come from; when those are full of other
     jobs, what is still missing is fetched singly.
     """
     missing = set(job_ids)
-    found: dict[str, JobInfo] = {}
+    found: dict[str, str] = {}
     window = _window(missing) if len(missing) > FEW else None
     if window is not None:
-        pager = Pager(JobInfo, "/jobs", {"created_after": window[0], "created_before": window[1]}, patience)
+        pager = Pager(_Seen, "/jobs", {"created_after": window[0], "created_before": window[1]}, patience)
         pages = 2 * (len(missing) // PAGE + 1)
         while missing and pages and not pager.finished:
             pages -= 1
             for job in (yield from pager.next_page()):
                 if job.job_id in missing:
                     missing.discard(job.job_id)
-                    found[job.job_id] = job
+                    found[job.job_id] = job.state
     singles: list[JobInfo] = yield from _singly(missing, patience)
-    return found | {job.job_id: job for job in singles}
+    return found | {job.job_id: job.state for job in singles}
 
 
 def _singly(job_ids: Iterable[str], patience: Patience) -> Operation[list[JobInfo]]:

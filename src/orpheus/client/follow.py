@@ -81,8 +81,10 @@ class Follower(Generic[T]):
             OrpheusHTTPError: the server ended the stream with an error.
         """
         values: list[T] = []
-        for message in self._parser.feed(chunk):
+        messages = self._parser.feed(chunk)
+        if messages:
             self._backoff.reset()
+        for message in messages:
             if message.event == "reset":
                 self._cursor, self.was_reset = message.id, True
                 continue

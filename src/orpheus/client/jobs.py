@@ -6,14 +6,14 @@ import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 from uuid import uuid4
 
 import msgspec
 
 from orpheus.client.effects import Operation, Together
 from orpheus.client.errors import InvalidInput, JobFailed, WaitTimeout
-from orpheus.client.params import to_params, workflow_body
+from orpheus.client.params import is_plain, to_params, workflow_body
 from orpheus.client.requests import LONG_POLL_S, Request, decoder, encode, get, job_path, post
 from orpheus.client.retrying import Patience, send
 from orpheus.protocol.estimates import EstimateInfo
@@ -68,6 +68,16 @@ class NewJob(JobOptions, total=False):
 
     workflow: Any
     params: Mapping[str, Any] | None
+
+
+def plain_body(job: SubmitJob | NewJob | Mapping[str, Any], key: str) -> SubmitJob | None:
+    """Make the body of a job in which nothing is to be turned into anything, as nearly all of many are; None: see `build`."""
+    if type(job) is not dict or len(job) > 2 or type(workflow := job.get("workflow")) is not str:
+        return None
+    given = job.get("params") or {}
+    if (len(job) == 2 and "params" not in job) or not is_plain(given):
+        return None
+    return SubmitJob(workflow=workflow, params=cast("dict[str, Any]", given), idempotency_key=key)
 
 
 def build(job: SubmitJob | NewJob | Mapping[str, Any], key: str, patience: Patience) -> Operation[SubmitJob]:
@@ -146,7 +156,8 @@ def _submit_batch(
 ) -> Operation[list[JobInfo]]:
     bodies = []
     for number, job in chunk:
-        bodies.append((yield from build(job, f"{prefix}-{number:x}", patience)))
+        key = f"{prefix}-{number:x}"
+        bodies.append(plain_body(job, key) or (yield from build(job, key, patience)))
     return (yield from _send_batch(bodies, patience))
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from orpheus.client.effects import Operation
-from orpheus.client.requests import PAGE, decoder, get
+from orpheus.client.requests import PAGE, Reply, decoder, get
 from orpheus.client.retrying import Patience, send
 
 T = TypeVar("T")
 
 
-class _Raw(msgspec.Struct):
-    items: list[msgspec.Raw]
+class _Page(msgspec.Struct, Generic[T]):
+    items: list[T]
     next_cursor: str | None = None
-
-
-_PAGE = decoder(_Raw)
 
 
 class Pager(Generic[T]):
@@ -42,7 +39,7 @@ class Pager(Generic[T]):
         after: str | None = None,
         whole: bool = False,
     ) -> None:
-        self._decoder = msgspec.json.Decoder(kind)
+        self._decode: Callable[[Reply], _Page[T]] = decoder(_Page[kind])  # type: ignore[valid-type]  # at run time it is
         self._path, self._query, self._patience = path, dict(query), patience
         self._left = limit
         self._cursor = after
@@ -52,8 +49,8 @@ class Pager(Generic[T]):
     def next_page(self) -> Operation[list[T]]:
         size = PAGE if self._left is None else min(PAGE, self._left)
         query = self._query if self._whole else {**self._query, "limit": size, "cursor": self._cursor}
-        page = _PAGE((yield from send(get(self._path, query), self._patience)))
-        items = [self._decoder.decode(raw) for raw in page.items]
+        page = self._decode((yield from send(get(self._path, query), self._patience)))
+        items = page.items
         self._cursor = page.next_cursor
         if self._left is not None:
             items = items[: self._left]

@@ -45,6 +45,13 @@ def source_of(file: Path | BinaryIO, *, name: str | None = None) -> Source:
     return Source(file, name or (Path(found).name if isinstance(found, str) and found else "upload"))
 
 
+def is_plain(params: Any) -> bool:
+    """Tell whether `to_params` would change nothing: names, and texts, numbers or nothing under them."""
+    if type(params) is not dict:
+        return False
+    return all(type(name) is str and type(value) in _PLAIN for name, value in params.items())
+
+
 def to_params(value: Any, patience: Patience, *, tenant: str | None = None) -> Operation[Any]:
     """Return `value` as JSON, with an uploaded file's `{"file_id"}` wherever it held a `Path` or an open binary file.
 

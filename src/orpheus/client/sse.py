@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
     event: str
     data: str
@@ -29,13 +29,22 @@ class SSEParser:
             text, held = text[:-1], b"\r"
         else:
             held = b""
-        *lines, rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._rest = rest + held
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        end = text.rfind(b"\n") + 1
+        self._rest = text[end:] + held
         found = []
-        for line in lines:
-            message = self._line(line.decode("utf-8", "replace"))
-            if message is not None:
-                found.append(message)
+        for line in text[:end].decode("utf-8", "replace").split("\n")[:-1]:
+            if line.startswith("data: "):  # next to every line is one of these three
+                self._data.append(line[6:])
+            elif line.startswith("id: "):
+                self._id = line[4:]
+            elif line.startswith("event: "):
+                self._event = line[7:]
+            else:
+                message = self._line(line)
+                if message is not None:
+                    found.append(message)
         return found
 
     def _line(self, line: str) -> Message | None:
@@ -56,4 +65,4 @@ class SSEParser:
         self._event, self._data, self._id = "", [], None
         if not data and not event and identity is None:
             return None
-        return Message(event or "message", "\n".join(data), identity)
+        return Message(event or "message", data[0] if len(data) == 1 else "\n".join(data), identity)
