@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orpheus.media.speech.captions import CUE_CHARACTERS, Cue, cues, srt, vtt
-from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build, settled
+from orpheus.media.speech.transcript import Segment, Transcript, Word, build
 
 
 def said(text: str, *, start_s: float = 0.0, each_s: float = 0.4, gap_s: float = 0.0) -> list[Word]:
@@ -82,16 +82,3 @@ def test_nothing_said_gives_no_cues() -> None:
     assert empty.language == ""
     assert srt(cues(empty)) == ""
     assert vtt(cues(empty)) == "WEBVTT\n\n"
-
-
-def test_words_leave_the_silences() -> None:
-    """Whisper let "review." last into the pause, "And" begin in the one before it, and "Um," last no time at all."""
-    words = [
-        Word("review.", 14.4, 15.2),
-        Word("Um,", 16.36, 16.36),
-        Word("And", 33.4, 34.43),
-        Word("ghost", 31.5, 32.0),
-    ]
-    out = settled(transcript(words), [Span(14.76, 15.32), Span(31.14, 34.16)])
-    moved = {word.word: (word.start_s, word.end_s) for segment in out.segments for word in segment.words}
-    assert moved == {"review.": (14.4, 14.76), "Um,": (16.36, 16.36), "And": (34.16, 34.43), "ghost": (31.5, 32.0)}

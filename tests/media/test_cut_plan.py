@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from orpheus.media.cutting import fillers, repeats
 from orpheus.media.cutting.edl import edl
-from orpheus.media.cutting.fillers import Filler, is_filler
+from orpheus.media.cutting.fillers import Filler
 from orpheus.media.cutting.plan import Settings, checked, plan
 from orpheus.media.cutting.render import cut_pcm, frame_rate, frames_of
-from orpheus.media.cutting.retime import Timeline, retimed
+from orpheus.media.cutting.retime import Timeline, captions_of
 from orpheus.media.errors import InvalidInput
+from orpheus.media.speech.hesitations import is_filler
 from orpheus.media.speech.transcript import Segment, Span, Word, build
 
 
@@ -80,16 +81,25 @@ def test_kept_and_removed_are_the_whole_source(lengths: list[float], fps: float 
 
 
 @given(LENGTHS, st.data())
-def test_retimed_words_keep_their_order_and_lie_inside_the_cut(lengths: list[float], data: st.DataObject) -> None:
+def test_captions_of_the_cut_keep_their_order_and_lie_inside_it(lengths: list[float], data: st.DataObject) -> None:
     edges = [0.0, *itertools.accumulate(lengths)]
     kept = [Span(a, b) for a, b in itertools.pairwise(edges) if data.draw(st.booleans())] or [Span(0.0, edges[-1])]
     line = Timeline(kept)
     words = [Word(f"w{place}", a, b) for place, (a, b) in enumerate(itertools.pairwise(edges))]
     said = build([Segment(0.0, edges[-1], "", words)], language="en", duration_s=edges[-1])
-    out = [word for segment in retimed(said, kept).segments for word in segment.words]
-    assert len(out) == sum(1 for word in words if any(span.start_s <= word.start_s < span.end_s for span in kept))
+    out = captions_of(said, kept)
+    told = [word for cue in out for word in cue.text.split()]
+    assert told == [word.word for word in words if any(span.start_s <= word.start_s < span.end_s for span in kept)]
     assert all(one.end_s <= two.start_s + 2e-3 for one, two in itertools.pairwise(out))
-    assert all(0 <= word.start_s <= word.end_s <= line.duration_s + 2e-3 for word in out)
+    assert all(0 <= cue.start_s <= cue.end_s <= line.duration_s + 2e-3 for cue in out)
+
+
+def test_a_caption_ends_where_the_talk_paused_though_the_pause_is_gone() -> None:
+    words = [*said("It rained", 0.0), *said("we left", 3.0)]
+    whole = build([Segment(0.0, 4.0, "", words)], language="en", duration_s=4.0)
+    (first, second) = captions_of(whole, spans((0.0, 0.6), (2.9, 4.0)))
+    assert (first.text, second.text) == ("It rained", "we left")
+    assert second.start_s == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("text", ["Um,", "uh", "Uhm...", "Er.", "Hmm.", "mm-hmm", "You know,", "I mean", "Ah, um"])
@@ -104,17 +114,21 @@ def test_words(text: str) -> None:
     assert not is_filler(text)
 
 
-def test_a_lone_sound_is_heard_only_where_the_transcript_has_nothing() -> None:
+def test_a_lone_sound_is_heard_only_where_the_transcript_has_nothing_or_doubts() -> None:
+    """The third has no words, the fourth a word that was guessed, the fifth is "Yes." with a wrong time."""
     asked: list[Span] = []
 
     def hear(short: object) -> list[str]:
         asked.extend(short)  # type: ignore[call-overload]
-        return ["Yeah.", "Yes."]
+        return ["That's it.", "Burn.", "Yes."]
 
-    silent = spans((0.0, 1.0), (1.3, 2.0), (2.3, 3.0), (3.3, 4.0), (4.4, 6.0))
-    words = [Word("First,", 1.0, 1.3), Word("You", 2.0, 2.15), Word("know,", 2.15, 2.3)]
-    found = fillers.find(silent, words, total_s=6.0, hear=hear)
-    assert asked == spans((3.0, 3.3), (4.0, 4.4))
+    silent = spans((0.0, 1.0), (1.3, 2.0), (2.3, 3.0), (3.3, 4.0), (4.4, 5.0), (5.3, 6.0), (8.0, 9.0))
+    words = [
+        *(Word("First,", 1.0, 1.3), Word("You", 2.0, 2.15), Word("know,", 2.15, 2.3)),
+        *(Word("Bern", 4.0, 4.4, 0.02), Word("Yes", 6.0, 6.2), Word("please.", 6.2, 8.0)),
+    ]
+    found = fillers.find(silent, words, total_s=9.0, hear=hear)
+    assert asked == spans((3.0, 3.3), (4.0, 4.4), (5.0, 5.3))
     assert [(one.span.start_s, one.text) for one in found] == [(2.0, "You know,"), (3.0, "uh"), (4.0, "uh")]
 
 

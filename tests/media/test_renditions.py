@@ -1,6 +1,7 @@
 """A film in other forms: never larger than it is, cut where all sizes begin anew, and a sheet that fits its cues."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 from orpheus import File
-from orpheus.media import video_workflow
+from orpheus.media import video, video_workflow
 from orpheus.media.renditions import sprite
 from orpheus.media.renditions.ladder import ladder, master
+from orpheus.media.sniff import MP4
 from orpheus.testing.inline import run_job
 
 
@@ -90,3 +92,13 @@ def test_nothing_asked_for_nothing_encoded(tmp_path: Path) -> None:
     done = run_job(video_workflow, {"source": File.from_path(source)}, folder=tmp_path / "out")
     assert set(done.artifacts) == {"metadata.json", "poster.webp", "sprite.webp", "sprite.vtt"}
     assert done.result.renditions == []
+
+
+def test_a_film_of_one_frame_has_a_sheet_of_one_picture(tmp_path: Path) -> None:
+    source, target = tmp_path / "frame.mp4", tmp_path / "sheet.webp"
+    make = ["-f", "lavfi", "-i", "color=red:s=64x48:r=25:d=0.04", "-frames:v", "1", "-y", str(source)]
+    subprocess.run([video.ffmpeg(), "-loglevel", "error", *make], check=True)
+    argv = sprite.argv(video.ffmpeg(), source, MP4, target, sprite.layout(0.04, 64, 48))
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    with Image.open(target) as sheet:
+        assert sheet.size == (64, 48)

@@ -11,9 +11,10 @@ import pytest
 from orpheus.media import video
 from orpheus.media.cutting import fillers, plan, render, repeats, retime
 from orpheus.media.sniff import sniff
-from orpheus.media.speech import captions, sound
+from orpheus.media.speech import sound
+from orpheus.media.speech.placing import placed
 from orpheus.media.speech.recogniser import Recogniser
-from orpheus.media.speech.transcript import Span, Transcript, settled, words_of
+from orpheus.media.speech.transcript import Span, Transcript, words_of
 
 pytestmark = [pytest.mark.samples, pytest.mark.timeout(300)]
 
@@ -93,7 +94,7 @@ def talk(
     found = sniff(source.read_bytes()[:65536], size_bytes=source.stat().st_size)
     heard = decoded(source, folder)
     silent = sound.silences(heard)
-    said = settled(recogniser.transcribe(heard), silent)
+    said = placed(recogniser.transcribe(heard), silent)
     words = list(words_of(said))
     made = plan.plan(
         duration_s=sound.duration_s(heard),
@@ -160,6 +161,6 @@ def test_captions_are_in_step_with_the_cut(talk: tuple[Path, plan.CutPlan, Trans
     """A cue begins within 0.3 s of every sentence of the truth, wherever the cut has moved it."""
     _, made, said = talk
     line = retime.Timeline(made.kept)
-    starts = [cue.start_s for cue in captions.cues(retime.retimed(said, made.kept))]
+    starts = [cue.start_s for cue in retime.captions_of(said, made.kept)]
     for span in truth_of(samples, "speech"):
         assert min(abs(start - line.at(span.start_s)) for start in starts) <= 0.3, span

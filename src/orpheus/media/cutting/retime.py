@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from orpheus.media.speech.captions import Cue, cues, shown_long_enough
 from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build
 
 
@@ -34,27 +35,30 @@ class Timeline:
         return self.at(span.end_s) - self.at(span.start_s)
 
 
-def retimed(transcript: Transcript, kept: Sequence[Span]) -> Transcript:
-    """Return the transcript of what is left.
+def captions_of(transcript: Transcript, kept: Sequence[Span]) -> list[Cue]:
+    """Return the captions of what is left.
 
-    A word of which more than half was cut is gone; the others keep their order and move up.
+    A word of which more than half was cut is gone. Captions end where the talk paused, also where that pause is cut away.
     """
     line = Timeline(kept)
+    moved = [
+        Cue(_ms(line.at(cue.start_s)), _ms(line.at(cue.end_s)), cue.text)
+        for cue in cues(_left(transcript, line))
+        if line.at(cue.end_s) > line.at(cue.start_s)
+    ]
+    return shown_long_enough(moved, until_s=_ms(line.duration_s))
+
+
+def _left(transcript: Transcript, line: Timeline) -> Transcript:
+    """Return the words that stay, at the source's times."""
     segments = []
     for segment in transcript.segments:
         words = [word for word in segment.words if _stays(word, line)]
         if segment.words and not words:
             continue
-        if not segment.words and line.heard_s(Span(segment.start_s, segment.end_s)) <= 0:
-            continue
-        moved = [
-            Word(word.word, _ms(line.at(word.start_s)), _ms(line.at(word.end_s)), word.probability) for word in words
-        ]
         text = " ".join(word.word for word in words) if words and len(words) < len(segment.words) else segment.text
-        start_s = moved[0].start_s if moved else _ms(line.at(segment.start_s))
-        end_s = moved[-1].end_s if moved else _ms(line.at(segment.end_s))
-        segments.append(Segment(start_s, end_s, text, moved))
-    return build(segments, language=transcript.language, duration_s=_ms(line.duration_s))
+        segments.append(Segment(segment.start_s, segment.end_s, text, words))
+    return build(segments, language=transcript.language, duration_s=transcript.duration_s)
 
 
 def _stays(word: Word, line: Timeline) -> bool:

@@ -107,7 +107,7 @@ def render_cut(
         length_s = sum(span.length_s for span in kept)
         if not run_ffmpeg(ctx, argv, duration_s=length_s, what="rendering", timeout_s=ENCODE_TIME_S):
             raise CorruptMedia("the talk could not be rendered")
-    shown = captions.cues(retime.retimed(read_transcript(ctx, words.transcript), kept))
+    shown = retime.captions_of(read_transcript(ctx, words.transcript), kept)
     return Cut(
         video=ctx.save("renders/base_cuts.mp4", target, "video/mp4", {"duration_s": round(length_s, 3)}),
         captions=ctx.save("renders/base_cuts.srt", captions.srt(shown).encode(), "application/x-subrip"),

@@ -42,9 +42,11 @@ def layout(duration_s: float, width: int, height: int) -> Sheet:
 
 def argv(program: str, source: Path, found: Type, target: Path, sheet: Sheet) -> list[str]:
     """FFmpeg's command line for the sheet as WebP: the frame in the middle of each stretch."""
+    # A film shorter than half a stretch would have no frame in the middle of it: its first one is taken.
+    chosen = [f"fps=fps=1/{sheet.apart_s:.6f}:start_time=0:round=near"] if sheet.count > 1 else []
     filters = ",".join(
         [
-            f"fps=fps=1/{sheet.apart_s:.6f}:start_time=0:round=near",
+            *chosen,
             f"scale={sheet.width}:{sheet.height}",
             "setsar=1",
             # A film that ends a little early leaves its last pictures out: the last one is repeated.

@@ -15,7 +15,7 @@ LINE_CHARACTERS = 42
 CUE_CHARACTERS = 2 * LINE_CHARACTERS
 CUE_LONGEST_S = 6.0
 CUE_SHORTEST_S = 1.0
-PAUSE_S = 0.6
+PAUSE_S = 0.5
 """A pause this long ends a cue."""
 
 
@@ -36,10 +36,15 @@ def cues(transcript: Transcript) -> list[Cue]:
         for one in transcript.segments
         if not one.words and one.text
     ]
-    found.sort(key=lambda cue: cue.start_s)
+    return shown_long_enough(found, until_s=transcript.duration_s)
+
+
+def shown_long_enough(found: Sequence[Cue], *, until_s: float) -> list[Cue]:
+    """Put cues in order, and let short ones stand for a second where the next one leaves room."""
+    ordered = sorted(found, key=lambda cue: cue.start_s)
     shown = []
-    for place, cue in enumerate(found):
-        following = found[place + 1].start_s if place + 1 < len(found) else max(transcript.duration_s, cue.end_s)
+    for place, cue in enumerate(ordered):
+        following = ordered[place + 1].start_s if place + 1 < len(ordered) else max(until_s, cue.end_s)
         end_s = max(cue.end_s, min(cue.start_s + CUE_SHORTEST_S, following))
         shown.append(Cue(cue.start_s, min(end_s, max(following, cue.start_s + 0.001)), cue.text))
     return shown

@@ -23,6 +23,9 @@ _QUIETEST_DB: Final = -60.0
 _LOUDEST_DB: Final = -30.0
 """Between these the threshold is set; no recording's noise counts as speech, and no whisper as silence."""
 
+_FAINT_SHARE: Final = 0.2
+_FADING_STEPS: Final = 15
+
 Samples = Any
 """A numpy array of float32 between -1 and 1."""
 
@@ -59,19 +62,20 @@ def loudness(samples: Samples) -> Any:
     return 10.0 * np.log10(np.einsum("ij,ij->i", frames, frames) / hop + 1e-10)
 
 
-def threshold_db(loud: Any) -> float:
+def threshold_db(loud: Any, *, share: float = 0.4) -> float:
     """Return below which loudness this recording is silent: two fifths of the way from its noise to its speech."""
     np = need("numpy")
     if not len(loud):
         return _QUIETEST_DB
     noise, speech = float(np.percentile(loud, 10)), float(np.percentile(loud, 90))
-    return min(_LOUDEST_DB, max(_QUIETEST_DB, noise + 0.4 * (speech - noise)))
+    return min(_LOUDEST_DB, max(_QUIETEST_DB, noise + share * (speech - noise)))
 
 
 def silences(samples: Samples, *, least_s: float = 0.1) -> list[Span]:
     """Find every stretch of at least `least_s` below the recording's threshold.
 
-    A click shorter than 30 ms does not end a silence.
+    A click shorter than 30 ms does not end a silence. What fades below the threshold next to speech, as an "s" does in a noisy
+    room, still belongs to it, for at most 0.15 s.
     """
     np = need("numpy")
     loud = loudness(samples)
@@ -79,14 +83,26 @@ def silences(samples: Samples, *, least_s: float = 0.1) -> list[Span]:
         return []
     quiet = loud < threshold_db(loud)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(np.int8)))
+    faint = (loud >= threshold_db(loud, share=_FAINT_SHARE)).tolist()
     spans = [
-        Span(start * _HOP_S, end * _HOP_S) for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        _without_fading(start, end, faint) for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     ]
     total_s = duration_s(samples)
     spans = [Span(span.start_s, total_s if span.end_s >= len(loud) * _HOP_S else span.end_s) for span in spans]
     return [
         Span(round(one.start_s, 3), round(one.end_s, 3)) for one in _without_clicks(spans) if one.length_s >= least_s
     ]
+
+
+def _without_fading(start: int, end: int, faint: Sequence[bool]) -> Span:
+    """Take from both ends of a silence what is louder than the noise; ends are in steps of 10 ms."""
+    most = min(_FADING_STEPS, (end - start) // 4)
+    first, last = start, end
+    while start > 0 and first < start + most and faint[first]:
+        first += 1
+    while end < len(faint) and last > end - most and faint[last - 1]:
+        last -= 1
+    return Span(first * _HOP_S, last * _HOP_S)
 
 
 def _without_clicks(spans: Sequence[Span], *, click_s: float = 0.03) -> list[Span]:

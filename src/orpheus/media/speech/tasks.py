@@ -15,6 +15,7 @@ from orpheus.media.opening import named
 from orpheus.media.providers import configured, openai
 from orpheus.media.running import PATIENT, interruptibly, run_ffmpeg, verdicts
 from orpheus.media.speech import captions, elsewhere, sound, transcript
+from orpheus.media.speech.placing import placed
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.summary import Metadata
 
@@ -94,7 +95,7 @@ def transcribe(
             )
         else:
             said = _by_service(ctx, service, wav, sound.duration_s(samples), silences=silent, language=language)
-    said = transcript.settled(said, silent)
+    said = placed(said, silent)
     shown = captions.cues(said)
     name = f"transcripts/{ctx.job_id}"
     return Transcribed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,41 +84,6 @@ def build(segments: Iterable[Segment], *, language: str, duration_s: float) -> T
     return Transcript(
         language=language if ordered else EMPTY_LANGUAGE, duration_s=duration_s, text=text, segments=ordered
     )
-
-
-def settled(transcript: Transcript, silences: Sequence[Span], *, least_s: float = 0.25) -> Transcript:
-    """Return the transcript with its times moved out of the silences.
-
-    A recogniser lets a word begin in the pause before it or end in the pause after it, by up to a second. Where such a
-    word reaches into a silence of at least `least_s`, that part is cut from it. A word that lies in a silence altogether
-    keeps its place: that nothing is heard there is then the more likely mistake.
-    """
-    quiet = [span for span in silences if span.length_s >= least_s]
-    if not quiet:
-        return transcript
-    segments = []
-    for segment in transcript.segments:
-        words = [_out_of(word, quiet) for word in segment.words]
-        start_s = words[0].start_s if words else segment.start_s
-        end_s = words[-1].end_s if words else segment.end_s
-        segments.append(Segment(start_s, end_s, segment.text, words))
-    return build(segments, language=transcript.language, duration_s=transcript.duration_s)
-
-
-def _out_of(word: Word, quiet: Sequence[Span]) -> Word:
-    start_s, end_s = word.start_s, word.end_s
-    for span in quiet:
-        if span.end_s <= start_s or span.start_s >= end_s:
-            continue
-        before_s, after_s = span.start_s - start_s, end_s - span.end_s
-        if before_s <= 0 and after_s <= 0:
-            return word
-        # What stands on the other side of the silence is the word; the longer part wins.
-        if after_s >= before_s:
-            start_s = span.end_s
-        else:
-            end_s = span.start_s
-    return Word(word.word, round(start_s, 3), round(end_s, 3), word.probability)
 
 
 def to_json(transcript: Transcript) -> dict[str, Any]:

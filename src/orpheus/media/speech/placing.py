@@ -1,0 +1,139 @@
+"""Where was each word said? The recogniser's times, set right by the pauses that are heard.
+
+A recogniser knows the words and their order well, and their times badly: it lets a word begin in the pause before it, and
+moves the first words of a sentence over a pause, by up to three seconds. What is heard between two pauses is certain. So the words are
+dealt out in order to these sounds, such that each sound gets about as much text as it is long, of words that were near it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Final
+
+from orpheus.media.speech.hesitations import is_filler
+from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build
+
+PAUSE_S: Final = 0.15
+_SHORTEST_S: Final = 0.05
+"""Of a sound; shorter ones are clicks."""
+_REACH_S: Final = 4.0
+"""How far a word may be from the sound that it is given to."""
+_SLOWEST_S: Final = 0.12
+"""A letter takes at most; where more is heard, not all of it is speech."""
+_COMPANY_S: Final = 0.4
+"""What it costs to give a hesitation to a sound that holds other words as well: most stand alone between two pauses."""
+_NOT_ONLY_SPEECH_S: Final = 1.0
+"""A sound that is longer than its text by more than this holds something else as well: its words stay where they were told."""
+
+
+def sounds(silent: Sequence[Span], *, total_s: float, pause_s: float = PAUSE_S) -> list[Span]:
+    """Return what is heard between pauses of at least `pause_s`, in order."""
+    edges = [Span(0.0, 0.0), *[span for span in silent if span.length_s >= pause_s], Span(total_s, total_s)]
+    return [
+        Span(left.end_s, right.start_s) for left, right in pairwise(edges) if right.start_s - left.end_s >= _SHORTEST_S
+    ]
+
+
+def placed(transcript: Transcript, silences: Sequence[Span]) -> Transcript:
+    """Return the transcript with every word in the sound that it was said in.
+
+    Args:
+        transcript: as the recogniser gave it.
+        silences: every pause that is heard, in order.
+    """
+    heard = sounds(silences, total_s=transcript.duration_s)
+    words = [word for segment in transcript.segments for word in segment.words]
+    if not heard or not words:
+        return transcript
+    pace_s = _pace_s(words, heard)
+    moved = iter(
+        [word for span, share in zip(heard, dealt(words, heard), strict=True) for word in _set(share, span, pace_s)]
+    )
+    segments = []
+    for segment in transcript.segments:
+        mine = [next(moved) for _ in segment.words]
+        start_s = mine[0].start_s if mine else segment.start_s
+        end_s = mine[-1].end_s if mine else segment.end_s
+        segments.append(Segment(start_s, end_s, segment.text, mine))
+    return build(segments, language=transcript.language, duration_s=transcript.duration_s)
+
+
+def dealt(words: Sequence[Word], heard: Sequence[Span]) -> list[Sequence[Word]]:
+    """Deal words out to sounds in order: the share of each sound, which may be empty.
+
+    Of all ways to do so the one that costs least: a sound costs the seconds by which its text is too long or too short for it,
+    a word the seconds between it and its sound, a hesitation among other words a little.
+    """
+    pace_s = _pace_s(words, heard)
+    written_s = list(accumulate((_length(word) * pace_s for word in words), initial=0.0))
+    hesitant = list(accumulate((is_filler(word.word) for word in words), initial=0))
+    costs: dict[int, float] = {0: 0.0}  # by how many words are dealt out: the least that it costs so far
+    ways: list[dict[int, int]] = []
+    least = most = 0
+    for place, span in enumerate(heard):
+        last = place + 1 == len(heard)
+        while least < len(words) and (last or words[least].end_s < heard[place + 1].start_s - _REACH_S):
+            least += 1
+        while most < len(words) and words[most].start_s < span.end_s + _REACH_S:
+            most += 1
+        most = max(most, least)
+        first = min(costs)
+        away_s = list(accumulate((_away_s(word, span) for word in words[first:most]), initial=0.0))
+        better: dict[int, float] = {}
+        way: dict[int, int] = {}
+        for before, cost in costs.items():
+            for upto in range(max(before, least), most + 1):
+                misfit_s = abs(written_s[upto] - written_s[before] - span.length_s)
+                company_s = _COMPANY_S * (hesitant[upto] - hesitant[before]) if upto - before > 1 else 0.0
+                total = cost + misfit_s + company_s + away_s[upto - first] - away_s[before - first]
+                if upto not in better or total < better[upto]:
+                    better[upto], way[upto] = total, before
+        costs = better
+        ways.append(way)
+    shares: list[Sequence[Word]] = []
+    upto = len(words)
+    for way in reversed(ways):
+        shares.append(words[way[upto] : upto])
+        upto = way[upto]
+    return shares[::-1]
+
+
+def _pace_s(words: Sequence[Word], heard: Sequence[Span]) -> float:
+    """Return how many seconds a letter takes."""
+    return min(_SLOWEST_S, sum(span.length_s for span in heard) / sum(_length(word) for word in words))
+
+
+def _length(word: Word) -> int:
+    """Count a word's letters and the gap after it; digits and signs are spoken as words."""
+    return 1 + sum(
+        1 if letter.isalpha() else 4 if letter.isdigit() else 6 if letter in "%$€£" else 0 for letter in word.word
+    )
+
+
+def _away_s(word: Word, span: Span) -> float:
+    """Return how far a word's middle is from a sound; 0 inside. The times of hesitations count little: they are mostly guessed."""
+    middle_s = (word.start_s + word.end_s) / 2
+    return max(0.0, span.start_s - middle_s, middle_s - span.end_s) * (0.3 if is_filler(word.word) else 1.0)
+
+
+def _set(words: Sequence[Word], span: Span, pace_s: float) -> list[Word]:
+    """Set words into a sound: the first begins with it, the last ends with it; inner times stay where they make sense."""
+    if not words:
+        return []
+    lengths = list(accumulate((_length(word) for word in words), initial=0))
+    if span.length_s - lengths[-1] * pace_s > _NOT_ONLY_SPEECH_S:
+        return [_inside(word, span) for word in words]
+    edges = [span.start_s + span.length_s * length / lengths[-1] for length in lengths]
+    told = [span.start_s, *((left.end_s + right.start_s) / 2 for left, right in pairwise(words)), span.end_s]
+    if all(right > left for left, right in pairwise(told)):
+        edges = told
+    return [
+        Word(word.word, round(start_s, 3), round(end_s, 3), word.probability)
+        for word, (start_s, end_s) in zip(words, pairwise(edges), strict=True)
+    ]
+
+
+def _inside(word: Word, span: Span) -> Word:
+    start_s = min(max(word.start_s, span.start_s), span.end_s)
+    return Word(word.word, round(start_s, 3), round(min(max(word.end_s, start_s), span.end_s), 3), word.probability)
