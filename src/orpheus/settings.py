@@ -27,6 +27,7 @@ FREE_PREFIXES = ("ORPHEUS_SECRET_", "ORPHEUS_TEST_")
 FOR_TASKS = (
     *("ffmpeg", "whisper_model", "tessdata", "font", "labels", "chat_url", "chat_key", "chat_model", "transcribe_url"),
     *("transcribe_key", "transcribe_model", "replicate_url", "service_timeout_s"),
+    *("chat_price", "transcribe_price", "replicate_price"),
 )
 """What shipped tasks read from the environment, although it may stand in orpheus.toml."""
 
@@ -123,6 +124,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"imports": "im
     transcribe_key: Annotated[str | None, _about("Its key.", secret=True)] = None
     transcribe_model: Annotated[str | None, _about("Its model.")] = None
     replicate_url: Annotated[str | None, _about("Replicate's API, or what stands for it.")] = None
+    chat_price: Annotated[str | None, _about("Of a million tokens sent/answered, e.g. 0.15/0.60.")] = None
+    transcribe_price: Annotated[float | None, _about("Of a minute of sound.", ge=0)] = None
+    replicate_price: Annotated[float | None, _about("Of a second of a prediction.", ge=0)] = None
     service_timeout_s: Annotated[float | None, _about("How long such a service may be silent.", gt=0)] = None
 
 

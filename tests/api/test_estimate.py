@@ -56,7 +56,7 @@ def test_durations_are_recorded_and_come_back(priced, start_server):
     """Unknown before the first run, known after it."""
     http, work = priced
     before = http.post("/estimate", json=BODY).json()
-    assert before["price"] == {"least": 1.0, "most": None}
+    assert before["price"] == {"least": 1.0, "most": None, "expected": None}
     assert before["duration_s"] == {"p50": None, "p95": None}
     assert {each["node"] for each in before["unknown"]} == {"first", "again"}
     assert [each["samples"] for each in before["nodes"]] == [0, 0]
@@ -91,7 +91,7 @@ def test_what_is_recorded_survives_a_restart(start_server, hand_worker, tmp_path
 def test_an_approver_sees_the_estimate_and_may_set_the_budget(priced):
     http, work = priced
     job = http.post("/jobs", json={**BODY, "requires_approval": True, "budget": 5}).json()
-    assert job["estimate"]["price"] == {"least": 1.0, "most": None}
+    assert job["estimate"]["price"] == {"least": 1.0, "most": None, "expected": None}
     assert job["budget"] == 5
     refused = http.post(f"/jobs/{job['job_id']}/approve", json={"budget": 0.5})
     assert (refused.status_code, refused.json()["code"]) == (422, "budget_exceeded")

@@ -118,3 +118,19 @@ def test_tenths_add_up(bench):
 def test_prices_that_cannot_be_are_refused(bench, price):
     with pytest.raises(InvalidGraph, match=r"price|per_hour|per_mb"):
         bench([{"name": "a", "price": price}])
+
+
+def test_what_an_attempt_says_it_cost_counts_in_place_of_its_price(bench):
+    """Also that of one that failed: whoever was paid keeps it. Nothing is held any more, and nothing begins beyond the budget."""
+    b = bench(
+        [{"name": "a", "price": 1}, {"name": "b", "after": ["a"]}, {"name": "c", "price": 1, "after": ["b"]}],
+        extra={"budget": 3},
+    )
+    b.fail("a", price=0.5)
+    b.sleep_until_due()
+    b.complete("a", price=0.25)
+    assert (b.view.job().extra["cost"], b.view.job().extra["held"]) == (0.75, 0)
+    b.complete("b", price=2)
+    assert [event.data["price"] for event in b.view.events if event.type == "task.completed"] == [0.25, 2]
+    b.claim("c")
+    assert b.view.job().error.code == "budget_exceeded"

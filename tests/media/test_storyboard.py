@@ -16,8 +16,9 @@ from PIL import Image
 from orpheus import File
 from orpheus.media.boards import film, tasks
 from orpheus.media.boards.board import storyboard
-from orpheus.media.boards.scenes import Scene, Storyboard, Transition, shots
+from orpheus.media.boards.scenes import Scene, Storyboard, Transition, check
 from orpheus.media.errors import InvalidInput
+from orpheus.testing import Kit
 from orpheus.testing.inline import InlineRun, JobFailed, run_job
 
 SIZE = [96, 54]
@@ -109,9 +110,9 @@ def test_a_caption_is_written_and_the_sound_is_as_long_as_the_video(still: Calla
 def test_what_makes_no_sense_is_refused(still: Callable[..., File]) -> None:
     one = still("a.png")
     with pytest.raises(InvalidInput, match="two scenes"):
-        shots(Storyboard(scenes=[Scene("a", one, 1.0), Scene("a", one, 1.0)]))
+        check(Storyboard(scenes=[Scene("a", one, 1.0), Scene("a", one, 1.0)]))
     with pytest.raises(InvalidInput, match="more than half"):
-        shots(Storyboard(scenes=[Scene("a", one, 1.0, transition=Transition("dissolve", 0.6)), Scene("b", one, 1.0)]))
+        check(Storyboard(scenes=[Scene("a", one, 1.0, transition=Transition("dissolve", 0.6)), Scene("b", one, 1.0)]))
 
 
 def test_a_scene_of_no_image_fails_naming_the_scene(tmp_path: Path) -> None:
@@ -173,7 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked += 1
         ended = self.server.asked % 2 == 0
         output = [f"{self.server.url}/made.mp4"]
-        told = {"status": self.server.ends_as, "output": output, "error": "NSFW"} if ended else {"status": "processing"}
+        told: dict[str, Any] = {"status": "processing"}
+        if ended:
+            told = {"status": self.server.ends_as, "output": output, "error": "NSFW", "metrics": {"predict_time": 4.0}}
         self._answer(200, {"id": self.path.rsplit("/", 1)[-1], **told})
 
 
@@ -212,6 +215,37 @@ def test_replicate_renders_a_scene(replicate: Service, still: Callable[..., File
     assert replicate.keys == {"Bearer r8_secret"}
 
 
+def test_what_a_scene_has_cost_is_counted_and_expected_of_the_next(
+    replicate: Service, still: Callable[..., File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the prediction's own time; a failed one is paid for too."""
+    monkeypatch.setenv("ORPHEUS_REPLICATE_PRICE", "0.25")
+    with Kit(storyboard) as kit:
+        submitted = kit.using(requires_approval=False)
+        first = submitted.submit(storyboard, one_scene(still), "replicate", start_delay_ms=0)
+        assert first.run().row.extra["cost"] == 1.0
+        (done,) = [
+            event
+            for event in first.events
+            if event.type == "task.completed" and event.task == "generate_scene" and event.index == 0
+        ]
+        assert done.data["price"] == 1.0
+        board = Storyboard(scenes=[Scene("a", still("a.png"), 1.0), Scene("b", still("b.png"), 1.0)], size=SIZE, fps=10)
+        held = kit.submit(storyboard, board, "replicate", start_delay_ms=0)
+        assert held.row.state == "pending"
+        assert held.row.extra["estimate"]["price"] == {
+            "least": 0.0,
+            "most": None,
+            "expected": pytest.approx(2.0, rel=0.1),
+        }
+        local = kit.submit(storyboard, board, "local").row.extra["estimate"]["price"]
+        assert local == {"least": 0.0, "most": 0.0, "expected": 0.0}
+        replicate.ends_as = "failed"
+        other = submitted.submit(storyboard, board, "replicate", start_delay_ms=0)
+        other.run()
+        assert other.row.state == "failed" and other.row.extra["cost"] >= 1.0
+
+
 @pytest.mark.parametrize(
     "trouble", [(500, {}, b"oops"), (429, {"Retry-After": "0.1"}, b'{"detail": "slow down"}'), (201, {}, b"<garbage")]
 )
@@ -220,7 +254,7 @@ def test_a_service_in_trouble_is_tried_again(
 ) -> None:
     replicate.troubles = [trouble]
     done = run(one_scene(still), tmp_path / "out", renderer="replicate")
-    (scene,) = [task for task in done.tasks if task.node == "render_scene" and task.index == 0]
+    (scene,) = [task for task in done.tasks if task.node == "generate_scene" and task.index == 0]
     assert (str(scene.state), scene.attempt) == ("completed", 2)
     assert len(replicate.created) == 1
 
@@ -235,7 +269,7 @@ def test_a_refusal_is_final_and_tells_no_key(
     with pytest.raises(JobFailed, match=json.loads(said)["detail"]) as failed:
         run(one_scene(still), tmp_path / "out", renderer="replicate")
     assert "r8_secret" not in str(failed.value)
-    (scene,) = [task for task in failed.value.job.tasks if task.node == "render_scene" and task.index == 0]
+    (scene,) = [task for task in failed.value.job.tasks if task.node == "generate_scene" and task.index == 0]
     assert scene.attempt == 1
 
 

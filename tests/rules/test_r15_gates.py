@@ -41,7 +41,7 @@ def test_a_workflow_may_want_approval_by_itself(server, worker, kit):
     whole = {**kit.graph(kit.node("a", name, price=0.5)), "requires_approval": True}
     held = server.submit(whole)
     assert (held["state"], held["requires_approval"]) == ("pending", True)
-    assert held["estimate"]["price"] == {"least": 0.5, "most": 0.5}
+    assert held["estimate"]["price"] == {"least": 0.5, "most": 0.5, "expected": 0.5}
     hand.nothing()
     server.post(f"/jobs/{held['job_id']}/approve")
     hand.complete(hand.take_one())

@@ -29,11 +29,15 @@ class Known:
     def __init__(self, queue: int | None = None, **lengths: float) -> None:
         self.queue, self.lengths = queue, lengths
         self.asked: list[int] = []
+        self.told: dict[str, float] = {}
 
     def durations(self, handler: str, input_bytes: int) -> Sample | None:
         self.asked.append(input_bytes)
         found = self.lengths.get(handler.partition("@")[0])
         return None if found is None else Sample(found, 2 * found, 7)
+
+    def price(self, handler: str, input_bytes: int) -> float | None:
+        return self.told.get(handler.partition("@")[0])
 
     def slots(self, queue: str) -> int | None:
         return self.queue
@@ -63,7 +67,7 @@ def test_prices_of_what_is_certain_and_of_what_may_be() -> None:
         {"name": "e", "price": 16, "cache": True},
     )
     found = estimate(g, {}, Known())
-    assert (found.least, found.most) == (9, 31)
+    assert (found.least, found.most, found.expected) == (9, 31, 31)
     assert {each.node: each.runs for each in found.nodes} == {
         "a": "yes",
         "b": "maybe",
@@ -185,3 +189,19 @@ def test_old_runs_fade() -> None:
     assert found is not None
     assert found.p50_s == pytest.approx(1, rel=0.05)
     assert found.count <= 1_001
+
+
+def test_what_tasks_say_they_cost_is_expected_not_promised() -> None:
+    """In place of their price; for each item of a map; unknown where the items are."""
+    known = Known()
+    known.told = {"a": 0.5, "m": 0.25}
+    g = graph(
+        {"name": "a", "price": 3},
+        {"name": "m", "kind": "map", "items": {"x": {"$param": "items"}}},
+        {"name": "c", "price": 2},
+    )
+    found = estimate(g, {"items": [1, 2, 3]}, known)
+    assert (found.least, found.most, found.expected) == (2, None, 3.25)
+    assert [each.expected for each in found.nodes] == [0.5, 0.75, 2]
+    later = graph({"name": "b"}, {"name": "m", "kind": "map", "items": {"x": {"$ref": "b"}}})
+    assert estimate(later, {}, known).expected is None

@@ -42,6 +42,20 @@ FLOWS = """
         return {"pid": os.getpid(), "devices": list(ctx.devices), "cuda": os.environ.get("CUDA_VISIBLE_DEVICES")}
 
     @task(executor="process")
+    def pay(ctx: Context, how: str) -> None:
+        ctx.spend(0.25)
+        ctx.spend(0.5)
+        if how == "kill":
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "raise":
+            ctx.spend(-1)
+
+    @task
+    def pay_here(ctx: Context) -> None:
+        ctx.spend(2)
+
+    @task(executor="process")
     def die(how: str) -> None:
         print("last words")
         if how == "kill":
@@ -122,6 +136,21 @@ def test_a_child_makes_attempts(flows: Any, stage: Any, run_async: Any) -> None:
             assert (await server.end_of(await server.give("square_async", args={"n": 3}))).result == 9
             await worker.drain()
             assert not alive(end.result["pid"])
+
+    run_async(body)
+
+
+def test_what_an_attempt_has_spent_is_reported_with_its_end(flows: Any, stage: Any, run_async: Any) -> None:
+    """However it ends, in a child and in the worker itself; one that says nothing reports nothing."""
+    path, tasks = flows
+
+    async def body() -> None:
+        async with stage(*tasks, imports=(path,)) as (server, _worker):
+            ends = [await server.end_of(await server.give("pay", args={"how": how})) for how in ("", "kill", "raise")]
+            assert [(end.kind, end.price) for end in ends] == [("completed", 0.75), ("failed", 0.75), ("failed", 0.75)]
+            assert "an amount is a number" in ends[2].error.message
+            assert (await server.end_of(await server.give("pay_here"))).price == 2
+            assert (await server.end_of(await server.give("square", args={"n": 1}))).price is None
 
     run_async(body)
 

@@ -65,6 +65,17 @@ def wait_for_callback(*, timeout_s: float) -> Any:
     return WaitForCallback(float(timeout_s))
 
 
+def amount_of(amount: float) -> float:
+    """Return what `ctx.spend` was given.
+
+    Raises:
+        ValueError: it is negative or no number.
+    """
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount <= 1e12:
+        raise ValueError(f"an amount is a number from 0 to 1e12, not {amount!r:.80}")
+    return float(amount)
+
+
 class Context(abc.ABC):
     """One attempt, as its handler sees it."""
 
@@ -116,6 +127,16 @@ class Context(abc.ABC):
     @abc.abstractmethod
     def heartbeat(self, details: Any = None) -> None:
         """Say that the handler is alive (`heartbeat_s`), and leave details for the next attempt."""
+
+    @abc.abstractmethod
+    def spend(self, amount: float) -> None:
+        """Say what something has really cost, in the currency of the tasks' prices; amounts add up.
+
+        What an attempt has spent counts in place of its task's price, also when it fails, and makes estimates of later jobs.
+
+        Raises:
+            ValueError: the amount is negative or no number.
+        """
 
     @property
     @abc.abstractmethod

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from orpheus.authoring.codec import to_wire
-from orpheus.authoring.context import Context, ProcessFailed, ProcessResult
+from orpheus.authoring.context import Context, ProcessFailed, ProcessResult, amount_of
 from orpheus.authoring.errors import Cancelled
 from orpheus.authoring.file import LOCAL, File
 
@@ -63,6 +63,7 @@ class LocalContext(Context):
         self.told: list[tuple[float | None, str | None]] = []
         """Every `progress(fraction, stage)`."""
         self.heartbeats: list[Any] = []
+        self.spent = 0.0
         self.saved: dict[str, File] = {}
         """Artifacts by name."""
         self.metadata: dict[str, dict[str, Any]] = {}
@@ -128,6 +129,9 @@ class LocalContext(Context):
     def heartbeat(self, details: Any = None) -> None:
         self._check()
         self.heartbeats.append(to_wire(details))
+
+    def spend(self, amount: float) -> None:
+        self.spent += amount_of(amount)
 
     def path(self, file: File) -> Path:
         self._check()

@@ -58,6 +58,8 @@ def estimate(
 
 
 def _price(price: PriceRange) -> str:
+    if price.most is None and price.expected is not None:
+        return f"about {price.expected:.3g}"
     if price.most is None:
         return f"{price.least:g} or more"
     return f"{price.least:g}" if price.least == price.most else f"{price.least:g} to {price.most:g}"

@@ -29,7 +29,7 @@ from orpheus.core.facts import (
 from orpheus.core.job import JobState
 from orpheus.core.pace import stagger_of
 from orpheus.core.retry import next_attempt_in
-from orpheus.core.spending import hold, spend
+from orpheus.core.spending import hold, lose, spend
 from orpheus.core.task import NEVER, NODE, Task, TaskState
 from orpheus.core.values import BindingError, Skipped, resolve
 
@@ -123,12 +123,21 @@ def completed(draft: Draft, fact: RunCompleted) -> None:
     """Accept a result. One that arrives while the job closes is kept, but starts no successor (R18)."""
     task = draft.run(fact)
     end_run(draft, task)
-    accept(draft, task, fact.result, fact.artifacts)
+    accept(draft, task, fact.result, fact.artifacts, price=fact.price)
     end_if_still(draft)
 
 
-def accept(draft: Draft, task: Task, result: Any, artifacts: tuple[ArtifactRef, ...], **told: Any) -> None:
-    """Complete a task whose run is over with what it brought, by its worker or by a callback (R10)."""
+def accept(
+    draft: Draft,
+    task: Task,
+    result: Any,
+    artifacts: tuple[ArtifactRef, ...],
+    *,
+    price: float | None = None,
+    **told: Any,
+) -> None:
+    """Complete a task whose run is over with what it brought, by its worker or by a callback (R10). Its price is what the
+    attempt says it cost, else what its task declares."""
     assert draft.view is not None
     twice = next((ref.name for ref in artifacts if draft.view.has_artifact(ref.name)), None)
     if twice is not None:
@@ -147,7 +156,7 @@ def accept(draft: Draft, task: Task, result: Any, artifacts: tuple[ArtifactRef, 
         draft.command(PublishArtifacts())
     if draft.node(task).cache:
         remember(draft, task, result, artifacts)
-    price = task.extra.get("price")
+    price = task.extra.get("price") if price is None else price
     draft.move(task, TaskState.COMPLETED)
     spent = {} if price is None else spend(draft.job, task, price)
     names = [ref.name for ref in artifacts]
@@ -160,6 +169,8 @@ def failed(draft: Draft, fact: RunFailed) -> None:
     task = draft.run(fact)
     if fact.cancelled or fact.error.code == "result_too_large":
         note_unknown(draft, task)
+    if fact.price is not None:
+        lose(draft.job, fact.price)
     _end_badly(draft, task, fact.error, retry_after_s=fact.retry_after_s)
 
 

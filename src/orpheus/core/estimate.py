@@ -37,6 +37,9 @@ class Known(Protocol):
 
     def durations(self, handler: str, input_bytes: int) -> Sample | None: ...
 
+    def price(self, handler: str, input_bytes: int) -> float | None:
+        """Return what a run has usually cost by its own word; None where it never said."""
+
     def slots(self, queue: str) -> int | None:
         """Return how many tasks of a queue may run at a time; None is no limit."""
 
@@ -53,6 +56,7 @@ class NodeEstimate:
     """Runs of it; None is not known."""
     least: float
     most: float | None
+    expected: float | None
     p50_s: float | None
     """Of the whole node: a map's items in their turns."""
     p95_s: float | None
@@ -65,6 +69,7 @@ class Estimate:
 
     least: float = 0.0
     most: float | None = 0.0
+    expected: float | None = 0.0
     p50_s: float | None = None
     p95_s: float | None = None
     unknown: list[tuple[str, str]] = field(default_factory=list)
@@ -74,7 +79,7 @@ class Estimate:
     def to_json(self) -> dict[str, Any]:
         """Return it as it is kept and shown."""
         return {
-            "price": {"least": self.least, "most": self.most},
+            "price": {"least": self.least, "most": self.most, "expected": self.expected},
             "duration_s": {"p50": _shown(self.p50_s), "p95": _shown(self.p95_s)},
             "unknown": [{"node": node, "reason": reason} for node, reason in self.unknown],
             "nodes": [
@@ -83,7 +88,7 @@ class Estimate:
                     "task": each.task,
                     "runs": each.runs,
                     "count": each.count,
-                    "price": {"least": each.least, "most": each.most},
+                    "price": {"least": each.least, "most": each.most, "expected": each.expected},
                     "duration_s": {"p50": _shown(each.p50_s), "p95": _shown(each.p95_s)},
                     "samples": each.samples,
                 }
@@ -137,6 +142,10 @@ class _Nothing:
         del handler, input_bytes
         return None
 
+    def price(self, handler: str, input_bytes: int) -> float | None:
+        del handler, input_bytes
+        return None
+
     def slots(self, queue: str) -> int | None:
         del queue
         return None
@@ -164,6 +173,8 @@ class _Reckoning:
         found.least = total(*(each.least for each in found.nodes))
         mosts = [each.most for each in found.nodes]
         found.most = None if None in mosts else total(*(most for most in mosts if most is not None))
+        usual = [each.expected for each in found.nodes]
+        found.expected = None if None in usual else total(*(each for each in usual if each is not None))
         ends = list(self._ends.values())
         if None not in ends:
             found.p50_s = max((end[0] for end in ends if end is not None), default=0.0)
@@ -173,7 +184,7 @@ class _Reckoning:
     def _node(self, node: Node) -> None:
         runs = self._runs[node.name] = self._may_run(node)
         count = self._counts[node.name] = self._count(node)
-        least, most = self._price(node, runs, count)
+        least, most, expected = self._price(node, runs, count)
         length, samples = self._length(node, runs, count)
         before = [self._ends[name] for name in self._graph.predecessors[node.name]]
         if length is None or None in before:
@@ -194,6 +205,7 @@ class _Reckoning:
                 count=0 if runs == "no" else count,
                 least=least,
                 most=most,
+                expected=expected,
                 p50_s=None if shown is None else shown[0],
                 p95_s=None if shown is None else shown[1],
                 samples=samples,
@@ -228,14 +240,20 @@ class _Reckoning:
 
     # Price
 
-    def _price(self, node: Node, runs: Runs, count: int | None) -> tuple[float, float | None]:
+    def _price(self, node: Node, runs: Runs, count: int | None) -> tuple[float, float | None, float | None]:
+        """Return the least, the most, and what is expected of a node."""
         if runs == "no":
-            return 0.0, 0.0
+            return 0.0, 0.0, 0.0
+        usually: float | None = None
         if node.workflow:
             child = self._child(node)
             unit: tuple[float, float | None] = (0.0, None) if child is None else (child.least, child.most)
+            usually = None if child is None else child.expected
+        elif (usual := self._known.price(node.handler, self._input_bytes)) is not None:
+            self._say(node, "what it costs is told when it has run; expected is what it usually told")
+            return 0.0, None, None if count is None else total(usual * count)
         elif node.price is None:
-            return 0.0, 0.0
+            return 0.0, 0.0, 0.0
         else:
             unit = self._unit(node, node.price)
         certain = runs == "yes" and not node.cache
@@ -243,7 +261,8 @@ class _Reckoning:
         if count is None:
             self._say(node, "how many items it has is known when it begins")
         most = None if count is None or unit[1] is None else total(unit[1] * count)
-        return least, most
+        expected = most if usually is None or count is None else total(usually * count)
+        return least, most, expected
 
     def _unit(self, node: Node, price: Price) -> tuple[float, float | None]:
         if not price.per_mb:

@@ -160,6 +160,8 @@ class TaskCached(TaskFact, frozen=True, kw_only=True, gc=False):
 class RunCompleted(RunFact, frozen=True, kw_only=True, gc=False):
     result: Any = None
     artifacts: tuple[ArtifactRef, ...] = ()
+    price: float | None = None
+    """What the attempt really cost, in place of what its task declares."""
 
 
 class RunFailed(RunFact, frozen=True, kw_only=True, gc=False):
@@ -169,6 +171,8 @@ class RunFailed(RunFact, frozen=True, kw_only=True, gc=False):
     retry_after_s: float | None = None
     cancelled: bool = False
     """The worker stopped it because it was told to."""
+    price: float | None = None
+    """What it cost all the same."""
 
 
 class RunWaiting(RunFact, frozen=True, kw_only=True, gc=False):

@@ -2,7 +2,8 @@
 
 An attempt's price is held from its start to its end: then it is spent (completed) or given back (anything else). A task begins only if
 what is spent, what is held and its own price stay within the budget together, so the budget is never passed, however many run at a
-time. Cached tasks begin nothing and cost nothing. All generations of a job share its budget (R20).
+time. What an attempt says it has really cost (`ctx.spend`) counts in place of its price, also when it failed; that may pass the budget,
+and then nothing more begins. Cached tasks begin nothing and cost nothing. All generations of a job share its budget (R20).
 
 `job.extra`: `budget`, `cost` (spent), `held`. `task.extra`: `price`, of the attempt that runs or was completed.
 """
@@ -55,6 +56,11 @@ def spend(job: Job, task: Task, amount: float) -> dict[str, float]:
     task.extra = {**task.extra, "price": amount}
     job.extra = {**job.extra, "cost": total(job.extra.get("cost", 0.0), amount)}
     return {"price": amount}
+
+
+def lose(job: Job, amount: float) -> None:
+    """Count what a failed attempt says it has cost: whoever was paid keeps it."""
+    job.extra = {**job.extra, "cost": total(job.extra.get("cost", 0.0), amount)}
 
 
 def set_budget(job: Job, budget: float | None) -> dict[str, float]:

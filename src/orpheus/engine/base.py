@@ -123,6 +123,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     error: TaskError | None = None
     final: bool = False
     retry_after_s: float | None = None
+    price: float | None = None
     fraction: float | None = None
     stage: str | None = None
     heartbeat: Any = None

@@ -1,4 +1,5 @@
-"""How long did a task take before? A small histogram per task, version and size of the job's input, for estimates.
+"""How long did a task take before, and what did it say it cost? Small histograms per task, version and size of the job's input,
+for estimates.
 
 An attempt that completes adds one to a count in memory; the ledger writes the histograms that changed every few seconds. A crash
 loses a few seconds of counts, which moves no estimate. Older runs fade: a histogram that has grown large is halved, so that a task
@@ -22,6 +23,11 @@ STEPS = 8
 LEAST_S = 0.001
 MOST_RUNS = 1_000
 """A histogram with more is halved."""
+
+PRICES = " price"
+"""Ends the name under which a task's prices are kept beside its durations; no task's name has a space."""
+PRICE_UNITS = 1_000
+"""Of a price are counted like a second: then the least that can be told apart is a millionth."""
 
 Place = tuple[str, int]
 """`(name@version, size bucket)`."""
@@ -54,6 +60,20 @@ class Durations:
         if counts[step] > MOST_RUNS // 2 and sum(counts.values()) > MOST_RUNS:
             self._counts[place] = {step: count // 2 for step, count in counts.items() if count > 1}
         self._changed[place] = None
+
+    def note_price(self, handler: str, input_bytes: int, price: float) -> None:
+        """Count what a completed attempt says it cost."""
+        self.note(handler + PRICES, input_bytes, price * PRICE_UNITS)
+
+    def price(self, handler: str, input_bytes: int) -> float | None:
+        """Return what a run of a task has usually cost, by its own word, with an input of this size or the nearest to it; None
+        when it never said."""
+        name, wanted = handler + PRICES, size_bucket(input_bytes)
+        buckets = [bucket for known, bucket in self._counts if known == name]
+        if not buckets:
+            return None
+        counts = self._counts[name, min(buckets, key=lambda bucket: abs(bucket - wanted))]
+        return _quantile(counts, sum(counts.values()), 0.5) / PRICE_UNITS
 
     def sample(self, handler: str, input_bytes: int) -> Sample | None:
         """Return what is known of a task with an input of this size; None when it never completed with one."""

@@ -32,6 +32,9 @@ class Knowledge:
     def durations(self, handler: str, input_bytes: int) -> Sample | None:
         return self._durations.sample(handler, input_bytes)
 
+    def price(self, handler: str, input_bytes: int) -> float | None:
+        return self._durations.price(handler, input_bytes)
+
     def slots(self, queue: str) -> int | None:
         if self._queues is None:
             self._queues = self._tx.queue_settings()

@@ -174,6 +174,9 @@ class EndRun(Operation):
         if isinstance(fact, RunCompleted) and run.task.started_at is not None:
             took_s, size = work.now - run.task.started_at, job.extra.get("input_bytes", 0)
             work.after_commit(lambda: self._durations.note(run.task.handler, size, took_s))
+            if report.price is not None:
+                price = report.price
+                work.after_commit(lambda: self._durations.note_price(run.task.handler, size, price))
 
     def _fact(self, run: Run) -> RunFact:
         report, task = self._report, run.task
@@ -181,7 +184,7 @@ class EndRun(Operation):
         if report.kind == "completed":
             fault = result_fault(report, self._options)
             if fault is None:
-                return RunCompleted(result=report.result, artifacts=report.artifacts, **where)  # type: ignore[arg-type]
+                return RunCompleted(result=report.result, artifacts=report.artifacts, price=report.price, **where)  # type: ignore[arg-type]
             return RunFailed(error=replace(fault, task=task.node), **where)  # type: ignore[arg-type]
         if report.kind == "waiting":
             assert report.timeout_s is not None, "checked when it came"
@@ -196,6 +199,7 @@ class EndRun(Operation):
         return RunFailed(
             error=_bounded(replace(error, task=task.node)),
             retry_after_s=report.retry_after_s,
+            price=report.price,
             cancelled=report.kind == "cancelled",
             **where,  # type: ignore[arg-type]
         )

@@ -4,7 +4,7 @@ The parts that do the work are plain functions on paths and values, and none of 
 """
 
 from orpheus.media.boards.board import storyboard
-from orpheus.media.boards.tasks import plan_shots, render_scene, stitch_scenes
+from orpheus.media.boards.tasks import generate_scene, plan_shots, render_scene, stitch_scenes
 from orpheus.media.cutting.tasks import plan_cuts, render_cut
 from orpheus.media.cutting.workflow import talk
 from orpheus.media.documents.tasks import assemble_text, ocr_page, read_text, render_pages
@@ -31,6 +31,7 @@ __all__ = [
     "encode_rendition",
     "extract_audio",
     "extract_metadata",
+    "generate_scene",
     "image_workflow",
     "make_poster",
     "make_sprite",

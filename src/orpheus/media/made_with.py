@@ -63,10 +63,15 @@ def looking_at_pictures() -> str:
     return chosen.name if chosen.name == labels.NAME else _service(configured.chat)
 
 
-def rendering() -> str:
-    """Who renders scenes, with which letters."""
+def writing() -> str:
+    """Which letters captions are written with."""
     font = os.environ.get("ORPHEUS_FONT", "")
-    return f"{configured.replicate_model()}; font {_weights(Path(font), '') if font else 'of Pillow'}"
+    return _weights(Path(font), "") if font else "Pillow's own"
+
+
+def generating() -> str:
+    """Which model makes scenes over there."""
+    return configured.replicate_model()
 
 
 def pacing() -> str:

@@ -87,6 +87,7 @@ def summarise(
             *_about_the_file(checked, meta),
             *_about_sound(meta, audio, words),
             *_about_pages(meta, text, pages),
+            *_about_digest(words, text, digest),
             *_about_looking(meta, sight),
         ],
     )
@@ -106,6 +107,14 @@ def _about_sound(meta: Metadata, audio: File | None, words: Transcribed | None) 
     if words is not None and words.words == 0:
         return ["Nobody speaks in it."]
     return [] if audio is not None or not meta.has_audio else ["No MP3 was made: the task extract_audio says why."]
+
+
+def _about_digest(words: Transcribed | None, text: Text | None, digest: Digest | None) -> list[str]:
+    if digest is not None:
+        return []
+    if words is not None and words.words:
+        return ["There is no summary: the task summarise_speech says why."]
+    return ["There is no summary: the task summarise_document says why."] if text is not None else []
 
 
 def _about_looking(meta: Metadata, sight: Sight | None) -> list[str]:

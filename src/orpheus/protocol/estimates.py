@@ -9,7 +9,9 @@ class PriceRange(msgspec.Struct, kw_only=True):
     least: float
     """What runs for certain and is not cached."""
     most: float | None
-    """Whatever may run, once each; null where that is known only when it begins."""
+    """Whatever may run, once each; null where that is known only when it begins, or has run."""
+    expected: float | None = None
+    """As `most`, with what tasks usually said they cost where they say so themselves."""
 
 
 class Expected(msgspec.Struct, kw_only=True):

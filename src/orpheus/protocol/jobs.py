@@ -162,7 +162,7 @@ class JobInfo(msgspec.Struct, kw_only=True):
     """Price and duration as they were expected at the submission, where somebody has to approve; see `POST /estimate`."""
     budget: float | None = None
     cost: float = 0.0
-    """What its completed attempts have cost, by the prices of their tasks; those of cached tasks nothing."""
+    """What its attempts have cost: by the prices of their tasks, or by their own word; those of cached tasks nothing."""
     parent: ParentInfo | None = None
     """Set for a child job."""
 

@@ -47,12 +47,13 @@ STOP_GRACE_S = 5.0
 class RunVoice:
     """How a handler in this process is heard (see context.Voice)."""
 
-    __slots__ = ("group_ended", "group_started", "heartbeat", "progress", "stopping")
+    __slots__ = ("group_ended", "group_started", "heartbeat", "progress", "spend", "stopping")
 
     def __init__(self, run: Run, reaper: Reaper) -> None:
         self.stopping = run.stopping
         self.progress = run.progress
         self.heartbeat = run.heartbeat
+        self.spend = run.spend
         self.group_started = reaper.add
         self.group_ended = reaper.remove
 
@@ -158,6 +159,8 @@ class Attempts:
             try:
                 span = None if self._tracing is None else begin_span(self._tracing, run)
                 item = await self._make(run)
+                if item is not None:
+                    item.price = run.spent
                 if span is not None:
                     end_span(span, item)
                 completed = item is not None and item.kind in ("completed", "waiting")

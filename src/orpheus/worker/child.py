@@ -42,6 +42,7 @@ from orpheus.worker.frames import (
     Progressed,
     Ready,
     Setup,
+    Spent,
     Start,
     Stop,
     ToChild,
@@ -108,6 +109,9 @@ class ChildVoice:
 
     def heartbeat(self, details: Any) -> None:
         self._channel.send(Beat(details))
+
+    def spend(self, amount: float) -> None:
+        self._channel.send(Spent(amount))
 
     def group_started(self, pgid: int) -> None:
         self._channel.send(GroupStarted(pgid))

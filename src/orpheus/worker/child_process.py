@@ -29,6 +29,7 @@ from orpheus.worker.frames import (
     Progressed,
     Ready,
     Setup,
+    Spent,
     Start,
     Stop,
     ToChild,
@@ -172,6 +173,8 @@ class Child:
             run.progress(message.fraction, message.stage)
         elif isinstance(message, Beat):
             run.heartbeat(message.details)
+        elif isinstance(message, Spent):
+            run.spend(message.amount)
         elif isinstance(message, Logged):
             run.log.take_line(message.line)
         elif isinstance(message, GroupStarted):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from orpheus.authoring.codec import to_wire
-from orpheus.authoring.context import Context, ProcessFailed, ProcessResult
+from orpheus.authoring.context import Context, ProcessFailed, ProcessResult, amount_of
 from orpheus.authoring.errors import Cancelled
 from orpheus.authoring.file import File
 from orpheus.protocol.worker import Assignment
@@ -37,6 +37,7 @@ class Voice(Protocol):
 
     def progress(self, fraction: float | None, stage: str | None) -> None: ...
     def heartbeat(self, details: Any) -> None: ...
+    def spend(self, amount: float) -> None: ...
     def group_started(self, pgid: int) -> None: ...
     def group_ended(self, pgid: int) -> None: ...
 
@@ -101,6 +102,9 @@ class WorkerContext(Context):
     def heartbeat(self, details: Any = None) -> None:
         self._check()
         self._voice.heartbeat(to_wire(details))
+
+    def spend(self, amount: float) -> None:
+        self._voice.spend(amount_of(amount))
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -67,6 +67,10 @@ class Beat(msgspec.Struct, tag=True):
     details: Any
 
 
+class Spent(msgspec.Struct, tag=True):
+    amount: float
+
+
 class Logged(msgspec.Struct, tag=True):
     line: LogLine
 
@@ -93,7 +97,7 @@ class Done(msgspec.Struct, tag=True, kw_only=True):
 
 
 ToChild = Setup | Start | Stop | Exit
-FromChild = Ready | Progressed | Beat | Logged | GroupStarted | GroupEnded | Done
+FromChild = Ready | Progressed | Beat | Spent | Logged | GroupStarted | GroupEnded | Done
 
 _encoder = msgspec.msgpack.Encoder()
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)

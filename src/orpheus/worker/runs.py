@@ -42,7 +42,7 @@ class Run:
 
     __slots__ = (
         "__weakref__", "_has_heartbeat", "_heartbeat", "_lock", "_on_news", "_progress", "arrived_at",
-        "assignment", "devices", "files", "finished", "last_told_at", "limit_at", "log", "on_stop", "redactor", "run_id",
+        "assignment", "devices", "files", "finished", "last_told_at", "limit_at", "log", "on_stop", "redactor", "run_id", "spent",
         "stop_grace_s", "stop_reason", "stopping", "task",
     )  # fmt: skip
 
@@ -59,6 +59,8 @@ class Run:
         self.files: AttemptFiles | None = None
         """Once it needs any."""
         self.devices: tuple[int, ...] = ()
+        self.spent: float | None = None
+        """What the handler says it has cost; None where it says nothing."""
         self.arrived_at = time.monotonic()
         self.finished = False
         """Its end stands in the outbox or was dropped; later words are not passed on."""
@@ -95,6 +97,11 @@ class Run:
         with self._lock:
             self._heartbeat, self._has_heartbeat = details, True
         self._news()
+
+    def spend(self, amount: float) -> None:
+        """Add to what the attempt has cost; its end is reported with it."""
+        with self._lock:
+            self.spent = (self.spent or 0.0) + amount
 
     def stop(self, reason: StopReason, grace_s: float) -> None:
         """Ask the attempt to stop. The first reason stands, but for `unknown`, which overrides: nothing is reported then."""

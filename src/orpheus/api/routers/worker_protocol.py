@@ -218,6 +218,7 @@ async def _run_report(call: Call, item: wire.ReportItem) -> RunReport:
         error=error,
         final=item.error.final if item.error is not None else False,
         retry_after_s=item.error.retry_after_s if item.error is not None else None,
+        price=item.price,
         timeout_s=item.timeout_s,
         fraction=item.fraction,
         stage=item.stage,

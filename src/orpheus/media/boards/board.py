@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from orpheus import workflow
+from orpheus import first_of, workflow
 from orpheus.media.boards.scenes import Renderer, Storyboard
-from orpheus.media.boards.tasks import Film, plan_shots, render_scene, stitch_scenes
+from orpheus.media.boards.tasks import Film, generate_scene, plan_shots, render_scene, stitch_scenes
 
 AtATime = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=600_000)]
@@ -27,7 +27,11 @@ def storyboard(
     starts `start_delay_ms` apart (else REPLICATE_START_DELAY_MS, else 1,000).
     """
     planned = plan_shots(storyboard, max_concurrency, start_delay_ms)
-    clips = render_scene.using(max_concurrency=planned.max_concurrency, stagger_s=planned.stagger_s).map(
-        planned.shots, renderer=renderer
+    cap, apart_s, canvas = planned.max_concurrency, planned.stagger_s, planned.canvas
+    rendered = render_scene.using(when=renderer == "local", max_concurrency=cap, stagger_s=apart_s).map(
+        storyboard.scenes, canvas
     )
-    return stitch_scenes(storyboard, clips)
+    generated = generate_scene.using(when=renderer == "replicate", max_concurrency=cap, stagger_s=apart_s).map(
+        storyboard.scenes, canvas
+    )
+    return stitch_scenes(storyboard, first_of(rendered, generated))

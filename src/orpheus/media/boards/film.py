@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from orpheus.media.boards.scenes import Scene, frames, overlap
+from orpheus.media.boards.scenes import Canvas, Scene, frames, overlap
 
 _HEAD: Final = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-threads", "2")
 _ZOOM: Final = 0.18
@@ -47,10 +47,9 @@ class Stills:
     caption: Path | None
 
 
-def scene_argv(
-    program: str, scene: Scene, stills: Stills, target: Path, *, width: int, height: int, fps: int
-) -> list[str]:
+def scene_argv(program: str, scene: Scene, stills: Stills, target: Path, canvas: Canvas) -> list[str]:
     """Render one scene: exactly `duration_s` long to the frame, without sound."""
+    width, height, fps = canvas.width, canvas.height, canvas.fps
     count = frames(scene.duration_s, fps)
     moved = f"zoompan={motion(scene.motion, count)}:d={count}:s={width}x{height}:fps={fps},setsar=1,format=yuv444p"
     inputs = _read(stills.first, decoder="png_pipe")
@@ -75,10 +74,9 @@ def scene_argv(
     ]
 
 
-def fitted_argv(
-    program: str, source: Path, target: Path, *, duration_s: float, width: int, height: int, fps: int
-) -> list[str]:
+def fitted_argv(program: str, source: Path, target: Path, *, duration_s: float, canvas: Canvas) -> list[str]:
     """Bring a clip that a service made to the canvas, the rate and the scene's length; a short one holds its last frame."""
+    width, height, fps = canvas.width, canvas.height, canvas.fps
     filters = ",".join(
         [
             f"scale={width}:{height}:force_original_aspect_ratio=increase",

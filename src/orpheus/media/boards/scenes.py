@@ -65,10 +65,9 @@ class Storyboard:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """What one rendering task gets: a scene and the canvas it is for."""
+class Canvas:
+    """What all scenes of a storyboard are rendered for."""
 
-    scene: Scene
     width: int
     height: int
     fps: int
@@ -83,8 +82,8 @@ class Clip:
     duration_s: float
 
 
-def shots(board: Storyboard) -> list[Shot]:
-    """Return one shot per scene, in order.
+def check(board: Storyboard) -> None:
+    """Refuse a storyboard that makes no sense as a whole.
 
     Raises:
         InvalidInput: two scenes share an id, or a transition is longer than a scene it joins.
@@ -100,7 +99,6 @@ def shots(board: Storyboard) -> list[Shot]:
             raise InvalidInput(
                 f"the transition after scene {scene.id!r} takes {overlap_s:g} s, more than half of a scene it joins"
             )
-    return [Shot(scene, board.width, board.height, board.fps) for scene in board.scenes]
 
 
 def overlap(scene: Scene) -> float:

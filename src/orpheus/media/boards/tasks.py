@@ -1,16 +1,17 @@
-"""The tasks of the storyboard: `plan_shots`, one `render_scene` per scene, `stitch_scenes`."""
+"""The tasks of the storyboard: `plan_shots`, one `render_scene` or `generate_scene` per scene, `stitch_scenes`."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from orpheus import Context, File, task
 from orpheus.media import made_with, video
 from orpheus.media.boards import film, stills
-from orpheus.media.boards.scenes import Clip, Renderer, Shot, Storyboard, shots
+from orpheus.media.boards.scenes import Canvas, Clip, Renderer, Scene, Storyboard, check
 from orpheus.media.checked import Checked
 from orpheus.media.errors import CorruptMedia, InvalidInput, Refused, UnsupportedMedia
 from orpheus.media.limits import ENCODE_TIME_S
@@ -33,19 +34,20 @@ class Film:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The scenes to render, and at what pace."""
+    """What the scenes are rendered on, and at what pace."""
 
-    shots: list[Shot]
+    canvas: Canvas
     max_concurrency: int
     stagger_s: float
 
 
 @task(name="orpheus.plan_shots", retry=None, cache=True, made_with=made_with.pacing)
 def plan_shots(board: Storyboard, max_concurrency: int | None = None, start_delay_ms: int | None = None) -> Plan:
-    """Check the storyboard, give each scene its canvas, and settle how many render at a time."""
+    """Check the storyboard, give it its canvas, and settle how many scenes render at a time."""
     with verdicts("the storyboard"):
+        check(board)
         return Plan(
-            shots(board),
+            Canvas(board.width, board.height, board.fps),
             _setting("REPLICATE_MAX_CONCURRENCY", 4, least=1) if max_concurrency is None else max_concurrency,
             (_setting("REPLICATE_START_DELAY_MS", 1000, least=0) if start_delay_ms is None else start_delay_ms) / 1000,
         )
@@ -63,63 +65,76 @@ def _setting(name: str, default: int, *, least: int) -> int:
 @task(
     name="orpheus.render_scene",
     executor="process",
+    retry=RETRY,
+    start_to_close_s=3600,
+    weight=4,
+    cache=True,
+    made_with=made_with.writing,
+)
+def render_scene(ctx: Context, scene: Scene, canvas: Canvas) -> Clip:
+    """Render one scene as `scenes/{id}.mp4` on this machine."""
+    with verdicts(f"scene {scene.id}"):
+        stilled = _stills(ctx, scene, canvas)
+        return _rendered(
+            ctx, scene, "local", lambda target: film.scene_argv(video.ffmpeg(), scene, stilled, target, canvas)
+        )
+
+
+@task(
+    name="orpheus.generate_scene",
+    executor="process",
     retry=PATIENT,
     start_to_close_s=3600,
     weight=4,
     cache=True,
-    made_with=made_with.rendering,
+    made_with=made_with.generating,
 )
-def render_scene(ctx: Context, shot: Shot, renderer: Renderer = "local") -> Clip:
-    """Render one scene as `scenes/{id}.mp4`: on this machine, or by Replicate."""
-    scene, target = shot.scene, ctx.temp_dir / "scene.mp4"
+def generate_scene(ctx: Context, scene: Scene, canvas: Canvas) -> Clip:
+    """Have Replicate make a clip of one scene, and bring it to the canvas and the scene's length: `scenes/{id}.mp4`."""
     with verdicts(f"scene {scene.id}"):
-        if renderer == "replicate":
-            argv = film.fitted_argv(
-                video.ffmpeg(),
-                _generated(ctx, shot),
-                target,
-                duration_s=scene.duration_s,
-                width=shot.width,
-                height=shot.height,
-                fps=shot.fps,
-            )
-        else:
-            argv = film.scene_argv(
-                video.ffmpeg(), scene, _stills(ctx, shot), target, width=shot.width, height=shot.height, fps=shot.fps
-            )
-        if not run_ffmpeg(ctx, argv, duration_s=scene.duration_s, what=f"scene {scene.id}", timeout_s=1800):
-            raise CorruptMedia("it could not be rendered")
+        made = _generated(ctx, scene)
+        return _rendered(
+            ctx,
+            scene,
+            "replicate",
+            lambda target: film.fitted_argv(video.ffmpeg(), made, target, duration_s=scene.duration_s, canvas=canvas),
+        )
+
+
+def _rendered(ctx: Context, scene: Scene, renderer: Renderer, argv: Callable[[Path], list[str]]) -> Clip:
+    target = ctx.temp_dir / "scene.mp4"
+    if not run_ffmpeg(ctx, argv(target), duration_s=scene.duration_s, what=f"scene {scene.id}", timeout_s=1800):
+        raise CorruptMedia("it could not be rendered")
     metadata = {"duration_s": scene.duration_s, "renderer": renderer}
     return Clip(scene.id, ctx.save(f"scenes/{scene.id}.mp4", target, "video/mp4", metadata), scene.duration_s)
 
 
-def _stills(ctx: Context, shot: Shot) -> film.Stills:
-    scene = shot.scene
-    first = _still(ctx, scene.image, ctx.temp_dir / "first.png", shot)
-    second = None if scene.image_end is None else _still(ctx, scene.image_end, ctx.temp_dir / "second.png", shot)
+def _stills(ctx: Context, scene: Scene, canvas: Canvas) -> film.Stills:
+    first = _still(ctx, scene.image, ctx.temp_dir / "first.png", canvas)
+    second = None if scene.image_end is None else _still(ctx, scene.image_end, ctx.temp_dir / "second.png", canvas)
     told = ctx.temp_dir / "caption.png"
-    written = stills.caption(scene.caption, told, width=shot.width, height=shot.height)
+    written = stills.caption(scene.caption, told, width=canvas.width, height=canvas.height)
     return film.Stills(first, second, told if written else None)
 
 
-def _still(ctx: Context, file: File, target: Path, shot: Shot) -> Path:
+def _still(ctx: Context, file: File, target: Path, canvas: Canvas) -> Path:
     """Open a picture as carefully as an upload, and prepare it."""
     checked = Checked(**guarded(ctx, "validate", path=ctx.path(file), name=file.name))
     if checked.kind != "image":
         raise UnsupportedMedia(f"{file.name} is no image but a {checked.label}", hint="A scene shows images.")
     found = named(checked.sniffed, checked.opener)
-    stills.prepare(ctx.path(file), found, target, width=shot.width, height=shot.height)
+    stills.prepare(ctx.path(file), found, target, width=canvas.width, height=canvas.height)
     return target
 
 
-def _generated(ctx: Context, shot: Shot) -> Path:
-    """Have Replicate make a clip of the scene.
+def _generated(ctx: Context, scene: Scene) -> Path:
+    """Return the clip that Replicate makes of the scene.
 
     The prediction's id is left with the heartbeat: an attempt after a crash waits for the same prediction instead of
     paying for another. A cancelled attempt cancels it.
     """
     service = configured.replicate()
-    prediction = _begun(ctx, service, shot)
+    prediction = _begun(ctx, service, scene)
     ctx.heartbeat({"prediction": prediction.id})
     try:
         while not prediction.ended:
@@ -130,6 +145,8 @@ def _generated(ctx: Context, shot: Shot) -> Path:
         if ctx.is_cancelled:
             replicate.cancel(service, prediction.id)
         raise
+    if prediction.price is not None:
+        ctx.spend(prediction.price)
     target = ctx.temp_dir / "generated.mp4"
     replicate.save_result(service, prediction, target)
     try:
@@ -141,13 +158,12 @@ def _generated(ctx: Context, shot: Shot) -> Path:
     return target
 
 
-def _begun(ctx: Context, service: configured.Configured, shot: Shot) -> replicate.Prediction:
+def _begun(ctx: Context, service: configured.Configured, scene: Scene) -> replicate.Prediction:
     before = ctx.last_heartbeat
     if isinstance(before, dict) and before.get("prediction"):
         found = replicate.get(service, str(before["prediction"]))
         if found.status not in ("failed", "canceled", "aborted"):
             return found
-    scene = shot.scene
     given: dict[str, object] = {"prompt": scene.prompt or scene.caption or "subtle natural motion"}
     for name, file in (("first_frame_image", scene.image), ("last_frame_image", scene.image_end)):
         if file is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from orpheus.media.errors import ExtraMissing, InvalidInput
 from orpheus.media.pictures import labels, vision
 from orpheus.media.pictures.seen import Seen
-from orpheus.media.providers import configured
+from orpheus.media.providers import configured, openai
 from orpheus.media.providers.configured import Configured
 
 if TYPE_CHECKING:
@@ -32,14 +32,18 @@ class Looker(Protocol):
     no_caption: str
     """Why it may give no caption, for people."""
 
-    def look(self, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool) -> Seen: ...
+    def look(
+        self, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool, spend: openai.Spend
+    ) -> Seen: ...
 
 
 class _Local:
     name = labels.NAME
     no_caption = f"No caption: these labels were made on this machine ({SETTING}=local), and captions need a service."
 
-    def look(self, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool) -> Seen:
+    def look(
+        self, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool, spend: openai.Spend
+    ) -> Seen:
         return Seen(_labeller().labels(picture, least_score=least_score))
 
 
@@ -50,8 +54,10 @@ class _Service:
         self._chat = chat
         self.name = chat.model
 
-    def look(self, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool) -> Seen:
-        return vision.look(self._chat, picture, full, least_score=least_score, caption=caption)
+    def look(
+        self, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool, spend: openai.Spend
+    ) -> Seen:
+        return vision.look(self._chat, picture, full, least_score=least_score, caption=caption, spend=spend)
 
 
 @functools.cache

@@ -89,7 +89,7 @@ def analyse_image(
         eyes: Looker = looker()
         picture, full = upright(ctx.path(source), named(checked.sniffed, checked.opener), at_least=SHOWN_SIDE)
         ctx.progress(0.3, f"shown to {eyes.name}")
-        seen = eyes.look(picture, full, least_score=least_score, caption=caption)
+        seen = eyes.look(picture, full, least_score=least_score, caption=caption, spend=ctx.spend)
     notes = [eyes.no_caption] if caption and seen.caption is None else []
     return _saved(ctx, seen, eyes.name, notes)
 

@@ -38,7 +38,13 @@ class _Strange(Exception):
 
 
 def look(
-    configured: Configured, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool = False
+    configured: Configured,
+    picture: Image,
+    full: tuple[int, int],
+    *,
+    least_score: float,
+    caption: bool = False,
+    spend: openai.Spend | None = None,
 ) -> Seen:
     """Ask what an upright picture shows.
 
@@ -53,7 +59,7 @@ def look(
     shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
     width, height = shown.size
     question = _QUESTION.format(width=width, height=height, caption=_CAPTION if caption else "")
-    answer = openai.chat(configured, question, picture=encode(shown, "jpeg"), most_tokens=1500)
+    answer = openai.chat(configured, question, picture=encode(shown, "jpeg"), most_tokens=1500, spend=spend)
     try:
         return read(answer, shown.size, full, least_score=least_score, caption=caption)
     except _Strange as strange:

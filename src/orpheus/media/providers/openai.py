@@ -6,9 +6,11 @@ Source: the OpenAI API reference, "Create transcription" (`verbose_json` with wo
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from orpheus.media.providers import prices
 from orpheus.media.providers.configured import Configured
 from orpheus.media.providers.http import ServiceFailed
 from orpheus.media.speech.transcript import Segment, Transcript, Word, build
@@ -17,7 +19,13 @@ MOST_BYTES: Final = 24 * 1024 * 1024
 """Of one upload; the endpoints take 25 MB."""
 
 
-def transcribe(configured: Configured, mp3: Path, *, language: str | None, duration_s: float) -> Transcript:
+Spend = Callable[[float], None]
+"""Hears what a call has cost, once the service has answered: that is owed whatever becomes of the answer."""
+
+
+def transcribe(
+    configured: Configured, mp3: Path, *, language: str | None, duration_s: float, spend: Spend | None = None
+) -> Transcript:
     """Have a recording written down.
 
     Raises:
@@ -32,6 +40,7 @@ def transcribe(configured: Configured, mp3: Path, *, language: str | None, durat
     if language:
         fields["language"] = language
     answer = configured.service.call("POST", "audio/transcriptions", fields=fields)
+    _spent(spend, prices.of_sound(duration_s))
     try:
         return _transcript(answer, duration_s)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -61,7 +70,14 @@ def _code(language: str) -> str:
     return names.get(language.lower(), language.lower()[:2])
 
 
-def chat(configured: Configured, prompt: str, *, picture: bytes | None = None, most_tokens: int = 400) -> str:
+def chat(
+    configured: Configured,
+    prompt: str,
+    *,
+    picture: bytes | None = None,
+    most_tokens: int = 400,
+    spend: Spend | None = None,
+) -> str:
     """Ask a chat model one thing; `picture` is a JPEG it is shown.
 
     Raises:
@@ -78,6 +94,7 @@ def chat(configured: Configured, prompt: str, *, picture: bytes | None = None, m
         "temperature": 0,
     }
     answer = configured.service.call("POST", "chat/completions", body=body)
+    _spent(spend, prices.of_tokens(answer.get("usage") if isinstance(answer, dict) else None))
     try:
         text = answer["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError):
@@ -85,3 +102,8 @@ def chat(configured: Configured, prompt: str, *, picture: bytes | None = None, m
     if not isinstance(text, str) or not text.strip():
         raise ServiceFailed(f"{configured.service.name} answered nothing")
     return text.strip()
+
+
+def _spent(spend: Spend | None, price: float | None) -> None:
+    if spend is not None and price is not None:
+        spend(price)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orpheus import Permanent
+from orpheus.media.providers import prices
 from orpheus.media.providers.configured import Configured
 from orpheus.media.providers.http import ServiceFailed
 
@@ -25,6 +26,8 @@ class Prediction:
     output: str | None = None
     """Address of the file it made."""
     error: str | None = None
+    price: float | None = None
+    """What it has cost, once it has ended and where a rate is configured."""
 
     @property
     def ended(self) -> bool:
@@ -82,6 +85,7 @@ def _read(answer: Any) -> Prediction:
             status=str(answer["status"]),
             output=output if isinstance(output, str) else None,
             error=str(answer["error"]) if answer.get("error") else None,
+            price=prices.of_prediction(answer.get("metrics")),
         )
     except (KeyError, TypeError, AttributeError):
         raise ServiceFailed("Replicate answered in an unknown form") from None

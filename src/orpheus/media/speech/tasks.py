@@ -124,7 +124,9 @@ def _by_service(
             ctx, elsewhere.piece_argv(video.ffmpeg(), wav, mp3, piece), duration_s=0.0, what="", timeout_s=600
         ):
             raise CorruptMedia("the sound could not be encoded")
-        parts.append((piece, openai.transcribe(service, mp3, language=language, duration_s=piece.length_s)))
+        parts.append(
+            (piece, openai.transcribe(service, mp3, language=language, duration_s=piece.length_s, spend=ctx.spend))
+        )
     return elsewhere.joined(parts, duration_s=total_s)
 
 

@@ -62,7 +62,7 @@ def summarise_document(
     found = sentences(ctx.path(text.document).read_text(encoding="utf-8"))
     ctx.progress(0.1, f"{len(found)} sentences")
     with verdicts(""):
-        return _saved(ctx, summed_up(found, embedder, count=count), [])
+        return _saved(ctx, summed_up(found, embedder, count=count, spend=ctx.spend), [])
 
 
 @task(
@@ -82,17 +82,17 @@ def summarise_speech(
     spoken = timed_sentences(said)
     texts = [one.text for one in spoken]
     with verdicts(""):
-        made = summed_up(texts, embedder, count=count)
+        made = summed_up(texts, embedder, count=count, spend=ctx.spend)
         ctx.progress(0.6, "chapters")
         return _saved(ctx, made, chapters(spoken, embedder.embed(texts), duration_s=said.duration_s))
 
 
-def summed_up(found: list[str], embedder: Encoder, *, count: int) -> Extract:
+def summed_up(found: list[str], embedder: Encoder, *, count: int, spend: openai.Spend) -> Extract:
     """Sum up by the chat service where one is configured, else by choosing sentences."""
     service = configured.chat()
     if service is None or not found:
         return extract(found, embedder.embed, count=count)
-    told = openai.chat(service, f"{_ASKED.format(count=count)}\n\n{_shortened(found)}")
+    told = openai.chat(service, f"{_ASKED.format(count=count)}\n\n{_shortened(found)}", spend=spend)
     return Extract(told, sentences(told), f"chat/{service.model}")
 
 

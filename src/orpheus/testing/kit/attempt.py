@@ -62,12 +62,16 @@ class KitVoice:
     stopping: StopFlag = field(default_factory=StopFlag)
     told: tuple[float | None, str | None] | None = None
     beats: list[Any] = field(default_factory=list)
+    spent: float | None = None
 
     def progress(self, fraction: float | None, stage: str | None) -> None:
         self.told = (fraction, stage if stage is not None or self.told is None else self.told[1])
 
     def heartbeat(self, details: Any) -> None:
         self.beats.append(details)
+
+    def spend(self, amount: float) -> None:
+        self.spent = (self.spent or 0.0) + amount
 
     def group_started(self, pgid: int) -> None:
         """Nothing: the test's process outlives its attempts."""
@@ -147,6 +151,7 @@ class AttemptMaker:
                 raise
             error = raised
             end = _failed(assignment.run_id, classify(raised, redact=stage.redact))
+        end = msgspec.structs.replace(end, price=stage.voice.spent)
         files.clean(keep_files=error is None)
         return Made(_words(assignment.run_id, stage.voice, log), end, fake, error)
 
