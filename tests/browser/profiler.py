@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,3 +45,11 @@ def held(page: Any) -> tuple[float, int]:
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
     session.detach()
     return metrics["JSHeapUsedSize"] / 1e6, int(metrics["Nodes"])
+
+
+def crowding() -> float:
+    """Return how much longer things take than on a machine of one's own: elapsed by CPU time of some work, at least 1."""
+    elapsed, busy = time.perf_counter(), time.process_time()
+    while time.process_time() - busy < 0.1:
+        sum(range(1000))
+    return max(1.0, (time.perf_counter() - elapsed) / (time.process_time() - busy))

@@ -62,20 +62,35 @@ def swagger_folder() -> Path | None:
 
 
 @functools.cache
-def _packed(name: str) -> bytes:
-    found = _dashboard(name)
-    assert found is not None, "only what there is gets packed"
-    return gzip.compress(found[0], 9, mtime=0)
+def _version() -> str:
+    """Return what tells the dashboard's files from those of another release: a browser may keep them as long as it likes."""
+    files = sorted(each.name for each in resources.files("orpheus.dashboard").iterdir() if each.is_file())
+    known = [found[2] for found in map(_dashboard, files) if found is not None]
+    return hashlib.sha256(b"".join(known)).hexdigest()[:12]
 
 
-def _static(call: Call, name: str, *, csp: bytes = _CSP) -> Answer:
-    found = _dashboard(name)
+@functools.cache
+def _front() -> tuple[bytes, bytes, bytes]:
+    """Return the page itself, which names its files by their version: only it is asked for again."""
+    found = _dashboard("index.html")
+    assert found is not None, "the page is part of the package"
+    data = found[0].replace(b'"static/', b'"static/%b/' % _version().encode())
+    return data, found[1], b'"' + hashlib.sha256(data).hexdigest()[:32].encode() + b'"'
+
+
+@functools.cache
+def _packed(data: bytes) -> bytes:
+    return gzip.compress(data, 9, mtime=0)
+
+
+def _static(call: Call, name: str, *, csp: bytes = _CSP, lasting: bool = False) -> Answer:
+    found = _front() if name == "index.html" else _dashboard(name)
     if found is None:
         raise NotFound(f"there is no page {name[:100]!r}")
     data, content_type, etag = found
     headers: Headers = [
         (b"etag", etag),
-        (b"cache-control", b"no-cache"),
+        (b"cache-control", b"public, max-age=31536000, immutable" if lasting else b"no-cache"),
         (b"content-security-policy", csp),
         (b"referrer-policy", b"no-referrer"),
         (b"x-frame-options", b"DENY"),
@@ -85,7 +100,7 @@ def _static(call: Call, name: str, *, csp: bytes = _CSP) -> Answer:
     headers.append((b"vary", b"accept-encoding"))
     if b"gzip" in call.headers.get(b"accept-encoding", b""):
         headers.append((b"content-encoding", b"gzip"))
-        data = _packed(name)
+        data = _packed(data)
     return Answer(data, content_type=content_type, headers=headers)
 
 
@@ -102,6 +117,12 @@ async def index(call: Call) -> Answer:
 async def static(call: Call) -> Answer:
     """Serve a file of the dashboard."""
     return _static(call, call.path["name"])
+
+
+@routes.get("/static/{version}/{name}", role="open", query=NoQuery, answers=_HTML, hidden=True)
+async def versioned(call: Call) -> Answer:
+    """Serve a file of the dashboard that may be kept; a page of another release gets today's, which may not."""
+    return _static(call, call.path["name"], lasting=call.path["version"] == _version())
 
 
 @routes.get("/docs", role="open", query=AnyQuery, answers=_HTML, hidden=True)
