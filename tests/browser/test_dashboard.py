@@ -150,36 +150,6 @@ def test_five_thousand_jobs_scroll(page, server):
     page.wait_for_selector(".rows li[aria-posinset='1']")
 
 
-def test_the_keyboard_is_enough(page, hand, server):
-    """Palette, list, tabs, dialog and back without a mouse; the focus is always on something that has a name."""
-    upload(page)
-    page.wait_for_selector(".job-head .pill.completed")
-    page.keyboard.press("Control+k")
-    page.keyboard.type("Jobs")
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".rows .job")
-    page.keyboard.press("j")
-    until(page, "document.activeElement.matches('a.job')")
-    page.keyboard.press("x")
-    page.wait_for_selector(".bulk:has-text('1 selected')")
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".job-head")
-    page.locator("[role=tab][aria-selected=true]").focus()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_selector("#tab-files[aria-selected=true]")
-    page.keyboard.press("Control+k")
-    page.wait_for_selector("dialog[open]")
-    page.keyboard.press("Escape")
-    page.wait_for_selector("dialog", state="detached")
-    names = []
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        names.append(
-            page.evaluate("(document.activeElement.ariaLabel || document.activeElement.textContent || '').trim()")
-        )
-    assert all(names), names
-
-
 def test_a_phone_finds_back_from_a_job_to_the_list(page):
     """At 390 px the menu opens the views, a link leads back, and the count tells what was skipped apart."""
     page.set_viewport_size({"width": 390, "height": 844})
