@@ -145,6 +145,8 @@ class Hand:
         self.go = threading.Event()
         self.go.set()
         self.fails: set[str] = set()  # tasks that are to fail for good
+        self.breaks = "it broke"
+        self.says = ["looking at <b>bold</b> things"]
         self.results: dict[str, Any] = {}  # by task, in place of the usual one
         self.files: dict[str, tuple[bytes, str]] = {}  # what `look` saves besides
         self._stop = threading.Event()
@@ -183,11 +185,10 @@ class Hand:
                 continue
             for task in given:
                 self.report(task, kind="progress", fraction=0.5, stage="half way there")
-                line = {"message": "looking at <b>bold</b> things", "level": "info"}
-                self.report(task, kind="log", lines=[line])
+                self.report(task, kind="log", lines=[{"message": text, "level": "info"} for text in self.says])
                 self.go.wait(20)
                 if task["handler"].split("@")[0] in self.fails:
-                    error = {"code": "task_failed", "message": "it broke", "hint": "Mend it.", "retryable": False}
+                    error = {"code": "task_failed", "message": self.breaks, "hint": "Mend it.", "retryable": False}
                     self.report(task, kind="failed", error=error)
                     continue
                 artifacts = []
