@@ -15,7 +15,7 @@ import pytest
 # The first key that is made shuts the server, so none is made.
 CONFIG = """
 [[operations]]
-include-path-regex = "^/(estimate|jobs(/batch|/bulk)?|jobs/.job_id./(tasks|approve)|workflows|audit|prune|backup|cache/clear)$"
+include-path-regex = "^/(approvals|estimate|jobs(/batch|/bulk)?|jobs/.job_id./(tasks|approve)|workflows|audit|prune|backup|cache/clear)$"
 [operations.checks.positive_data_acceptance]
 enabled = false
 

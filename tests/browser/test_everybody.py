@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.browser.steps import TABS, VIEWS, show, submit
+from tests.browser.steps import ORDER, PLAN, REVIEW, TABS, VIEWS, show, submit, tone, until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -106,4 +107,44 @@ def test_what_opens_over_a_view_can_be_used_too(judged, server, hand):
     judged.keyboard.press("x")
     judged.wait_for_selector(".bulk:not([hidden])")
     found += complaints(judged, "a selection")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", [1360, 390])
+def test_the_forms_of_orders_can_be_used_by_everybody(judged, server, hand, width):
+    """The cut plan's editor, a signal, a schedule, limits, and the cut beside a finished job."""
+    for definition in (REVIEW, ORDER):
+        httpx.post(f"{server}/workflows", json=definition).raise_for_status()
+    hand.results["look"] = PLAN
+    hand.files = {
+        "audio/talk.wav": (tone(4.0), "audio/wav"),
+        "plan/cut_plan.json": (json.dumps(PLAN).encode(), "application/json"),
+    }
+    job = submit(server, workflow="review")
+    behind = submit(server, workflow="order", depends_on=[submit(server, workflow="order")])
+    judged.set_viewport_size({"width": width, "height": 844})
+    found = []
+    show(judged, server, f"jobs/{job}")
+    judged.wait_for_selector("#tab-files b:text('5')")  # files are published a moment after their task has completed
+    judged.get_by_role("button", name="Review and approve …").click()
+    until(judged, "document.querySelector('dialog .wave')?.getAttribute('d').startsWith('M')")
+    found += complaints(judged, "cut plan")
+    judged.keyboard.press("Escape")
+    show(judged, server, f"jobs/{job}/files")
+    judged.wait_for_selector(".cutplan .legend")
+    found += complaints(judged, "cut")
+    show(judged, server, f"jobs/{behind}")
+    judged.wait_for_selector(".kin a")
+    found += complaints(judged, "relatives")
+    judged.get_by_role("button", name="Send signal …").click()
+    found += complaints(judged, "signal")
+    judged.keyboard.press("Escape")
+    show(judged, server, "schedules")
+    judged.get_by_role("button", name="New schedule").first.click()
+    judged.wait_for_selector("dialog")
+    found += complaints(judged, "schedule")
+    judged.keyboard.press("Escape")
+    show(judged, server, "queues")
+    judged.get_by_role("button", name="Limits of queue default").click()
+    found += complaints(judged, "limits")
     assert not found, "\n".join(found)

@@ -2,65 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import math
-import struct
-import wave
 
 import httpx
 import pytest
-from tests.browser.steps import REVIEW, submit, until
+from tests.browser.steps import ORDER, PLAN, REVIEW, submit, tone, until
 
 pytestmark = pytest.mark.timeout(120)
-
-PLAN = {
-    "version": 1,
-    "source_duration_s": 4.0,
-    "kept": [{"start_s": 0.0, "end_s": 1.0}, {"start_s": 2.0, "end_s": 4.0}],
-    "removed": [
-        {"start_s": 1.0, "end_s": 1.6, "reason": "silence"},
-        {"start_s": 1.6, "end_s": 2.0, "reason": "filler", "text": "Um."},
-    ],
-    "kept_duration_s": 3.0,
-    "settings": {},
-}
-ORDER = {
-    "format": 1,
-    "name": "order",
-    "version": 1,
-    "params": {"type": "object", "properties": {}},
-    "nodes": [
-        {
-            "name": "paid",
-            "kind": "wait_for",
-            "signal": "payment",
-            "type_schema": {
-                "type": "object",
-                "properties": {"amount": {"type": "integer"}},
-                "required": ["amount"],
-            },
-        }
-    ],
-    "output": {"$ref": "paid"},
-}
-
-
-def tone(seconds: float) -> bytes:
-    """A WAV file: 440 Hz, silent in its second quarter."""
-    rate = 8000
-    count = int(rate * seconds)
-    samples = [
-        0 if count / 4 <= place < count / 2 else int(12000 * math.sin(place * 440 * 2 * math.pi / rate))
-        for place in range(count)
-    ]
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(struct.pack(f"<{count}h", *samples))
-    return out.getvalue()
 
 
 def tasks_of(server, job):
