@@ -92,6 +92,14 @@ class FakeServer:
             self._changed.notify_all()
         return assignment.run_id
 
+    async def give_many(self, handler: str, args: list[dict[str, Any]]) -> list[str]:
+        """Make tasks ready all at once; return their run_ids."""
+        assignments = [self.assignment(handler, args=one) for one in args]
+        async with self._changed:
+            self.ready.extend(assignments)
+            self._changed.notify_all()
+        return [assignment.run_id for assignment in assignments]
+
     async def cancel(self, run_id: str, grace_s: float | None = None) -> None:
         async with self._changed:
             self.cancels.append(wire.CancelNotice(run_id=run_id, grace_s=self.grace_s if grace_s is None else grace_s))

@@ -15,6 +15,7 @@ from orpheus.authoring.source import definition_line
 from orpheus.core.suggest import did_you_mean
 
 _NO_DEFAULT = inspect.Parameter.empty
+_PLAIN = (str, int, float, bool, type(None))
 
 
 class Signature:
@@ -48,6 +49,7 @@ class Signature:
         )
         self._hints: dict[str, Any] | None = None
         self._schemas: tuple[dict[str, Any], dict[str, Any] | None] | None = None
+        self._plan: list[tuple[str, bool, tuple[type, ...], Any]] | None = None
         self._try_hints()
 
     @property
@@ -135,28 +137,45 @@ class Signature:
         Raises:
             ValueError: one is missing, unknown, or not of its type.
         """
-        known = {parameter.name for parameter in self.arguments}
-        for name in arguments:
-            if name not in known:
-                raise ValueError(f"there is no argument {name!r}. {did_you_mean(name, known)}".rstrip())
+        plan = self._plan
+        if plan is None:
+            plan = self._plan = self._planned()
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for parameter in self.arguments:
-            name = parameter.name
-            positional = parameter.kind is parameter.POSITIONAL_ONLY
+        found = 0
+        for name, positional, plain, default in plan:
             if name in arguments:
-                value = self._decode_one(name, arguments[name])
-            elif parameter.default is _NO_DEFAULT:
+                value = arguments[name]
+                found += 1
+                if type(value) not in plain:
+                    value = self._decode_one(name, value)
+            elif default is _NO_DEFAULT:
+                self._check_known(arguments)
                 raise ValueError(f"argument {name!r} is missing")
             elif positional:
-                value = parameter.default
+                value = default
             else:
                 continue
             if positional:
                 args.append(value)
             else:
                 kwargs[name] = value
+        if found != len(arguments):
+            self._check_known(arguments)
         return tuple(args), kwargs
+
+    def _planned(self) -> list[tuple[str, bool, tuple[type, ...], Any]]:
+        """For each argument: name, whether it goes by place, the types that are taken as they come, the default."""
+        return [
+            (one.name, one.kind is one.POSITIONAL_ONLY, _taken_as_is(self.hints.get(one.name, Any)), one.default)
+            for one in self.arguments
+        ]
+
+    def _check_known(self, arguments: Mapping[str, Any]) -> None:
+        known = {parameter.name for parameter in self.arguments}
+        for name in arguments:
+            if name not in known:
+                raise ValueError(f"there is no argument {name!r}. {did_you_mean(name, known)}".rstrip())
 
     def _decode_one(self, name: str, value: Any) -> Any:
         hint = self.hints.get(name, Any)
@@ -164,6 +183,13 @@ class Signature:
             return codec.from_wire(value, hint)
         except ValueError as error:
             raise ValueError(f"argument {name!r}: {error}") from error
+
+
+def _taken_as_is(hint: Any) -> tuple[type, ...]:
+    """Return the types of JSON that need no decoding for an annotation: what is annotated plainly, and comes so."""
+    if hint is Any or hint is object:
+        return _PLAIN
+    return (hint,) if hint in (str, int, float, bool) else ()
 
 
 def _is_context(parameter: inspect.Parameter, context_class: type[Any]) -> bool:

@@ -122,7 +122,8 @@ class Attempts:
 
     def _begin(self, run: Run) -> None:
         """The run has its slot."""
-        self._lives.add(asyncio.create_task(self._live(run), name=f"run-{run.run_id}"))
+        run.task = asyncio.create_task(self._live(run), name=f"run-{run.run_id}")
+        self._lives.add(run.task)
 
     def _leave(self, run: Run) -> None:
         """The run was stopped before it had a slot."""
@@ -177,7 +178,7 @@ class Attempts:
             self._vacate(run, completed=completed)
             if run.files is not None and run.files.are_used:
                 await asyncio.to_thread(run.files.clean, keep_files=completed)
-            self._lives.discard(asyncio.current_task())
+            self._lives.discard(run.task)
             self._ended.set()
 
     def _vacate(self, run: Run, *, completed: bool) -> None:

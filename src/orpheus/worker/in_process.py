@@ -53,7 +53,6 @@ class LoopWork:
 
     async def _perform(self) -> Outcome:
         run = self._run
-        task = run.task = asyncio.current_task()
         outside = current_log.set(run.log)
         try:
             return returned(await self._call)
@@ -64,8 +63,8 @@ class LoopWork:
             return Failed(classify(raised, redact=run.redactor))
         finally:
             current_log.reset(outside)
-            if task is not None and task.cancelling():
-                await _forget_cancels(task)
+            if run.task is not None and run.task.cancelling():
+                await _forget_cancels(run.task)
 
 
 async def _forget_cancels(task: asyncio.Task[Any]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,15 @@ class Secrets:
 
 def has_markers(value: Any) -> bool:
     """Tell whether `resolve` would change anything; most arguments hold no marker, and need no thread."""
-    if operator_of(value) in ("$spill", "$secret"):
-        return True
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(has_markers(part) for part in inner)
+    if type(value) is dict:
+        if len(value) == 1 and operator_of(value) in ("$spill", "$secret"):
+            return True
+        parts: Iterable[Any] = value.values()
+    elif type(value) is list:
+        parts = value
+    else:
+        return False
+    return any(type(part) in (dict, list) and has_markers(part) for part in parts)  # no call for what is no container
 
 
 class Resolver:

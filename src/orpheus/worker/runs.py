@@ -70,7 +70,7 @@ class Run:
         self.limit_at: float | None = None
         """When its time is over (monotonic), once it has begun."""
         self.task: asyncio.Task[Any] | None = None
-        """Of the loop, in which an async handler runs."""
+        """Its life in the loop; an async handler runs in it."""
         self.stopping = StopFlag()
         self.last_told_at = 0.0
         self.redactor = Redactor(redactor)

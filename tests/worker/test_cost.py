@@ -1,0 +1,114 @@
+"""What an attempt costs beside its handler, in things that can be counted: tasks of the loop, requests, wake-ups.
+
+Times would say it better and cannot be relied on; `docs/performance.md` has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+from orpheus.authoring.task import task
+from orpheus.worker.threads import Homecoming, Threads
+
+ATTEMPTS = 200
+
+
+@task
+async def quick(n: int) -> int:
+    return n
+
+
+@task
+def plain(n: int) -> int:
+    return n
+
+
+def _count_tasks_of_the_worker() -> Counter[str]:
+    made: Counter[str] = Counter()
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+        code = getattr(coro, "cr_code", None)
+        if code is not None and "/orpheus/worker/" in code.co_filename:
+            made[code.co_name] += 1
+        return asyncio.Task(coro, loop=loop, **options)
+
+    asyncio.get_running_loop().set_task_factory(factory)
+    return made
+
+
+def test_a_short_attempt_is_one_task_of_the_loop_and_a_part_of_two_requests(stage: Any, run_async: Any) -> None:
+    """No second task for the handler or for waiting, and ends are told together."""
+
+    async def body() -> None:
+        async with stage(quick, plain, concurrency=8) as (server, _worker):
+            await server.end_of(await server.give("quick", args={"n": 0}))
+            made = _count_tasks_of_the_worker()
+            for handler in ("quick", "plain"):
+                made.clear()
+                polls, reports = len(server.polls), len(server.report_batches)
+                runs = await server.give_many(handler, [{"n": n} for n in range(ATTEMPTS)])
+                for run_id in runs:
+                    await server.end_of(run_id)
+                asked = len(server.polls) - polls
+                told = len(server.report_batches) - reports
+                lives = made.pop("_live")
+                assert lives == ATTEMPTS
+                assert sum(made.values()) <= asked + 5, made  # each poll is one, so that another may overtake it
+                assert asked <= ATTEMPTS / 4, f"{asked} polls"
+                assert told <= ATTEMPTS / 2, f"{told} reports"
+
+    run_async(body)
+
+
+def test_calls_that_block_are_made_side_by_side() -> None:
+    """One thread is woken at a time, and none is left out."""
+    threads, together = Threads(), threading.Barrier(10)
+    for _ in range(9):
+        threads.submit(together.wait)
+    together.wait(timeout=30)
+    threads.close()
+
+
+def test_threads_are_used_again_and_end() -> None:
+    threads, seen = Threads(), set[threading.Thread]()
+    for _ in range(50):
+        done = threading.Event()
+        threads.submit(lambda done=done: (seen.add(threading.current_thread()), done.set())[0])  # type: ignore[misc]
+        assert done.wait(30)
+        time.sleep(0.001)  # it is back
+    assert len(seen) <= 5
+    threads.close()
+    for thread in seen:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_what_gathers_while_the_loop_is_busy_comes_home_in_one_turn() -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        home, called, told = Homecoming(), 0, list[int]()
+        really = loop.call_soon_threadsafe
+
+        def counted(*args: Any, **options: Any) -> Any:
+            nonlocal called
+            called += 1
+            return really(*args, **options)
+
+        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        for round_number in (1, 2):
+            told.clear()
+            bringers = [threading.Thread(target=home.bring, args=(lambda n=n: told.append(n),)) for n in range(50)]
+            for bringer in bringers:
+                bringer.start()
+            for bringer in bringers:
+                bringer.join()  # the loop stands still meanwhile
+            await asyncio.sleep(0.01)
+            assert sorted(told) == list(range(50))
+            assert called == round_number
+
+    asyncio.run(body())
