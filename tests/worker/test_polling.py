@@ -6,6 +6,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from orpheus.protocol.worker import Assignment, Poll, PollReply
 from orpheus.worker.contact import Contact
 from orpheus.worker.polling import SUPERSEDE_AFTER_S, Poller
@@ -82,6 +84,27 @@ def test_a_second_answer_to_an_old_question_is_not_one_to_the_next(run_async: An
         following_answer.set_result(PollReply(seq=following.seq, tasks=[_assignment("two")]))
         assert await asyncio.wait_for(taken.get(), 30) == "two"
         loop.cancel()
+
+    run_async(body)
+
+
+def test_what_nobody_foresaw_ends_the_loop(run_async: Any) -> None:
+    """A worker whose poll loop stands still would only look alive."""
+
+    async def body() -> None:
+        link = ScriptedLink()
+        poller = Poller(
+            _session(link),
+            Runs(slots=1, prefetch=0),
+            resources_free=dict,
+            on_task=lambda _: None,
+            on_cancel=lambda notice: None,
+        )
+        loop = asyncio.create_task(poller.run())
+        _, answer = await link.question(0)
+        answer.set_exception(RuntimeError("nobody foresaw this"))
+        with pytest.raises(RuntimeError, match="foresaw"):
+            await asyncio.wait_for(loop, 30)
 
     run_async(body)
 

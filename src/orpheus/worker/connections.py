@@ -86,7 +86,7 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes) -> None:
         """Send a request and wait until `reader` has the answer."""
-        if self._transport is None or not self.is_open:
+        if self._transport is None or not self.is_open or self._transport.is_closing():
             raise ConnectionResetError("the server hung up")
         self.reader.begin()
         self._answered = asyncio.get_running_loop().create_future()

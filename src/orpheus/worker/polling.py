@@ -65,6 +65,7 @@ class Poller:
         """Questions with the present seq, the newest last: the room they tell of, and when they were asked."""
         self._overtaken: set[asyncio.Task[None]] = set()
         self._reply: PollReply | None = None
+        self._failure: Exception | None = None
 
     def room_changed(self) -> None:
         """More tasks would be welcome than before, or none any more."""
@@ -128,6 +129,8 @@ class Poller:
                 await self._changed.wait()
                 if timer is not None:
                     timer.cancel()
+                if self._failure is not None:
+                    raise self._failure
                 if self._reply is not None:
                     reply, self._reply = self._reply, None
                     return reply
@@ -159,14 +162,16 @@ class Poller:
         """Ask, and leave the answer for `_answer` unless the question has been overtaken."""
         try:
             reply = await self._ask(seq, room)
+            if reply is not None and not reply.superseded and seq == self._seq and self._reply is None:
+                self._reply = reply
+        except Exception as unforeseen:  # the loop ends by it, and with it the worker
+            self._failure = unforeseen
         finally:
             task = asyncio.current_task()
             assert task is not None
             self._open.pop(task, None)
             self._overtaken.discard(task)
-        if reply is not None and not reply.superseded and seq == self._seq and self._reply is None:
-            self._reply = reply
-        self._changed.set()
+            self._changed.set()
 
     async def _ask(self, seq: int, room: int) -> PollReply | None:
         """Ask once. None: no answer this time, and it has been waited for a little."""
