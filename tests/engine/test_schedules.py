@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 
 from orpheus.core.errors import OrpheusError
@@ -34,7 +33,7 @@ class Plan:
         return answers[0]
 
     def create(self, name="s", *, workflow="tick", job=None, **spec):
-        submission = replace(job or Submission(workflow=workflow))
+        submission = msgspec.structs.replace(job or Submission(workflow=workflow))
         if "every_s" not in spec:
             spec.setdefault("cron", "* * * * *")
         return self.ask("create", self.cluster.machine.scheduling.create(name, submission, spec, actor="ada"))[0]

@@ -154,7 +154,7 @@ def create_app(
         try:
             yield
         finally:
-            services.stopping.set()
+            services.stop()
             await sender.stop()
             if manage_engine:
                 await engine.stop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -25,11 +26,10 @@ from orpheus.protocol.waits import ApprovalInfo
 
 def instant(at: float | None) -> str | None:
     """Return RFC 3339 UTC with milliseconds."""
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return None if at is None else _instant(at)
 
 
+@lru_cache(256)  # what happened in one transaction happened at one instant
 def _instant(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 

@@ -40,7 +40,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        self._orpheus.services.stopping.set()
+        self._orpheus.services.stop()
         await super().shutdown(sockets)
 
     def _url(self) -> str:

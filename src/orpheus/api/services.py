@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from orpheus.api.catalog import Catalog
 from orpheus.api.metrics import Metrics
@@ -30,6 +30,8 @@ class Services:
     probe: Probe = field(default_factory=Probe)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server goes down: whoever waits answers with what there is."""
+    waits: set[asyncio.Future[Any]] = field(default_factory=set)
+    """What is let go then, see `unless_stopping`."""
 
     def now(self) -> float:
         """Return the time of day, seconds since the epoch: the API's only clock."""
@@ -38,12 +40,20 @@ class Services:
     async def unless_stopping(self, waiting: Awaitable[T]) -> T | None:
         """Wait for something, but return None when the server goes down first. What was waited for is cancelled."""
         task = asyncio.ensure_future(waiting)
-        stop = asyncio.ensure_future(self.stopping.wait())
+        self.waits.add(task)
+        if self.stopping.is_set():
+            task.cancel()
         try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            return await task if task.done() else None
+            return await task
+        except asyncio.CancelledError:
+            if self.stopping.is_set() and task.cancelled():
+                return None
+            raise
         finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            self.waits.discard(task)
+
+    def stop(self) -> None:
+        """Let go whoever waits: the server goes down."""
+        self.stopping.set()
+        for task in list(self.waits):
+            task.cancel()

@@ -12,6 +12,7 @@ are data and appear in no key.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from orpheus.artifacts.errors import UnsafeKey
 
@@ -80,6 +81,7 @@ def check_artifact_name(name: str) -> str:
     return name
 
 
+@lru_cache(1024)  # asked for every job that is submitted, and every task that is handed out
 def check_tenant(tenant: str) -> str:
     """Return `tenant` when it is 1 to 63 letters, digits, `.`, `_` or `-`, and begins with a letter or digit.
 

@@ -30,13 +30,12 @@ from orpheus.engine.upkeep_contract import UpkeepOrders
 from orpheus.engine.webhook_contract import WebhookDesk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """One job to create. The API has parsed it; the engine checks it against the definition and what is stored."""
 
     workflow: str | Mapping[str, Any]
     """`name`, `name@version`, or a graph in JSON."""
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     tenant: str = "default"
     priority: int = 3
     run_at: float | None = None
@@ -49,7 +48,7 @@ class Submission:
     fingerprint: str | None = None
     """Canonical hash of the body and of the uploaded file (R21); needed with a key."""
     timeout_s: float | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     webhook_url: str | None = None
     budget: float | None = None
     """What its tasks' prices may come to; the job fails before it passes this."""

@@ -499,11 +499,22 @@ class EmbeddedEngine:
     async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]:
         self._check_running()
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[OrpheusError | None]] = [loop.create_future() for _ in reports]
-        replies = [partial(_set, future) for future in futures]
-        self.machine.workers.report(session_id, reports, replies)
+        whole: asyncio.Future[None] = loop.create_future()
+        outcomes: list[OrpheusError | None] = [None] * len(reports)
+        left = len(reports)
+
+        def reply(place: int, outcome: OrpheusError | None) -> None:
+            nonlocal left
+            outcomes[place] = outcome
+            left -= 1
+            if left == 0 and not whole.done():
+                whole.set_result(None)
+
+        self.machine.workers.report(session_id, reports, [partial(reply, place) for place in range(len(reports))])
         self._wake()
-        return [await future for future in futures]
+        if left:
+            await whole
+        return outcomes
 
     async def heartbeat(
         self, session_id: str, held: Sequence[str], memory_bytes: int
@@ -539,8 +550,3 @@ class EmbeddedEngine:
 
     def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
         return self.subscribers.live(job_id)
-
-
-def _set(future: asyncio.Future[OrpheusError | None], outcome: Any) -> None:
-    if not future.done():
-        future.set_result(outcome)

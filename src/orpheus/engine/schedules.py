@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
+
+import msgspec
 
 from orpheus.core.errors import OrpheusError, QuotaExceeded, ScheduleConflict, UnknownSchedule
 from orpheus.core.facts import CancelRequested
@@ -130,7 +132,7 @@ class Scheduling:
         start = overlapping(schedule.overlap, schedules.open_jobs(schedule.schedule_id))
         if start.runs:
             by_time = trigger == "time"
-            submission = replace(
+            submission = msgspec.structs.replace(
                 submission_of(schedule),
                 run_at=begins_at(schedule, slot) if by_time else None,
                 depends_on=tuple((job_id, "end") for job_id in start.wait_for),
@@ -321,9 +323,9 @@ def submission_of(schedule: Schedule) -> Submission:
 def _template(job: Submission) -> dict[str, Any]:
     """Return what of a submission differs from the defaults: fields that come later are kept without being named here."""
     told: dict[str, Any] = {}
-    for field in fields(job):
+    for field in msgspec.structs.fields(job):
         value = getattr(job, field.name)
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         if field.name not in _NOT_KEPT and value != default:
             told[field.name] = value
     return told

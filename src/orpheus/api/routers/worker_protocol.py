@@ -6,7 +6,7 @@ Lean on purpose: a worker's every task passes here twice. The rules are the engi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -117,38 +117,35 @@ async def poll(call: Call) -> Answer:
     wait_s = services.options.poll_wait_s
     if asked.wait_s is not None:
         wait_s = max(0.0, min(asked.wait_s, wait_s))
-    polling = asyncio.ensure_future(
-        services.engine.poll(
-            asked.session_id,
-            asked.seq,
-            held=asked.held,
-            free=asked.free,
-            resources_free=asked.resources_free,
-            wait_s=0.0 if services.stopping.is_set() else wait_s,
-        )
+    polling = services.engine.poll(
+        asked.session_id,
+        asked.seq,
+        held=asked.held,
+        free=asked.free,
+        resources_free=asked.resources_free,
+        wait_s=0.0 if services.stopping.is_set() else wait_s,
     )
     answer = await _unless_gone(call, polling)
     return json_answer(_reply(answer, services.options.env))
 
 
-async def _unless_gone(call: Call, polling: asyncio.Future[PollAnswer]) -> PollAnswer:
+async def _unless_gone(call: Call, waiting: Coroutine[Any, Any, PollAnswer]) -> PollAnswer:
     """Wait for the engine, but let go when the worker hangs up: nothing must be granted to a connection that is
     dead."""
+    polling = asyncio.ensure_future(waiting)
     gone = asyncio.ensure_future(call.wait_gone())
-    stop = asyncio.ensure_future(call.services.stopping.wait())
+    gone.add_done_callback(lambda _gone: polling.cancel())
     try:
-        waiting: list[asyncio.Future[Any]] = [polling, gone, stop]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if polling.done():
-            return polling.result()
-        polling.cancel()
-        await asyncio.gather(polling, return_exceptions=True)
-        if gone.done():
-            raise ClientGone
-        raise EngineStopping("the server is going down", hint="poll again in a moment")
+        answer = await call.services.unless_stopping(polling)
+    except asyncio.CancelledError:
+        if gone.done() and polling.cancelled():
+            raise ClientGone from None
+        raise
     finally:
         gone.cancel()
-        stop.cancel()
+    if answer is None:
+        raise EngineStopping("the server is going down", hint="poll again in a moment")
+    return answer
 
 
 def _reply(answer: PollAnswer, env: str) -> wire.PollReply:
