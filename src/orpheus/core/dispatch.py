@@ -26,6 +26,8 @@ from orpheus.core.dispatch_why import why_no_worker
 
 __all__ = ["NO_NEEDS", "Capacity", "Dispatcher", "Key", "Needs", "Offer", "ReadyRef", "Reason", "Refill", "Source"]
 
+LOOKED_AT = 64
+"""Sources that `knows_any` looks at: with more of them there is a backlog."""
 MAX_POOLS = 128
 """Distinct (queues, handlers) among workers; beyond it the one unused for longest is forgotten and built anew when it
 polls."""
@@ -255,6 +257,21 @@ class Dispatcher:
                 free[name] -= amount
             picked.append(ref)
         return picked
+
+    def knows_any(self, handler: str) -> bool:
+        """Tell whether a task for this handler may be ready, here or in rows that were not fetched."""
+        if self._overflowed or len(self._windows) > LOOKED_AT:
+            return True
+        return any(source.handler == handler for source in self._windows)
+
+    def take(self, ref: ReadyRef, now: float) -> bool:
+        """Pick this very task, which was not added: it has just become ready, and `knows_any` of its kind is False, so nobody's
+        turn is passed over. Takes its limits if they are free; tells whether they were."""
+        if ref.key in self._held or self.gates.blocked(ref.source, ref.needs, now) is not None:
+            return False
+        self._held[ref.key] = ref
+        self.gates.take(ref)
+        return True
 
     def _pick_one(self, pool: Pool, free: Mapping[str, int], now: float) -> ReadyRef | None:
         levels: Sequence[Level] = tuple(pool.levels.values())

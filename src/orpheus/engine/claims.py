@@ -24,7 +24,7 @@ from orpheus.core.facts import TaskClaimed
 from orpheus.core.graph import Graph
 from orpheus.core.ids import RANDOM_BITS, uuid7
 from orpheus.engine.base import Grant
-from orpheus.engine.work import Operation, Work
+from orpheus.engine.work import Change, Operation, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +116,41 @@ class Claims:
         for start in range(0, len(picks), MOST_PER_CLAIM):
             self._queue(Claim(self, session, picks[start : start + MOST_PER_CLAIM]))
         return len(picks)
+
+    def ahead(self, work: Work) -> list[Claim]:
+        """Return the claims of tasks that this very transaction has made ready, for polls that wait: when nothing else of their kind
+        is ready, they need not be committed as ready first.
+
+        On an idle system that is every task, so a job costs two commits instead of three and each step of a chain one instead
+        of two. As after any pick the limits are taken, and given back if the claim comes to nothing.
+        """
+        waiting = [session for session in self._sessions.waiting() if session.room() > 0]
+        if not waiting:
+            return []
+        released = [
+            (task, effect.graph)
+            for effect in work.effects
+            if isinstance(effect, Change) and not effect.decision.job.paused
+            for task in effect.applied.released
+        ]
+        if not 0 < len(released) <= sum(session.room() for session in waiting):
+            return []
+        known = {handler: self.feed.dispatcher.knows_any(handler) for handler in {task.handler for task, _ in released}}
+        picks: dict[str, tuple[Session, list[ReadyRef]]] = {}
+        for task, graph in released:
+            ref = self.feed.ref(task, graph)
+            if known[task.handler] or ref.needs.resources:
+                continue
+            session = next((one for one in waiting if one.room() > 0 and one.takes(ref.source)), None)
+            if session is not None and self.feed.dispatcher.take(ref, work.mono):
+                session.picked({})
+                self.feed.picked(ref)
+                picks.setdefault(session.session_id, (session, []))[1].append(ref)
+        return [
+            Claim(self, session, refs[start : start + MOST_PER_CLAIM])
+            for session, refs in picks.values()
+            for start in range(0, len(refs), MOST_PER_CLAIM)
+        ]
 
     def new_run_id(self, now: float) -> str:
         return uuid7(now, self._rng.getrandbits(RANDOM_BITS))

@@ -194,6 +194,10 @@ class Machine:
                 batch.done.append((entry, self._attempt(work, entry)))
                 if self.clock.monotonic() - batch.began > self.options.batch_s:
                     break
+            for claim in self.claims.ahead(work):
+                entry = Entry(claim, None, batch.began)
+                taken.append(entry)
+                batch.done.append((entry, self._attempt(work, entry)))
             work.tx.flush()
         except Exception as fault:
             self.store.rollback()

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orpheus.core.dispatch import Source
 from orpheus.core.errors import OrpheusError
 from orpheus.engine.base import CancelOrder, Grant, PollAnswer, UnknownSession, WorkerHello
 from orpheus.engine.leases import Run
@@ -91,6 +92,10 @@ class Session:
         if self.waiter is None:
             return 0
         return self.waiter.free - self.claiming - len(self.grants)
+
+    def takes(self, source: Source) -> bool:
+        """Tell whether it offers this handler for this queue."""
+        return source.handler in self.handlers and (not self.queues or source.queue in self.queues)
 
     def resources_room(self) -> dict[str, int]:
         """Return what is free of each resource, less what is on its way."""

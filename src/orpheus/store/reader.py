@@ -92,7 +92,7 @@ class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads, LikenessReads, 
             found = connection.execute(query("artifacts_of_job"), (job_id,)) if artifacts else ()
             return _json(params), _json(result), [artifact_record(each) for each in found]
 
-        return await self._run(read)
+        return await self._run(read) if artifacts else self.read(read)  # as with `job`: one row, by its index
 
     async def job_payload(self, job_id: str) -> tuple[Any, Any]:
         """Return `(params, result)`; None for what there is not."""

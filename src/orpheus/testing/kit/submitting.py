@@ -49,7 +49,7 @@ class Submitter:
 
     def _wired(self) -> dict[str, Any]:
         options = dict(self._options)
-        names = Submission.__dataclass_fields__
+        names = Submission.__struct_fields__
         unknown = [name for name in options if name not in names or name in ("workflow", "params")]
         if unknown:
             raise TypeError(f"using() has no option {unknown[0]!r}; there are {', '.join(sorted(set(names)))}")

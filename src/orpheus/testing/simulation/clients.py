@@ -6,10 +6,12 @@ What was acknowledged is noted for the world to check; what was not may or may n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
+
+from msgspec.structs import replace
 
 from orpheus.core import facts as f
 from orpheus.core.errors import OrpheusError
