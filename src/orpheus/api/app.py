@@ -116,21 +116,46 @@ class OrpheusApp(FastAPI):
 
 
 class _Dispatch:
-    """Exact paths by one look-up; the router asks a regular expression per route."""
+    """Exact paths by one look-up, paths with a name in them by their length and first word; the router, which asks a regular
+    expression per route, has what is left (paths of any depth, sockets, what does not exist)."""
 
     def __init__(self, router: ASGIApp, mounted: Mapping[str, Mounted]) -> None:
         self._router = router
         self._exact = {path: mount for path, mount in mounted.items() if "{" not in path}
+        self._named: dict[tuple[int, str], list[tuple[list[str], Mounted]]] = {}
+        for path, mount in mounted.items():
+            if "{" in path and ":path" not in path:
+                parts = path.split("/")
+                self._named.setdefault((len(parts), parts[1]), []).append((parts, mount))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
             root = scope.get("root_path", "")
-            mount = self._exact.get(path.removeprefix(root) if root else path)
+            path = path.removeprefix(root) if root else path
+            mount = self._exact.get(path) or self._by_name(path, scope)
             if mount is not None:
                 await mount(scope, receive, send)
                 return
         await self._router(scope, receive, send)
+
+    def _by_name(self, path: str, scope: Scope) -> Mounted | None:
+        given = path.split("/")
+        if len(given) < 3:
+            return None
+        for parts, mount in self._named.get((len(given), given[1]), ()):
+            params: dict[str, str] = {}
+            for part, value in zip(parts, given, strict=True):
+                if part.startswith("{"):
+                    if not value:
+                        break
+                    params[part[1:-1]] = value
+                elif part != value:
+                    break
+            else:
+                scope["path_params"] = params
+                return mount
+        return None
 
 
 def create_app(
