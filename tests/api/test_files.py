@@ -256,3 +256,28 @@ def test_large_results_are_pointed_to(client, hand_worker, submit, fresh, wait_e
     job = wait_end(job_id)
     assert "$large" in job["result"], job
     assert client.get(f"/jobs/{job_id}/result").json() == {"a": [1, 2, {"b": "a b c"}]}
+
+
+def test_files_as_they_were_shown_may_be_sent_back(client):
+    """With an approval and a retry: beside a new file in the same param; one that never stood there is refused."""
+    files = [client.post("/files", params={"name": f"{n}.png"}, content=PNG + bytes([n])).json() for n in range(3)]
+    scene = {"type": "object", "properties": {"image": {"type": "object", "x-orpheus": "file"}}}
+    graph = {
+        "format": 1,
+        "name": "shown",
+        "params": {"type": "object", "properties": {"scenes": {"type": "array", "items": scene}}},
+        "nodes": [{"name": "a", "task": "nobody", "args": {"scenes": {"$param": "scenes"}}}],
+    }
+    named = [{"image": {"file_id": one["file_id"]}} for one in files]
+    job = client.post(
+        "/jobs", json={"workflow": graph, "params": {"scenes": named[:2]}, "requires_approval": True}
+    ).json()
+    shown = job["params"]["scenes"]
+    assert shown[0]["image"]["$file"]["name"] == "0.png"
+    forged = [{"image": {"$file": {**shown[0]["image"]["$file"], "key": "dev/other/.files/x/content"}}}]
+    for verb in ("approve", "retry"):
+        refused = client.post(f"/jobs/{job['job_id']}/{verb}", json={"params": {"scenes": forged}})
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_params"), refused.text
+    answer = client.post(f"/jobs/{job['job_id']}/approve", json={"params": {"scenes": [shown[1], named[2], shown[0]]}})
+    assert answer.status_code == 200, answer.text
+    assert [one["image"]["$file"]["name"] for one in answer.json()["params"]["scenes"]] == ["1.png", "2.png", "0.png"]

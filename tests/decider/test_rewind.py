@@ -177,3 +177,47 @@ def test_progress_starts_again_from_what_is_kept(bench):
     assert b.view.job().progress_percentage == 75
     b.complete("m", 1, 3)
     assert (b.job, b.view.job().progress_percentage) == ("completed", 100)
+
+
+TWO = [
+    {"name": "a", "args": {"x": {"$param": "x"}}},
+    {"name": "b", "args": {"y": {"$param": "y"}}},
+    {"name": "c", "args": {"a": {"$ref": "a"}, "b": {"$ref": "b"}}},
+]
+
+
+def test_changed_params_run_what_reads_them_and_all_below(bench):
+    b = bench(TWO, params={"x": {}, "y": {}}, values={"x": 1, "y": 2})
+    for name in "abc":
+        b.complete(name, name)
+    assert b.job == "completed"
+    b.tell(f.RetryRequested(params={"x": 1, "y": 3}, actor="anna"))
+    assert (b.view.job().generation, b.view.params()) == (2, {"x": 1, "y": 3})
+    assert (b.state("a"), b.state("b"), b.state("c")) == ("completed", "ready", "blocked")
+    assert b.view.events[-2].data["params"] == ["y"]
+    b.claim("b")
+    assert b.args() == {"y": 3}
+    b.complete("b")
+    b.complete("c")
+    assert b.job == "completed"
+
+
+def test_params_that_nothing_reads_or_that_did_not_change_begin_nothing(bench):
+    b = bench(TWO, params={"x": {}, "y": {}, "z": {}}, values={"x": 1, "y": 2})
+    for params in ({"x": 1, "y": 2}, {"x": 1, "y": 2, "z": 9}):
+        with pytest.raises(InvalidTransition):
+            b.tell(f.RetryRequested(params={**params, "x": 5}, actor="anna"))  # nothing of it has run yet
+    for name in "abc":
+        b.complete(name, name)
+    for params in ({"x": 1, "y": 2}, {"x": 1, "y": 2, "z": 9}):
+        with pytest.raises(InvalidTransition, match="reads a param that has changed"):
+            b.tell(f.RetryRequested(params=params, actor="anna"))
+    assert b.view.job().generation == 1 and b.view.params() == {"x": 1, "y": 2}
+
+
+def test_a_failed_job_with_other_params_runs_what_failed_too(bench):
+    b = bench(TWO, params={"x": {}, "y": {}}, values={"x": 1, "y": 2})
+    b.complete("b")
+    b.fail("a", retryable=False)
+    b.tell(f.RetryRequested(params={"x": 1, "y": 3}, actor="anna"))
+    assert (b.state("a"), b.state("b"), b.state("c")) == ("ready", "ready", "blocked")

@@ -20,6 +20,7 @@ from orpheus.media.boards.scenes import Scene, Storyboard, Transition, check
 from orpheus.media.errors import InvalidInput
 from orpheus.testing import Kit
 from orpheus.testing.inline import InlineRun, JobFailed, run_job
+from orpheus.testing.kit.jobs import KitJob
 
 SIZE = [96, 54]
 pytestmark = pytest.mark.timeout(180)
@@ -121,6 +122,36 @@ def test_a_scene_of_no_image_fails_naming_the_scene(tmp_path: Path) -> None:
     with pytest.raises(JobFailed, match="scene a") as failed:
         run(Storyboard(scenes=[Scene("a", File.from_path(page), 1.0)], size=SIZE, fps=5), tmp_path / "out")
     assert failed.value.code == "unsupported_media"
+
+
+def test_one_scene_changed_renders_one_scene(still: Callable[..., File]) -> None:
+    """By a retry of the job with a new storyboard, and by a new job."""
+
+    def board(colour: str) -> Storyboard:
+        scenes = [
+            Scene(name, still(f"{name}-{paint}.png", paint), 1.0)
+            for name, paint in (("a", "red"), ("b", colour), ("c", "lime"))
+        ]
+        return Storyboard(scenes=scenes, size=SIZE, fps=5)
+
+    def rendered(job: KitJob[Any]) -> list[int]:
+        rows = [task for task in job.tasks if task.node == "render_scene" and task.index >= 0]
+        newest = max(task.generation for task in rows)
+        return [task.index for task in rows if task.generation == newest and not task.cached]
+
+    with Kit(storyboard) as kit:
+        first = kit.using(requires_approval=False).submit(storyboard, board("blue"), start_delay_ms=0).run()
+        assert rendered(first) == [0, 1, 2]
+        before = first.artifacts["renders/storyboard.mp4"].path.read_bytes()
+        first.retry(params={"storyboard": board("white")}).run()
+        assert (first.row.state, first.row.generation) == ("completed", 2)
+        assert rendered(first) == [1]
+        assert set(first.artifacts) == {"scenes/a.mp4", "scenes/b.mp4", "scenes/c.mp4", "renders/storyboard.mp4"}
+        after = first.artifacts["renders/storyboard.mp4"].path
+        assert after.read_bytes() != before
+        assert min(seen(after).means[7]) > 200, "the second scene is white now"
+        again = kit.using(requires_approval=False).submit(storyboard, board("black"), start_delay_ms=0).run()
+        assert rendered(again) == [1]
 
 
 class Service(ThreadingHTTPServer):

@@ -183,3 +183,33 @@ def test_dependents_already_told_stay_told(server, worker, kit):
     server.ended(first, "completed")
     assert server.job(cancelled)["state"] == "cancelled"
     assert len(server.events(on_end)) == before
+
+
+def test_a_retry_with_other_params(server, worker, kit):
+    """R20: what reads them runs again, the rest is kept; they are checked as at a submission, and named ones alone change."""
+    name = kit.unique()
+    hand = worker(name)
+    params = {
+        "type": "object",
+        "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}},
+        "additionalProperties": False,
+    }
+    whole = kit.graph(
+        kit.node("a", name, args={"x": {"$param": "x"}}),
+        kit.node("b", name, args={"y": {"$param": "y"}}, after=["a"]),
+        params=params,
+    )
+    job = server.submit(whole, {"x": 1, "y": 2})
+    path = f"/jobs/{job['job_id']}/retry"
+    hand.complete(hand.take_one())
+    hand.complete(hand.take_one())
+    server.ended(job["job_id"], "completed")
+    refused = server.post(path, {"params": {"y": "two"}}, status=422)
+    assert (refused["code"], refused["details"][0]["path"]) == ("invalid_params", "/params/y")
+    assert server.post(path, {"params": {"y": 2}}, status=409)["code"] == "invalid_transition"
+    again = server.post(path, {"params": {"y": 3}})
+    assert (again["generation"], again["params"]) == (2, {"x": 1, "y": 3})
+    run = hand.take_one()
+    assert (run["task"], run["args"]) == ("b", {"y": 3})
+    hand.complete(run)
+    server.ended(job["job_id"], "completed")

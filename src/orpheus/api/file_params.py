@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orpheus.api.calls import Call
+from orpheus.api.kept_markers import markers_of, put_back, set_aside
 from orpheus.api.render import file_value
 from orpheus.core.errors import InvalidParams
 from orpheus.core.fetching import URL, why_no_url
@@ -51,16 +52,17 @@ async def resolve_params_of(call: Call, job: Job, params: Mapping[str, Any]) -> 
     """Return edited params of an existing job as the engine takes them: by the definition the job keeps.
 
     Whoever copied them from the shown job has `***` where they are sensitive: there the job's own values stay. A param that
-    is just what the job has stays as it is, so that its files need not be named anew.
+    is just what the job has stays as it is, and so does a file that stands in it: they need not be named anew.
     """
     schema = await call.services.catalog.schema_of(job.definition_id)
     kept, _result = await call.services.engine.reads.job_payload(job.job_id)
     same = {
         name for name, value in params.items() if isinstance(kept, Mapping) and name in kept and kept[name] == value
     }
-    edited = {name: value for name, value in params.items() if name not in same}
+    markers = markers_of(kept)
+    edited = {name: set_aside(value, markers) for name, value in params.items() if name not in same}
     refuse_reserved(edited)
-    converted = await convert(call, _unhidden(schema, edited, kept), schema, job.tenant)
+    converted = put_back(await convert(call, _unhidden(schema, edited, kept), schema, job.tenant), markers)
     return {name: kept[name] if name in same else converted[name] for name in params}
 
 

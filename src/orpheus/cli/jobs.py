@@ -9,7 +9,7 @@ import typer
 from orpheus.cli.approve import approve
 from orpheus.cli.connect import ServerFlag, connect
 from orpheus.cli.output import JsonFlag, note, print_json, table
-from orpheus.cli.params import parse_labels
+from orpheus.cli.params import ParamFlag, parse_labels, parse_params
 from orpheus.cli.progress import follow_progress
 from orpheus.cli.reject import reject
 from orpheus.cli.show import age, outcome, print_event, print_job, print_log, print_order, print_result, state_of
@@ -178,14 +178,15 @@ def retry(
     job_id: JobArgument,
     *,
     from_task: Annotated[str | None, typer.Option(help="Redo this task and all that depend on it.")] = None,
+    param: ParamFlag = None,
     budget: Annotated[float | None, typer.Option(min=0, help="A new budget.")] = None,
     follow: FollowFlag = False,
     server: ServerFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Run the failed tasks of a job again, or a named one and what depends on it."""
+    """Run the failed tasks of a job again, what reads a changed param (-p), or a named task, and what depends on them."""
     with connect(server) as client:
-        job = client.retry(job_id, from_task=from_task, budget=budget)
+        job = client.retry(job_id, from_task=from_task, params=parse_params(param) or None, budget=budget)
         if follow:
             job = follow_progress(client, job_id, quiet=json)
             _print(job, json=json)

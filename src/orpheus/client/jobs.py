@@ -222,9 +222,10 @@ def estimate(job: NewJob | SubmitJob | Mapping[str, Any], patience: Patience) ->
     return _ESTIMATE((yield from send(post("/estimate", body), patience)))
 
 
-def retry_request(job_id: str, from_task: str | None, budget: float | None = None) -> Request:
+def retry_request(job_id: str, from_task: str | None, params: Any = None, budget: float | None = None) -> Request:
     """Twice would begin two generations when the first has already failed again, so it is not repeated."""
-    return post(job_path(job_id, "retry"), RetryBody(from_task=from_task, budget=budget), repeatable=False)
+    body = RetryBody(from_task=from_task, params=params, budget=budget)
+    return post(job_path(job_id, "retry"), body, repeatable=False)
 
 
 def approve_request(job_id: str, params: Any, comment: str, budget: float | None = None) -> Request:
@@ -238,6 +239,14 @@ def reject_request(job_id: str, reason: str) -> Request:
 def simple_request(job_id: str, verb: str) -> Request:
     """pause, resume."""
     return Request("POST", job_path(job_id, verb), headers={"content-type": "application/json"}, body=encode({}))
+
+
+def retry(
+    job_id: str, from_task: str | None, params: Mapping[str, Any] | None, budget: float | None, patience: Patience
+) -> Operation[JobInfo]:
+    """Begin a new generation, perhaps with other params (R20)."""
+    wire = None if params is None else (yield from to_params(dict(params), patience))
+    return (yield from order(retry_request(job_id, from_task, wire, budget), patience))
 
 
 def approve(

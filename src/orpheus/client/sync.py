@@ -237,9 +237,16 @@ class Client(WaitOrders):
         """Ask for the job's end. Idle work ends at once, running work is told (R18)."""
         return self._run(jobs.order(jobs.cancel_request(job_id, reason), self._patience))
 
-    def retry(self, job_id: str, *, from_task: str | None = None, budget: float | None = None) -> JobInfo:
-        """Begin a new generation: the failed tasks, or the named one and all that depend on it (R20)."""
-        return self._run(jobs.order(jobs.retry_request(job_id, from_task, budget), self._patience))
+    def retry(
+        self,
+        job_id: str,
+        *,
+        from_task: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        budget: float | None = None,
+    ) -> JobInfo:
+        """Begin a new generation: the failed tasks, what reads one of `params`, the named one, and all that depend on them (R20)."""
+        return self._run(jobs.retry(job_id, from_task, params, budget, self._patience))
 
     def approve(
         self, job_id: str, *, params: Mapping[str, Any] | None = None, comment: str = "", budget: float | None = None

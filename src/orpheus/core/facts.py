@@ -67,6 +67,8 @@ class RetryRequested(Fact, frozen=True, kw_only=True, gc=False):
     """Retry the failed tasks, or rewind to `from_task` and all that depends on it (R20)."""
 
     from_task: str | None = None
+    params: Any = None
+    """New params, all of them and checked; what reads those that changed runs again. None leaves them."""
     budget: float | None = None
     """A new budget; None leaves it."""
 

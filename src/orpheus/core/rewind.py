@@ -1,4 +1,4 @@
-"""What runs again? Retry of a job, and rewind to a task (R20).
+"""What runs again? Retry of a job, with other params perhaps, and rewind to a task (R20).
 
 A new generation begins. The affected tasks get new rows; older rows stay as they ended. Finished work elsewhere is kept,
 in a map even item by item.
@@ -19,19 +19,25 @@ from orpheus.core.facts import RetryRequested
 from orpheus.core.gates import start_clock
 from orpheus.core.graph import Node, NodeKind, OnFailure
 from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.reads import readers
 from orpheus.core.spending import set_budget
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 
 
 def retry_requested(draft: Draft, fact: RetryRequested) -> None:
-    """Begin a new generation with the failed tasks, or with `from_task` and all that depends on it."""
+    """Begin a new generation: with the failed tasks, with what reads changed params, or with `from_task`, and all below."""
     job = draft.job
-    _check_allowed(draft, fact)
+    changed = _changed(draft, fact)
+    starts = [*readers(draft.graph, changed), *([fact.from_task] if fact.from_task is not None else [])]
+    _check_allowed(draft, fact, starts)
     told: dict[str, Any] = set_budget(job, fact.budget)
+    if changed:
+        draft.decision.params = fact.params
+        told |= {"params": sorted(changed)}
     if compensation.has_failed(job):
         compensation.resume(draft)
         return
-    affected, whole = _affected(draft, fact.from_task, compensation.forget(draft))
+    affected, whole = _affected(draft, starts, compensation.forget(draft))
     _stop_what_is_affected(draft, affected)
     job.generation += 1
     job.error = None
@@ -54,27 +60,35 @@ def retry_requested(draft: Draft, fact: RetryRequested) -> None:
             draft.to_consider.append(name)
 
 
-def _check_allowed(draft: Draft, fact: RetryRequested) -> None:
+def _changed(draft: Draft, fact: RetryRequested) -> set[str]:
+    if fact.params is None:
+        return set()
+    before = draft.params()
+    return {name for name in {*before, *fact.params} if before.get(name, ...) != fact.params.get(name, ...)}
+
+
+def _check_allowed(draft: Draft, fact: RetryRequested, starts: list[str]) -> None:
     job = draft.job
     if job.closing is not None:
         raise InvalidTransition(f"job {job.job_id} is about to end; retry it then")
-    if fact.from_task is not None:
-        if fact.from_task not in draft.graph.nodes:
-            raise UnknownTask(
-                f"workflow {job.workflow!r} has no task {fact.from_task!r}",
-                hint=f"its tasks are {', '.join(list(draft.graph.nodes)[:20])}",
-            )
+    if fact.from_task is not None and fact.from_task not in draft.graph.nodes:
+        raise UnknownTask(
+            f"workflow {job.workflow!r} has no task {fact.from_task!r}",
+            hint=f"its tasks are {', '.join(list(draft.graph.nodes)[:20])}",
+        )
+    if starts:
         if job.state in (JobState.PENDING, JobState.QUEUED):
             raise InvalidTransition(f"job {job.job_id} is {job.state}: nothing of it has run yet")
         if compensation.has_failed(job):
             raise InvalidTransition(
                 f"job {job.job_id} is only partly undone, so it cannot be rewound yet",
-                hint="retry it without from_task: it goes on undoing",
+                hint="retry it without from_task and params: it goes on undoing",
             )
     elif job.state not in (JobState.FAILED, JobState.CANCELLED):
+        nothing = ", and nothing of it reads a param that has changed" if fact.params is not None else ""
         raise InvalidTransition(
-            f"job {job.job_id} is {job.state}; only a failed or cancelled job can be retried",
-            hint="name a task with from_task to run it and what depends on it again",
+            f"job {job.job_id} is {job.state}; only a failed or cancelled job can be retried{nothing}",
+            hint="name a task with from_task to run it and what depends on it again, or give it other params",
         )
     unapproved = job.requires_approval and job.approved_at is None
     early = job.run_at is not None and draft.now < job.run_at
@@ -86,7 +100,7 @@ def _check_allowed(draft: Draft, fact: RetryRequested) -> None:
         )
 
 
-def _affected(draft: Draft, from_task: str | None, undone: list[str]) -> tuple[list[str], dict[str, bool]]:
+def _affected(draft: Draft, named: list[str], undone: list[str]) -> tuple[list[str], dict[str, bool]]:
     """Return affected nodes in node order, and for each whether all of it runs again (a map may keep finished items).
 
     What was undone counts as not done: its effect is gone (R19).
@@ -98,7 +112,7 @@ def _affected(draft: Draft, from_task: str | None, undone: list[str]) -> tuple[l
         if task.index == NODE and not _failed_and_went_on(task, graph.nodes[task.node])
     ]
     broken += [name for name in undone if name not in broken]
-    starts = broken if from_task is None else [from_task, *broken]
+    starts = [*named, *broken]
     below: dict[str, bool] = {}
     waiting = [name for start in starts for name in graph.dependents[start]]
     while waiting:
@@ -106,7 +120,7 @@ def _affected(draft: Draft, from_task: str | None, undone: list[str]) -> tuple[l
         if name not in below:
             below[name] = True
             waiting.extend(graph.dependents[name])
-    whole = dict.fromkeys(broken, False) | below | ({from_task: True} if from_task else {})
+    whole = dict.fromkeys(broken, False) | below | dict.fromkeys(named, True)
     return [name for name in graph.nodes if name in whole], whole
 
 

@@ -33,9 +33,11 @@ class Tell(Operation):
 
     def run(self, work: Work) -> Job:
         fact = self._fact
-        if isinstance(fact, JobApproved) and fact.params is not None:
-            graph = work.tx.view(self._job_id, tenant=self._tenant).graph
-            params = self._checker.check(graph, fact.params)
+        if isinstance(fact, JobApproved | RetryRequested) and fact.params is not None:
+            view = work.tx.view(self._job_id, tenant=self._tenant)
+            graph = view.graph
+            kept = view.params() if isinstance(fact, RetryRequested) else {}  # a retry names those that change
+            params = self._checker.check(graph, {**kept, **fact.params})
             check_fetched(graph, params)
             fact = replace(fact, params=params)
         elif isinstance(fact, TaskApproved | SignalReceived):

@@ -254,6 +254,8 @@ class CancelBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
 class RetryBody(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     from_task: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     """Rewind to this node: it and all that depend on it run again (R20). Without it, what failed is tried again."""
+    params: dict[str, Any] | None = None
+    """Other values for these params; the rest stays. What reads them, and all that depends on it, runs again or is cached."""
     budget: Budget | None = None
     """Replaces the job's."""
 

@@ -108,9 +108,15 @@ async def resume(call: Call) -> Answer:
     body=RetryBody,
     body_optional=True,
     answers={200: JobInfo},
-    errors=(*_ERRORS, UnknownTask, BudgetExceeded),
+    errors=(*_ERRORS, UnknownTask, InvalidParams, BudgetExceeded),
 )
 async def retry(call: Call) -> Answer:
-    """Try what failed again, or rewind to a task: a new generation begins (R20)."""
+    """Try what failed again, change params, or rewind to a task: a new generation begins (R20)."""
     body: RetryBody = call.body or RetryBody()
-    return await _tell(call, RetryRequested(from_task=body.from_task, budget=body.budget, actor=call.identity.actor))
+    params = None
+    if body.params is not None:
+        params = await resolve_params_of(call, await find_job(call), body.params)
+    return await _tell(
+        call,
+        RetryRequested(from_task=body.from_task, params=params, budget=body.budget, actor=call.identity.actor),
+    )

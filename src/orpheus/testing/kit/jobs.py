@@ -189,9 +189,9 @@ class KitJob(Generic[R]):
     def resume(self) -> KitJob[R]:
         return self._tell(facts.ResumeRequested(actor="test"))
 
-    def retry(self, *, from_task: str | None = None) -> KitJob[R]:
-        """Retry what failed, or rewind to a task (R20)."""
-        return self._tell(facts.RetryRequested(from_task=from_task, actor="test"))
+    def retry(self, *, from_task: str | None = None, params: Mapping[str, Any] | None = None) -> KitJob[R]:
+        """Retry what failed, change params, or rewind to a task (R20)."""
+        return self._tell(facts.RetryRequested(from_task=from_task, params=self._edited(params), actor="test"))
 
     def _tell(self, fact: Fact) -> KitJob[R]:
         self._kit.call(lambda engine: engine.tell(self.id, fact))
