@@ -62,10 +62,13 @@ def test_every_view_can_be_used_by_everybody(judged, server, hand, width):
     httpx.post(f"{server}/schedules", json=later).raise_for_status()
     judged.set_viewport_size({"width": width, "height": 844})
     found = []
+    titles = set()
     for view in [*VIEWS, *(f"jobs/{job}{tab}" for tab in TABS)]:
         show(judged, server, view)
         found += complaints(judged, view)
+        titles.add(judged.title())
     assert not found, "\n".join(found)
+    assert len(titles) >= 9, "a view is told from another by its title"
 
 
 def test_what_opens_over_a_view_can_be_used_too(judged, server, hand):

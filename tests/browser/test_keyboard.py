@@ -107,6 +107,7 @@ def test_the_list_and_the_palette_by_keys(page, hand, server):
     page.wait_for_selector(".bulk:has-text('1 selected')")
     page.keyboard.press("Enter")
     page.wait_for_selector(".job-head")
+    assert page.evaluate("document.activeElement.id") == "view", "the row has gone with its list"
     page.locator("[role=tab][aria-selected=true]").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#tab-files[aria-selected=true]")

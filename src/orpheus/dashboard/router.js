@@ -1,6 +1,6 @@
 // Which view does the address name? `#/jobs?state=failed`, `#/jobs/<id>/events`: everything shown has an address.
 
-import { empty, fill, h } from "./dom.js";
+import { button, empty, fill, h, heading } from "./dom.js";
 
 const VIEWS = {
   jobs: () => import("./jobs.js"),
@@ -16,6 +16,7 @@ const VIEWS = {
 let root = null;
 let shown = null; // { name, handle }
 let turn = 0;
+let begun = false;
 let told = () => {};
 
 /** Read an address. */
@@ -62,16 +63,25 @@ async function route() {
   shown = null;
   const load = VIEWS[where.name];
   if (!load) {
-    fill(root, empty("There is no such page", "The address names nothing that this page can show.", h("a", { class: "button primary", href: "#/jobs" }, "To the jobs")));
+    fill(root, h("div", {}, heading("Nowhere"), empty("There is no such page", "The address names nothing that this page can show.", h("a", { class: "button primary", href: "#/jobs" }, "To the jobs"))));
     return;
   }
-  const module = await load();
+  const module = await load().catch(() => null);
   if (mine !== turn) return;
+  if (!module) {
+    // The server is away, or another release of it has other files: to begin anew helps in both cases.
+    fill(root, h("div", {}, heading("Not loaded"), empty("This view could not be loaded", "The server is out of reach, or it has been renewed since this page was opened.", button("Load the page again", () => location.reload(), "primary"))));
+    return;
+  }
   const element = h("div", { class: `view-${where.name}` });
   fill(root, element);
   root.scrollTop = 0;
   document.body.dataset.view = where.name;
   shown = { name: where.name, handle: module.view(element, where) };
+  const title = element.querySelector("h1")?.textContent ?? where.parts[0];
+  document.title = title ? `${title} · Orpheus` : "Orpheus";
+  if (begun && document.activeElement === document.body) root.focus({ preventScroll: true }); // what was chosen has gone with its view
+  begun = true;
 }
 
 export function start(element, onChange) {
