@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -47,7 +50,7 @@ class Server:
     def _answer_all(self, connection: socket.socket) -> None:
         while True:
             request = b""
-            while b"\r\n\r\n" not in request:
+            while not _is_whole(request):
                 data = connection.recv(65536)
                 if not data:
                     return
@@ -62,6 +65,12 @@ class Server:
             self._listening.shutdown(socket.SHUT_RDWR)  # ends a waiting accept, which would hold the port
         self._listening.close()
         self._thread.join(10)
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 @pytest.fixture
@@ -169,3 +178,21 @@ def test_nothing_leaves_without_a_connection(serve: Callable[..., Server]) -> No
         client.get("j1")
     assert not lost.value.sent
     assert "refused" in str(lost.value)
+
+
+def test_a_submit_and_its_result_are_two_requests_over_one_connection(
+    serve: Callable[..., Server], job: Callable[..., dict[str, Any]]
+) -> None:
+    """One long poll waits; nothing is asked twice, and no connection is made for it."""
+    bodies = [
+        json.dumps(job("j1", state="queued")).encode(),
+        json.dumps(job("j1", state="completed", result=7)).encode(),
+    ]
+    server = serve(*[b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies])
+    with Client(server.url) as client:
+        assert client.result(client.submit("one", {"value": 1}).job_id) == 7
+    assert [request.split(b"?")[0].split(b" HTTP")[0] for request in server.requests] == [
+        b"POST /jobs",
+        b"GET /jobs/j1",
+    ]
+    assert server.accepted == 1
