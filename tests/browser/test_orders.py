@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import httpx
@@ -207,3 +208,26 @@ def test_dropped_files_become_jobs_or_fill_the_field_they_are_dropped_on(page, s
         for each in httpx.get(f"{server}/jobs").json()["items"]
     }
     assert names == {"mine.png", "one.png", "two.png"}
+
+
+def test_files_in_a_result_are_links(page, hand, server):
+    """What a task has saved and returned opens from the result; the file that went in from the params."""
+    data = b"the result"
+    digest = hashlib.sha256(data).hexdigest()
+    hand.files = {"notes/result.txt": (data, "text/plain")}
+    file = {
+        "name": "notes/result.txt",
+        "key": "x",
+        "size_bytes": len(data),
+        "sha256": digest,
+        "content_type": "text/plain",
+    }
+    hand.results["sum_up"] = {"notes": {"$file": file}}
+    source = {"file_id": httpx.post(f"{server}/files", params={"name": "in.png"}, content=b"x").json()["file_id"]}
+    job = submit(server, workflow="media", params={"source": source})
+    page.goto(f"{server}/#/jobs/{job}")
+    link = page.locator(".result .tree a", has_text="notes/result.txt")
+    assert httpx.get(link.get_attribute("href")).content == data
+    page.get_by_role("tab", name="Data").click()
+    given = page.locator(".panel:has(h2:text('Params')) .tree a", has_text="in.png")
+    assert httpx.get(given.get_attribute("href")).content == b"x"

@@ -5,8 +5,8 @@ import { cutPlan } from "./cutplan.js";
 import { isPlan } from "./cuts.js";
 import { fill, h } from "./dom.js";
 import { bytes } from "./format.js";
+import { sources } from "./job-files.js";
 import { player, transcripts } from "./player.js";
-import { sources } from "./sound.js";
 import { tree } from "./tree.js";
 
 const TEXT_BYTES = 8192;

@@ -4,7 +4,8 @@ import { url } from "./api.js";
 import { partsOf, keptSeconds } from "./cuts.js";
 import { fill, h, s } from "./dom.js";
 import { duration, stamp } from "./format.js";
-import { peaks, soundOf, wavePath } from "./sound.js";
+import { soundOf } from "./job-files.js";
+import { peaks, wavePath } from "./sound.js";
 
 const [W, H] = [1000, 110];
 export const REASONS = ["silence", "filler", "repeat"]; // those with a colour of their own

@@ -4,7 +4,8 @@ import { url } from "./api.js";
 import { fine, keptSeconds, moveEdge, partAt, partsOf, planOf, splitAt, withoutCrumbs } from "./cuts.js";
 import { kindOf, saidOf } from "./cutplan.js";
 import { button, fill, h, s, say } from "./dom.js";
-import { peaks, soundOf, sources, wavePath } from "./sound.js";
+import { soundOf, sources } from "./job-files.js";
+import { peaks, wavePath } from "./sound.js";
 
 const [W, H, COLUMNS] = [4000, 120, 3000];
 const STEP_S = 0.04; // a frame at 25 a second

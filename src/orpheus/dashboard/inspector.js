@@ -4,6 +4,7 @@ import { jobLink, runFrom } from "./job-orders.js";
 import { ENDED, keyOf } from "./job-model.js";
 import { button, h, pill } from "./dom.js";
 import { between, exact, local, moment } from "./format.js";
+import { addressOf } from "./job-files.js";
 import { renew } from "./keep.js";
 import { tree } from "./tree.js";
 import { waitsOf } from "./waits.js";
@@ -21,7 +22,7 @@ export function inspector(context, before, choose, close) {
     const task = model.byKey.get(keyOf(chosen.name, chosen.index));
     const node = (model.definition.nodes ?? []).find((each) => each.name === chosen.name);
     const items = chosen.index === null ? model.itemsOf(chosen.name) : [];
-    const next = JSON.stringify([chosen, task, items.map((each) => each.state)]);
+    const next = JSON.stringify([chosen, task, items.map((each) => each.state), model.job.artifacts.length]);
     if (next === sign) return;
     sign = next;
     const rewinds = ENDED.includes(model.job.state) && chosen.index === null && task && task.state !== "skipped";
@@ -36,7 +37,7 @@ export function inspector(context, before, choose, close) {
       task?.child_job && h("p", {}, "Child job ", jobLink(task.child_job)),
       task?.approval?.decision && h("p", {}, `${task.approval.decision} by ${task.approval.by ?? "somebody"} ${moment(task.approval.at)}${task.approval.edited ? ", with changes" : ""}`, task.approval.comment && `: ${task.approval.comment}`),
       waits(task, node, model.job.finished_at), attempts(task), itemList(items, choose),
-      task?.result !== null && task?.result !== undefined && h("details", { open: items.length === 0 }, h("summary", {}, "Result"), tree(task.result))]);
+      task?.result !== null && task?.result !== undefined && h("details", { open: items.length === 0 }, h("summary", {}, "Result"), tree(task.result, 0, addressOf(model.job)))]);
   }
   return { element, show };
 }

@@ -2,6 +2,7 @@
 
 import { ask, ofJob, url } from "./api.js";
 import { fill, h } from "./dom.js";
+import { addressOf } from "./job-files.js";
 import { tree } from "./tree.js";
 
 export function dataTab({ model }) {
@@ -17,9 +18,9 @@ export function dataTab({ model }) {
     const next = JSON.stringify([job.params, job.result, job.artifacts.length, job.state]);
     if (next === sign) return;
     sign = next;
-    fill(params, tree(job.params));
+    fill(params, tree(job.params, 0, addressOf(job)));
     const large = job.result?.$large;
-    fill(result, large ? h("a", { href: url(large.href) }, `open (${large.size_bytes.toLocaleString()} bytes)`) : job.result === null ? h("p", { class: "hint" }, "There is none yet.") : tree(job.result));
+    fill(result, large ? h("a", { href: url(large.href) }, `open (${large.size_bytes.toLocaleString()} bytes)`) : job.result === null ? h("p", { class: "hint" }, "There is none yet.") : tree(job.result, 0, addressOf(job)));
     ask(ofJob(model.jobId, "manifest")).then((found) => fill(manifest, tree(found)), (error) => fill(manifest, h("p", { class: "hint" }, error.message)));
   }
   return { element, show };

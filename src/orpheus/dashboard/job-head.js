@@ -2,10 +2,12 @@
 
 import { decideJob, decideNode, ordersOf } from "./job-orders.js";
 import { ENDED } from "./job-model.js";
+import { isPlan, planWords } from "./cuts.js";
 import { bar, button, h, pill } from "./dom.js";
 import { between, exact, local, money, moment, tally, until } from "./format.js";
 import { address } from "./router.js";
 import { sendSignal, signalNodes } from "./signals.js";
+import { addressOf } from "./job-files.js";
 import { tree } from "./tree.js";
 
 export function head(context) {
@@ -82,7 +84,7 @@ export function approvals(context) {
     open.map((task) => h("section", { class: "box ask", "aria-label": `Approval of ${task.name}` },
       h("div", {}, h("strong", {}, task.approval.prompt || `${task.name} waits for your approval`),
         h("p", { class: "hint" }, `${task.name}, asked ${moment(task.approval.since)}`, task.approval.until && `, fails ${until(task.approval.until)} if nobody answers`),
-        h("details", {}, h("summary", {}, "What it is about"), tree(task.approval.value))),
+        isPlan(task.approval.value) ? h("p", {}, `${planWords(task.approval.value)}.`) : h("details", {}, h("summary", {}, "What it is about"), tree(task.approval.value, 0, addressOf(job)))),
       h("div", { class: "row" }, button(task.approval.editable ? "Review and approve …" : "Approve …", () => decideNode(context, job, task, true), "primary"),
         button("Reject …", () => decideNode(context, job, task, false), "danger quiet")))),
   ];

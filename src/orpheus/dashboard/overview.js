@@ -4,6 +4,7 @@ import { gantt } from "./gantt.js";
 import { graph } from "./graph.js";
 import { inspector } from "./inspector.js";
 import { fill, h } from "./dom.js";
+import { addressOf } from "./job-files.js";
 import { kin } from "./kin.js";
 import { replay } from "./replay.js";
 import { tree } from "./tree.js";
@@ -42,11 +43,11 @@ export function overview(context) {
   function result() {
     const { result: value } = model.job;
     outcome.hidden = value === null || value === undefined;
-    const sign = JSON.stringify(value);
+    const sign = JSON.stringify([value, model.job.artifacts.length]); // its files are published a moment later
     if (outcome.hidden || outcome.dataset.sign === sign) return;
     outcome.dataset.sign = sign;
     fill(outcome, h("header", { class: "panel-head" }, h("h2", {}, "Result")),
-      value?.$large ? h("p", {}, h("a", { href: url(value.$large.href) }, `open (${value.$large.size_bytes.toLocaleString()} bytes)`)) : tree(value));
+      value?.$large ? h("p", {}, h("a", { href: url(value.$large.href) }, `open (${value.$large.size_bytes.toLocaleString()} bytes)`)) : tree(value, 0, addressOf(model.job)));
   }
 
   return { element, show, leave: player.leave };

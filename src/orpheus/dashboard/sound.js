@@ -1,26 +1,6 @@
-// How loud is a sound, from its beginning to its end? And which files of a job can be heard or seen.
+// How loud is a sound, from its beginning to its end?
 
-import { storedFile, url } from "./api.js";
-
-const MOST_BYTES = 25_000_000; // of sound to be drawn: it is decoded whole
-
-/** The sound that a job extracted, small enough to be drawn; undefined without one. */
-export function soundOf(artifacts) {
-  return (artifacts ?? []).find((each) => each.name.startsWith("audio/") && each.content_type.startsWith("audio/") && each.size_bytes < MOST_BYTES);
-}
-
-/** The uploaded files among the params, as if they were artifacts. */
-export function sources(params) {
-  const found = [];
-  const search = (value) => {
-    if (!value || typeof value !== "object") return;
-    const id = storedFile(value);
-    if (id) found.push({ ...value.$file, path: `/files/${encodeURIComponent(id)}/content`, metadata: {} });
-    else Object.values(value).forEach(search);
-  };
-  search(params);
-  return found.slice(0, 20);
-}
+import { url } from "./api.js";
 
 /** Return `count` values from 0 to 1. */
 export async function peaks(artifact, count) {
