@@ -94,6 +94,25 @@ def test_a_failed_job_is_retried_paused_and_resumed(page, hand, server):
     page.wait_for_selector(".job-head .pill.completed")
 
 
+def test_a_job_that_has_ended_is_retried_with_other_params(page, hand, server):
+    """Only what was changed is sent; what reads it runs again in the same job."""
+    httpx.post(f"{server}/workflows", json=REVIEW).raise_for_status()
+    job = submit(server, workflow="review")
+    page.goto(f"{server}/#/jobs/{job}")
+    page.get_by_role("button", name="Review and approve …").click()
+    page.locator("dialog").get_by_role("button", name="Approve", exact=True).click()
+    page.wait_for_selector(".job-head .pill.completed")
+    page.get_by_role("button", name="Retry with changes …").click()
+    dialog = page.locator("dialog")
+    dialog.get_by_role("button", name="Retry", exact=True).click()
+    until(page, "document.querySelector('dialog > form > .fault').textContent.includes('Nothing is changed')")
+    dialog.get_by_label("title").fill("Morning")
+    dialog.get_by_role("button", name="Retry", exact=True).click()
+    page.wait_for_selector(".box.ask:has-text('Is this what we want?')")
+    page.wait_for_selector(".facts:has-text('Generation')")
+    assert httpx.get(f"{server}/jobs/{job}").json()["params"]["title"] == "Morning"
+
+
 def test_a_schedule_is_made_changed_run_and_deleted(page, server):
     """Everything that may be done to a schedule; what is left out stays as it was."""
     httpx.post(f"{server}/workflows", json=REVIEW).raise_for_status()

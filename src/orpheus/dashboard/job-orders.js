@@ -21,6 +21,7 @@ export function ordersOf(context) {
     !ended && (job.paused ? ["Resume", order("resume", {}, "resumed")] : ["Pause", order("pause", {}, "paused")]),
     !ended && signalNodes(context.model.definition).length > 0 && ["Send signal …", () => sendSignal(context)],
     !ended && ["Cancel …", () => cancel(context)],
+    ended && ["Retry with changes …", () => retryChanged(context)],
     ["Run again …", () => go("submit", [job.workflow], new URLSearchParams({ from: job.job_id }))],
   ].filter(Boolean);
 }
@@ -37,6 +38,19 @@ async function cancel(context) {
   const sure = await dialog("Cancel this job?", h("div", {}, h("p", {}, "Running work is stopped, and what it left unfinished is removed."), field("Reason", reason)),
     { yes: "Cancel the job", kind: "danger", submit: () => post(ofJob(job.job_id, "cancel"), { reason: reason.value || "cancelled on the page" }) });
   if (sure) context.refresh();
+}
+
+/** The same job with other values for some params: what reads them runs again, the rest is kept (R20). */
+async function retryChanged(context) {
+  const { job, definition } = context.model;
+  const form = schemaForm(definition.params ?? {}, job.params ?? {});
+  const before = form.value() ?? {};
+  const done = await dialog(`Retry ${job.workflow} with changes`, h("div", {}, h("p", { class: "hint" }, "What reads a param that you change runs again, and all that depends on it. The rest is kept."), form.element), { yes: "Retry", wide: true, submit: () => {
+    const params = Object.fromEntries(Object.entries(form.value() ?? {}).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name])));
+    if (Object.keys(params).length === 0) throw new Error("Nothing is changed yet.");
+    return post(ofJob(job.job_id, "retry"), { params });
+  } });
+  if (done) context.refresh();
 }
 
 /** Rewind to a node: it and all that depends on it run again. */
