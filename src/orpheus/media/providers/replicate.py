@@ -5,12 +5,13 @@ Source: Replicate's HTTP API reference (predictions.create, .get, .cancel; files
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orpheus import Permanent
+from orpheus import Permanent, RetryAfter
 from orpheus.media.providers import prices
 from orpheus.media.providers.configured import Configured
 from orpheus.media.providers.http import ServiceFailed
@@ -57,8 +58,10 @@ def get(configured: Configured, prediction_id: str) -> Prediction:
 
 
 def cancel(configured: Configured, prediction_id: str) -> None:
-    """Stop a prediction, so that it costs no more."""
-    configured.service.call("POST", f"predictions/{prediction_id}/cancel")
+    """Stop a prediction, so that it costs no more. Asked once and not for long: a cancelled job does not wait for it."""
+    hurried = replace(configured.service, timeout_s=min(1.5, configured.service.timeout_s))
+    with contextlib.suppress(ServiceFailed, Permanent, RetryAfter):
+        hurried.call("POST", f"predictions/{prediction_id}/cancel")
 
 
 def save_result(configured: Configured, prediction: Prediction, target: Path) -> None:

@@ -1,0 +1,107 @@
+"""A prediction elsewhere, with real processes: paid for once though its worker is killed, and cancelled with its job."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.media.real import Cluster, board, make_video, until
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+
+
+class Slow(ThreadingHTTPServer):
+    """Replicate's API with predictions that end when the test says so."""
+
+    def __init__(self, clip: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.clip = clip
+        self.created: list[str] = []
+        self.asked: list[str] = []
+        self.cancelled: list[str] = []
+        self.done = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Slow
+
+    def log_message(self, *_: object) -> None: ...
+
+    def _answer(self, value: object) -> None:
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/files":
+            self._answer({"urls": {"get": f"{self.server.url}/files/1"}})
+        elif self.path.endswith("/cancel"):
+            self.server.cancelled.append(self.path.split("/")[-2])
+            self._answer({})
+        else:
+            self.server.created.append(f"p{len(self.server.created)}")
+            self._answer({"id": self.server.created[-1], "status": "starting"})
+
+    def do_GET(self) -> None:
+        if self.path == "/made.mp4":
+            self._answer(self.server.clip)
+            return
+        name = self.path.rsplit("/", 1)[-1]
+        self.server.asked.append(name)
+        status = "succeeded" if self.server.done else "processing"
+        self._answer({"id": name, "status": status, "output": f"{self.server.url}/made.mp4"})
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Slow]:
+    server = Slow(make_video(tmp_path / "made.mp4", seconds=1).read_bytes())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_prediction_is_paid_for_once_and_cancelled_with_its_job(service: Slow, tmp_path: Path) -> None:
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    cluster = Cluster(folder, ORPHEUS_REPLICATE_URL=service.url, REPLICATE_API_TOKEN="r8-secret")
+    client = cluster.client
+    try:
+        params = {
+            "storyboard": board(client, tmp_path, count=1, seconds=1.0),
+            "renderer": "replicate",
+            "start_delay_ms": 0,
+        }
+        job_id = client.submit("storyboard", params, requires_approval=False).job_id
+        until(lambda: service.asked, "a question after the prediction")
+        time.sleep(1.0)  # its id has come with a heartbeat
+        cluster.kill_worker()
+        cluster.start_worker()
+        seen = len(service.asked)
+        until(lambda: len(service.asked) > seen, "a question of the next attempt")
+        service.done = True
+        assert client.wait(job_id, timeout_s=60).state == "completed", cluster.told()
+        assert service.created == ["p0"]
+
+        service.done = False
+        params["storyboard"]["scenes"][0]["prompt"] = "something else"
+        other = client.submit("storyboard", params, requires_approval=False).job_id
+        until(lambda: "p1" in service.asked, "a question after the second prediction")
+        began = time.monotonic()
+        client.cancel(other)
+        until(lambda: client.get(other).state == "cancelled", "the end of the job", timeout_s=20)
+        until(lambda: service.cancelled == ["p1"], "the end of the prediction", timeout_s=20)
+        assert time.monotonic() - began < 5, "two seconds where nobody else is at work"
+        assert cluster.left() == []
+    finally:
+        cluster.stop()
