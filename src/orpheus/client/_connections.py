@@ -83,10 +83,14 @@ class Connections:
         endpoint = self._endpoint
         try:
             opened = socket.create_connection((endpoint.host, endpoint.port), timeout=self._connect_s)
+        except OSError as error:
+            raise NotSent(str(error)) from error
+        try:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if endpoint.tls is not None:
                 opened = endpoint.tls.wrap_socket(opened, server_hostname=endpoint.host)
         except OSError as error:
+            opened.close()
             raise NotSent(str(error)) from error
         return _Connection(opened)
 
