@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 CODE := src tests scripts examples benchmarks
 TYPED := src scripts examples
 
-.PHONY: help env demo test lint types fmt imports unit sim crash browser bench pictures docs diagram lock clean
+.PHONY: help env demo test lint types fmt imports unit sim crash browser bench bench-scale pictures docs diagram lock clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench: env ## Measure us, beside peers where ../shared/peers is (ARGS="huey dbos
 		$(BIN)/python ../shared/peers/run.py $(or $(ARGS),huey raw_sqlite --repeat 3) --own benchmarks/peer_orpheus.py --own-python $(BIN)/python; \
 	else $(BIN)/python benchmarks/alone.py; fi
 	$(BIN)/python benchmarks/http_submit.py
+
+bench-scale: env ## Rates, lists, start-up and memory with a million queued and five million finished jobs (ARGS="--finished 100000")
+	$(BIN)/python benchmarks/scale.py $(ARGS)
 
 pictures: env ## Take the pictures of docs/dashboard.md anew, from real jobs
 	$(BIN)/python scripts/screenshots.py docs/pictures --docs $(ARGS)
