@@ -78,8 +78,9 @@ def job_info(
     waiting_for: Iterable[Waiting] = (),
 ) -> wire.JobInfo:
     """Show a job. What is left out is not on the wire."""
-    counts = {state: count for state, count in job.counts.items() if count and state != "total"}
+    counts = {state: count for state, count in job.counts.items() if count}
     counts["total"] = sum(counts.values())
+    extra = job.extra
     return wire.JobInfo(
         job_id=job.job_id,
         workflow=job.workflow,
@@ -91,8 +92,8 @@ def job_info(
         labels=job.labels,
         params=params,
         result=result,
-        error=error_info(job.error),
-        progress_percentage=round(job.progress_percentage, 2),
+        error=None if job.error is None else error_info(job.error),
+        progress_percentage=job.progress_percentage,
         current_stage=job.current_stage,
         waiting_for=waiting(waiting_for),
         tasks=counts,
@@ -105,14 +106,14 @@ def job_info(
         finished_at=instant(job.finished_at),
         updated_at=_instant(job.updated_at or job.created_at),
         run_at=instant(job.run_at),
-        schedule=job.extra.get("schedule"),
-        scheduled_for=instant(job.extra.get("scheduled_for")),
+        schedule=extra.get("schedule") if extra else None,
+        scheduled_for=instant(extra.get("scheduled_for")) if extra else None,
         requires_approval=job.requires_approval,
         cancel_requested_at=instant(job.cancel_requested_at),
-        estimate=job.extra.get("estimate"),
-        budget=job.extra.get("budget"),
-        cost=job.extra.get("cost", 0.0),
-        parent=parent_info(job),
+        estimate=extra.get("estimate") if extra else None,
+        budget=extra.get("budget") if extra else None,
+        cost=extra.get("cost", 0.0) if extra else 0.0,
+        parent=parent_info(job) if extra else None,
     )
 
 

@@ -192,15 +192,20 @@ class BulkResult:
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedEvent:
-    """An event on a stream: with its job's identity and the opaque cursor (R2)."""
+class PublishedEvent(msgspec.Struct, frozen=True):
+    """An event on a stream: with its job's identity and its place there."""
 
     event: Event
     job_id: str
     tenant: str
     correlation_id: str
-    cursor: str
+    epoch: str
+    place: int
+
+    @property
+    def cursor(self) -> str:
+        """The opaque cursor (R2); a text is made of it only for those who are told of the event."""
+        return f"{self.epoch}.{self.place}"
 
 
 @dataclass(frozen=True, slots=True)

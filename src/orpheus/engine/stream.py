@@ -79,7 +79,7 @@ class Stream:
         while start > 0 and self._ring[start - 1][0] > place:
             start -= 1
         return [
-            (at, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.cursor(at)))
+            (at, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.epoch, at))
             for at, event, job in islice(self._ring, start, start + limit)
             if at > place
         ]

@@ -113,6 +113,6 @@ class Subscribers:
         """Read a page of the stream that the ring does not hold any more."""
         found = await self._reads.events_after(place, PAGE)
         return [
-            (number, PublishedEvent(event, job_id, tenant, correlation_id, self._stream.cursor(number)))
+            (number, PublishedEvent(event, job_id, tenant, correlation_id, self._stream.epoch, number))
             for number, job_id, tenant, correlation_id, event in found
         ]
