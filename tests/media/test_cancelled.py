@@ -14,8 +14,8 @@ from orpheus.media import video
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 SOON_S = 2.0
-SLACK_S = 3.0
-"""For a machine that does other things as well."""
+SLACK_S = 5.0
+"""For a machine that does other things as well; one that is not heard at all takes nine seconds and more."""
 
 
 @pytest.fixture(scope="module")

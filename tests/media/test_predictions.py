@@ -1,4 +1,4 @@
-"""A prediction elsewhere, with real processes: paid for once though its worker is killed, and cancelled with its job."""
+"""Services, with real processes: a prediction is paid for once though its worker is killed, and a cancel waits for nobody."""
 
 import json
 import threading
@@ -23,6 +23,8 @@ class Slow(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.done = False
+        self.listening = 0
+        self.over = threading.Event()
 
     @property
     def url(self) -> str:
@@ -43,7 +45,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path == "/files":
+        if self.path.endswith("/transcriptions"):
+            self.server.listening += 1
+            self.server.over.wait(60)
+        elif self.path == "/files":
             self._answer({"urls": {"get": f"{self.server.url}/files/1"}})
         elif self.path.endswith("/cancel"):
             self.server.cancelled.append(self.path.split("/")[-2])
@@ -62,46 +67,62 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"id": name, "status": status, "output": f"{self.server.url}/made.mp4"})
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Slow]:
-    server = Slow(make_video(tmp_path / "made.mp4", seconds=1).read_bytes())
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]:
+    server = Slow(make_video(tmp_path_factory.mktemp("made") / "made.mp4", seconds=1).read_bytes())
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
+    server.over.set()
     server.shutdown()
     server.server_close()
 
 
-def test_a_prediction_is_paid_for_once_and_cancelled_with_its_job(service: Slow, tmp_path: Path) -> None:
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    cluster = Cluster(folder, ORPHEUS_REPLICATE_URL=service.url, REPLICATE_API_TOKEN="r8-secret")
-    client = cluster.client
-    try:
-        params = {
-            "storyboard": board(client, tmp_path, count=1, seconds=1.0),
-            "renderer": "replicate",
-            "start_delay_ms": 0,
-        }
-        job_id = client.submit("storyboard", params, requires_approval=False).job_id
-        until(lambda: service.asked, "a question after the prediction")
-        time.sleep(1.0)  # its id has come with a heartbeat
-        cluster.kill_worker()
-        cluster.start_worker()
-        seen = len(service.asked)
-        until(lambda: len(service.asked) > seen, "a question of the next attempt")
-        service.done = True
-        assert client.wait(job_id, timeout_s=60).state == "completed", cluster.told()
-        assert service.created == ["p0"]
+@pytest.fixture(scope="module")
+def cluster(service: Slow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    named = {"ORPHEUS_REPLICATE_URL": service.url, "ORPHEUS_TRANSCRIBE_URL": f"{service.url}/v1"}
+    made = Cluster(tmp_path_factory.mktemp("services"), **named, REPLICATE_API_TOKEN="r8-secret")
+    yield made
+    made.stop()
 
-        service.done = False
-        params["storyboard"]["scenes"][0]["prompt"] = "something else"
-        other = client.submit("storyboard", params, requires_approval=False).job_id
-        until(lambda: "p1" in service.asked, "a question after the second prediction")
-        began = time.monotonic()
-        client.cancel(other)
-        until(lambda: client.get(other).state == "cancelled", "the end of the job", timeout_s=20)
-        until(lambda: service.cancelled == ["p1"], "the end of the prediction", timeout_s=20)
-        assert time.monotonic() - began < 5, "two seconds where nobody else is at work"
-        assert cluster.left() == []
-    finally:
-        cluster.stop()
+
+@pytest.mark.samples
+def test_a_service_that_hangs_holds_up_no_cancel(service: Slow, cluster: Cluster, samples: Path) -> None:
+    job_id = cluster.client.submit("media", {"source": samples / "audio/jfk.flac"}).job_id
+    until(lambda: service.listening, "a transcription")
+    began = time.monotonic()
+    cluster.client.cancel(job_id)
+    until(lambda: cluster.client.get(job_id).state == "cancelled", "the end of the job", timeout_s=20)
+    assert time.monotonic() - began < 7, "two seconds where nobody else is at work"
+    until(lambda: not cluster.left(), "the end of its files")
+
+
+def test_a_prediction_is_paid_for_once_and_cancelled_with_its_job(
+    service: Slow, cluster: Cluster, tmp_path: Path
+) -> None:
+    client = cluster.client
+    params = {
+        "storyboard": board(client, tmp_path, count=1, seconds=1.0),
+        "renderer": "replicate",
+        "start_delay_ms": 0,
+    }
+    job_id = client.submit("storyboard", params, requires_approval=False).job_id
+    until(lambda: service.asked, "a question after the prediction")
+    time.sleep(1.0)  # its id has come with a heartbeat
+    cluster.kill_worker()
+    cluster.start_worker()
+    seen = len(service.asked)
+    until(lambda: len(service.asked) > seen, "a question of the next attempt")
+    service.done = True
+    assert client.wait(job_id, timeout_s=60).state == "completed", cluster.told()
+    assert service.created == ["p0"]
+
+    service.done = False
+    params["storyboard"]["scenes"][0]["prompt"] = "something else"
+    other = client.submit("storyboard", params, requires_approval=False).job_id
+    until(lambda: "p1" in service.asked, "a question after the second prediction")
+    began = time.monotonic()
+    client.cancel(other)
+    until(lambda: client.get(other).state == "cancelled", "the end of the job", timeout_s=20)
+    until(lambda: service.cancelled == ["p1"], "the end of the prediction", timeout_s=20)
+    assert time.monotonic() - began < 7, "two seconds where nobody else is at work"
+    until(lambda: not cluster.left(), "the end of its files")
