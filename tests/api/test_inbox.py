@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
+import httpx
 import pytest
 
 
@@ -94,3 +95,32 @@ def test_a_worker_tells_what_it_has_in_hand(client, hand_worker, submit, fresh):
     assert held() == [(job, "count", None, 1, tasks[0]["run_id"])]
     worker.report({"run_id": tasks[0]["run_id"], "kind": "completed", "result": None})
     assert held() == []
+
+
+def test_the_key_of_a_tenant_shows_its_own_only(start_server, hand_worker, workflows):
+    """Neither what others are asked, nor what workers do for them."""
+    live = start_server()
+    with httpx.Client(base_url=live.url, timeout=30) as http:
+        http.post("/workflows", json=workflows["count"]).raise_for_status()
+        jobs = {}
+        for tenant in ("ours", "theirs"):
+            body = {"workflow": "count", "params": {"text": "x"}, "tenant": tenant}
+            jobs[tenant] = http.post("/jobs", json=body).raise_for_status().json()["job_id"]
+            http.post("/jobs", json={**body, "requires_approval": True}).raise_for_status()
+        worker = hand_worker(url=live.url)
+        until = time.monotonic() + 20
+        while len(worker.held) < 2 and time.monotonic() < until:
+            worker.poll()
+        root = {"authorization": f"Bearer {http.post('/keys', json={'role': 'admin', 'name': 'root'}).json()['key']}"}
+        made = http.post("/keys", json={"role": "read", "tenant": "ours"}, headers=root).json()
+        ours = {"authorization": f"Bearer {made['key']}"}
+
+        def tenants(path, headers):
+            return [each["job"]["tenant"] for each in http.get(path, headers=headers).json()["items"]]
+
+        assert sorted(tenants("/approvals", root)) == ["ours", "theirs"]
+        assert tenants("/approvals", ours) == ["ours"]
+        assert tenants("/approvals?tenant=theirs", ours) == []
+        (shown,) = http.get("/workers", headers=ours).json()["items"]
+        assert (shown["running"], [each["job_id"] for each in shown["tasks"]]) == (2, [jobs["ours"]])
+        worker.http.headers.update(root)  # to say goodbye
