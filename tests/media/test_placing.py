@@ -80,7 +80,8 @@ def test_order_and_number_of_words_stay(data: st.DataObject) -> None:
         heard.append(Span(round(at + pause_s, 2), round(at + pause_s + sound_s, 2)))
         at = heard[-1].end_s
     starts = sorted(data.draw(st.lists(st.floats(0, at), min_size=1, max_size=12)))
-    words = [Word(f"w{place}", start, start + 0.2) for place, start in enumerate(starts)]
+    ends = [min(start + 0.2, following) for start, following in zip(starts, [*starts[1:], at + 1], strict=True)]
+    words = [Word(f"w{place}", start, end) for place, (start, end) in enumerate(zip(starts, ends, strict=True))]
     out = times(words, heard, at + 1)
     assert list(out) == [word.word for word in words]
     edges = [edge for pair in out.values() for edge in pair]

@@ -85,6 +85,17 @@ def _is_doubtful(words: Sequence[Word]) -> bool:
 def _is_confirmed(heard: str, span: Span, words: Sequence[Word]) -> bool:
     """Tell whether what is heard alone stands in the transcript, here or nearby: then it is a word with a wrong time."""
     near = Span(span.start_s - NEAR_S, span.end_s + NEAR_S)
-    around = {normal(word.word) for word in words if near.overlap_s(word) > 0}
+    around = {_spelt(normal(word.word)) for word in words if near.overlap_s(word) > 0}
     said = normal(heard).split()
-    return bool(said) and all(one in around for one in said)
+    return bool(said) and all(_spelt(one) in around for one in said)
+
+
+def _spelt(word: str) -> str:
+    """Return a small number as a word, which is how it is spelt among others."""
+    return _NUMBERS.get(word, word)
+
+
+_NUMBERS = {
+    str(number): word
+    for number, word in enumerate("zero one two three four five six seven eight nine ten".split())  # noqa: SIM905
+}

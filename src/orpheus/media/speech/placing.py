@@ -23,6 +23,8 @@ _SLOWEST_S: Final = 0.12
 """A letter takes at most; where more is heard, not all of it is speech."""
 _COMPANY_S: Final = 0.4
 """What it costs to give a hesitation to a sound that holds other words as well: most stand alone between two pauses."""
+_BREAK_S: Final = 0.2
+"""What it costs to pause after a word without a full stop or comma."""
 _NOT_ONLY_SPEECH_S: Final = 1.0
 """A sound that is longer than its text by more than this holds something else as well: its words stay where they were told."""
 
@@ -63,7 +65,7 @@ def dealt(words: Sequence[Word], heard: Sequence[Span]) -> list[Sequence[Word]]:
     """Deal words out to sounds in order: the share of each sound, which may be empty.
 
     Of all ways to do so the one that costs least: a sound costs the seconds by which its text is too long or too short for it,
-    a word the seconds between it and its sound, a hesitation among other words a little.
+    a word the seconds between it and its sound; a hesitation among other words and a pause in the middle of a phrase cost a little.
     """
     pace_s = _pace_s(words, heard)
     written_s = list(accumulate((_length(word) * pace_s for word in words), initial=0.0))
@@ -86,7 +88,8 @@ def dealt(words: Sequence[Word], heard: Sequence[Span]) -> list[Sequence[Word]]:
             for upto in range(max(before, least), most + 1):
                 misfit_s = abs(written_s[upto] - written_s[before] - span.length_s)
                 company_s = _COMPANY_S * (hesitant[upto] - hesitant[before]) if upto - before > 1 else 0.0
-                total = cost + misfit_s + company_s + away_s[upto - first] - away_s[before - first]
+                break_s = 0.0 if upto in (0, before) or not words[upto - 1].word[-1:].isalnum() else _BREAK_S
+                total = cost + misfit_s + company_s + break_s + away_s[upto - first] - away_s[before - first]
                 if upto not in better or total < better[upto]:
                     better[upto], way[upto] = total, before
         costs = better
