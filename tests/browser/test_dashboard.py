@@ -129,27 +129,6 @@ def test_a_failed_job_is_tried_again_from_a_node(page, hand, server):
     page.wait_for_selector(".facts:has-text('Generation')")
 
 
-def test_five_thousand_jobs_scroll(page, server):
-    """Only what is in sight is in the page, and the end can be reached."""
-    httpx.post(f"{server}/workflows", json=REVIEW).raise_for_status()
-    for _ in range(5):
-        jobs = [{"workflow": "review", "delay_s": 9999}] * 1000
-        httpx.post(f"{server}/jobs/batch", json={"jobs": jobs}, timeout=60).raise_for_status()
-    until(page, "document.querySelector('.chip.pending b')?.textContent.replace(/\\D/g, '') === '5000'")
-    page.wait_for_selector(".rows .job.pending")
-    until(
-        page,
-        """() => {
-          const list = document.querySelector("#list");
-          list.scrollTop += 30000;
-          return document.querySelector(".rows li[aria-posinset='5000']") !== null;
-        }""",
-    )
-    assert page.locator(".rows li").count() < 80
-    page.evaluate("document.querySelector('#list').scrollTop = 0")
-    page.wait_for_selector(".rows li[aria-posinset='1']")
-
-
 def test_a_phone_finds_back_from_a_job_to_the_list(page):
     """At 390 px the menu opens the views, a link leads back, and the count tells what was skipped apart."""
     page.set_viewport_size({"width": 390, "height": 844})

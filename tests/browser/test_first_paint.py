@@ -36,3 +36,20 @@ def test_the_first_paint_comes_within_200_ms(browser, server):
         if paints[-1] < 200:
             break
     assert min(paints) < 200, paints
+
+
+def test_a_theme_is_chosen_once_and_painted_first(browser, server):
+    """From the settings; the next visit does not flash in the other one."""
+    context = browser.new_context(color_scheme="light")
+    page = context.new_page()
+    page.goto(f"{server}/#/settings")
+    page.get_by_label("Theme").select_option("dark")
+    page.goto("about:blank")
+    page.add_init_script(
+        "addEventListener('DOMContentLoaded', () => requestAnimationFrame(() => { window.first = getComputedStyle(document.body).backgroundColor; }))"
+    )
+    page.goto(f"{server}/#/jobs")
+    page.wait_for_selector("#live.on")
+    assert page.evaluate("window.first === getComputedStyle(document.body).backgroundColor")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    context.close()

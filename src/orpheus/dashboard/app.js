@@ -6,7 +6,6 @@ import { countApprovals, countFailures } from "./badges.js";
 import { openPalette } from "./palette.js";
 import { current, go, start } from "./router.js";
 import { signIn } from "./signin.js";
-import { applyTheme } from "./theme.js";
 import "./uploads.js";
 
 const NAV = [
@@ -19,7 +18,6 @@ const nav = document.getElementById("nav");
 const menu = document.getElementById("menu");
 const badges = { approvals: h("b", { class: "badge", hidden: true }), failures: h("b", { class: "badge failed", hidden: true }) };
 
-applyTheme();
 fill(nav, NAV.map(([name, title]) => h("a", { href: `#/${name}`, "data-view": name }, h("span", {}, title), badges[name])));
 
 function marked(name) {

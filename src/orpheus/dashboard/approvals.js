@@ -2,7 +2,8 @@
 
 import { isPlan, planWords } from "./cuts.js";
 import { button, empty, fill, h, heading } from "./dom.js";
-import { ago, exact, short, until } from "./format.js";
+import { short } from "./format.js";
+import { instant } from "./instant.js";
 import { estimated } from "./job-head.js";
 import { decideJob, decideNode } from "./job-orders.js";
 import { renew } from "./keep.js";
@@ -40,7 +41,7 @@ function entry({ job, task, since }, load) {
   return h("article", { class: "tile", "data-job": job.job_id },
     h("header", { class: "title" }, h("h2", {}, task ? task.approval.prompt || task.name : `May ${job.workflow} begin?`), h("span", { class: "spring" }),
       h("div", { class: "row" }, button(task?.approval.editable ? "Review and approve …" : "Approve …", decide(true), "primary small"), button("Reject …", decide(false), "danger quiet small"))),
-    h("p", { class: "hint" }, h("a", { href: address("jobs", [job.job_id]) }, `${job.workflow} ${short(job.job_id)}`), task && ` · ${task.name}`, " · asked ", h("time", { dateTime: since, title: exact(since) }, ago(since)), task?.approval.until && ` · fails ${until(task.approval.until)}`,
+    h("p", { class: "hint" }, h("a", { href: address("jobs", [job.job_id]) }, `${job.workflow} ${short(job.job_id)}`), task && ` · ${task.name}`, " · asked ", instant(since, "ago"), task?.approval.until && [" · fails ", instant(task.approval.until, "until")],
       Object.entries(job.labels).map(([name, value]) => h("span", { class: "label-chip" }, `${name}: ${value}`))),
     !task && estimated(job),
     task && task.approval.value !== null && (isPlan(task.approval.value) ? h("p", {}, `${planWords(task.approval.value)}.`) : tree(task.approval.value, 1)));

@@ -2,7 +2,8 @@
 
 import { ask, post } from "./api.js";
 import { button, empty, fill, h, heading } from "./dom.js";
-import { ago, exact, short } from "./format.js";
+import { short } from "./format.js";
+import { instant } from "./instant.js";
 import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { attempt } from "./notices.js";
@@ -42,11 +43,10 @@ function group(each, load) {
     }, () => `${done} ${done === 1 ? "job is" : "jobs are"} tried again`);
     load();
   };
-  const time = (at) => h("time", { dateTime: at, title: exact(at) }, ago(at));
   return h("article", { class: "tile failure" },
     h("header", { class: "title" }, h("b", { class: "count" }, each.jobs.toLocaleString()), h("h2", {}, each.message), h("span", { class: "spring" }),
       button(each.jobs === 1 ? "Retry" : `Retry all ${each.jobs.toLocaleString()}`, retry, "small")),
-    h("p", { class: "hint" }, h("code", {}, each.code), each.type && ` ${each.type}`, ` · ${each.workflow}${each.task ? `, ${each.task}` : ""} · last `, time(each.last_at), each.jobs > 1 && [", first ", time(each.first_at)]),
+    h("p", { class: "hint" }, h("code", {}, each.code), each.type && ` ${each.type}`, ` · ${each.workflow}${each.task ? `, ${each.task}` : ""} · last `, instant(each.last_at, "ago"), each.jobs > 1 && [", first ", instant(each.first_at, "ago")]),
     h("p", { class: "row" }, each.sample.map((jobId) => h("a", { class: "label-chip", href: address("jobs", [jobId]) }, short(jobId))),
       each.jobs > each.sample.length && h("a", { href: address("jobs", [], new URLSearchParams({ failure: each.failure })) }, `all ${each.jobs.toLocaleString()}`)));
 }

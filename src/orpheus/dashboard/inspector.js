@@ -3,7 +3,8 @@
 import { jobLink, runFrom } from "./job-orders.js";
 import { ENDED, keyOf } from "./job-model.js";
 import { button, h, pill } from "./dom.js";
-import { between, exact, local, moment } from "./format.js";
+import { between, local } from "./format.js";
+import { instant } from "./instant.js";
 import { addressOf } from "./job-files.js";
 import { renew } from "./keep.js";
 import { tree } from "./tree.js";
@@ -35,7 +36,7 @@ export function inspector(context, before, choose, close) {
       task?.error && h("div", { class: "box error" }, h("strong", {}, task.error.code), h("p", {}, task.error.message), task.error.hint && h("p", { class: "hint" }, task.error.hint)),
       task?.waiting_for.length > 0 && h("ul", { class: "reasons" }, task.waiting_for.map((each) => h("li", {}, h("b", {}, each.reason), ` ${local(each.detail)}`))),
       task?.child_job && h("p", {}, "Child job ", jobLink(task.child_job)),
-      task?.approval?.decision && h("p", {}, `${task.approval.decision} by ${task.approval.by ?? "somebody"} ${moment(task.approval.at)}${task.approval.edited ? ", with changes" : ""}`, task.approval.comment && `: ${task.approval.comment}`),
+      task?.approval?.decision && h("p", {}, `${task.approval.decision} by ${task.approval.by ?? "somebody"} `, instant(task.approval.at), task.approval.edited ? ", with changes" : "", task.approval.comment && `: ${task.approval.comment}`),
       waits(task, node, model.job.finished_at), attempts(task), itemList(items, choose),
       task?.result !== null && task?.result !== undefined && h("details", { open: items.length === 0 }, h("summary", {}, "Result"), tree(task.result, 0, addressOf(model.job)))]);
   }
@@ -45,7 +46,7 @@ export function inspector(context, before, choose, close) {
 function attempts(task) {
   if (!task?.attempts?.length) return null;
   return h("ol", { class: "attempts" }, task.attempts.map((each) => h("li", {},
-    pill(each.outcome ?? "running"), h("span", {}, `attempt ${each.attempt}`), h("time", { title: exact(each.started_at), dateTime: each.started_at }, moment(each.started_at)),
+    pill(each.outcome ?? "running"), h("span", {}, `attempt ${each.attempt}`), instant(each.started_at),
     h("span", {}, between(each.started_at, each.finished_at)), each.worker && h("code", {}, each.worker),
     each.error && h("div", { class: "why" }, each.error.message, each.error.hint && h("p", { class: "hint" }, each.error.hint), each.error.details?.traceback && h("details", {}, h("summary", {}, "Traceback"), h("pre", { class: "json" }, each.error.details.traceback))))));
 }
@@ -53,7 +54,7 @@ function attempts(task) {
 function waits(task, node, ended) {
   const found = task ? waitsOf(task, node, ended ?? new Date().toISOString()) : [];
   if (found.length === 0) return null;
-  return h("ul", { class: "waits" }, found.map((each) => h("li", {}, h("b", {}, between(each.from, each.to)), ` ${each.words}`, h("span", { class: "hint" }, " from ", h("time", { dateTime: each.from, title: exact(each.from) }, moment(each.from))))));
+  return h("ul", { class: "waits" }, found.map((each) => h("li", {}, h("b", {}, between(each.from, each.to)), ` ${each.words}`, h("span", { class: "hint" }, " from ", instant(each.from)))));
 }
 
 function itemList(items, choose) {

@@ -4,7 +4,8 @@ import { decideJob, decideNode, ordersOf } from "./job-orders.js";
 import { ENDED } from "./job-model.js";
 import { isPlan, planWords } from "./cuts.js";
 import { bar, button, h, pill } from "./dom.js";
-import { between, exact, local, money, moment, tally, until } from "./format.js";
+import { between, local, money, tally } from "./format.js";
+import { instant } from "./instant.js";
 import { address } from "./router.js";
 import { sendSignal, signalNodes } from "./signals.js";
 import { addressOf } from "./job-files.js";
@@ -22,7 +23,7 @@ export function head(context) {
       h("div", { class: "actions", role: "toolbar", "aria-label": "Orders" }, ordersOf(context).map(([name, act, kind]) => button(name, act, kind ?? "quiet")))),
     h("dl", { class: "facts" },
       fact("Job", h("code", { class: "id" }, job.job_id)),
-      fact("Created", time(job.created_at)),
+      fact("Created", instant(job.created_at)),
       fact("Took", between(job.started_at, job.finished_at) || "–"),
       fact("Tasks", tally(job.tasks)),
       job.tenant !== "default" && fact("Tenant", job.tenant),
@@ -42,10 +43,6 @@ function fact(name, value) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
 
-function time(at) {
-  return h("time", { dateTime: at, title: exact(at) }, moment(at));
-}
-
 export function problems(context) {
   const { job, tasks } = context.model;
   const failed = job.error?.task ? tasks.find((task) => task.name === job.error.task && task.error) : null;
@@ -57,7 +54,7 @@ export function problems(context) {
       h("p", { class: "hint" }, failed ? `Attempt ${failed.attempt} of ${failed.max_retries + 1}. ` : "",
         failed && button("Show its logs", () => context.open("logs", new URLSearchParams({ node: failed.name })), "link"))),
     others.length > 0 && h("section", { class: "box waiting", "aria-label": "Waits" },
-      h("strong", {}, "Waits"), others.map((each) => h("p", {}, h("b", {}, each.reason), ` ${local(each.detail)}`, each.since && h("span", { class: "hint" }, ` since ${moment(each.since)}`), " ", nextStep(context, each)))),
+      h("strong", {}, "Waits"), others.map((each) => h("p", {}, h("b", {}, each.reason), ` ${local(each.detail)}`, each.since && h("span", { class: "hint" }, " since ", instant(each.since)), " ", nextStep(context, each)))),
   ];
 }
 
@@ -83,7 +80,7 @@ export function approvals(context) {
       h("div", { class: "row" }, button("Approve …", () => decideJob(context, job, true), "primary"), button("Reject …", () => decideJob(context, job, false), "danger quiet"))),
     open.map((task) => h("section", { class: "box ask", "aria-label": `Approval of ${task.name}` },
       h("div", {}, h("strong", {}, task.approval.prompt || `${task.name} waits for your approval`),
-        h("p", { class: "hint" }, `${task.name}, asked ${moment(task.approval.since)}`, task.approval.until && `, fails ${until(task.approval.until)} if nobody answers`),
+        h("p", { class: "hint" }, `${task.name}, asked `, instant(task.approval.since), task.approval.until && [", fails ", instant(task.approval.until, "until"), " if nobody answers"]),
         isPlan(task.approval.value) ? h("p", {}, `${planWords(task.approval.value)}.`) : h("details", {}, h("summary", {}, "What it is about"), tree(task.approval.value, 0, addressOf(job)))),
       h("div", { class: "row" }, button(task.approval.editable ? "Review and approve …" : "Approve …", () => decideNode(context, job, task, true), "primary"),
         button("Reject …", () => decideNode(context, job, task, false), "danger quiet")))),

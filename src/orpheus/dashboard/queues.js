@@ -2,7 +2,8 @@
 
 import { ask, patch } from "./api.js";
 import { button, empty, field, fill, h, heading, pill, table } from "./dom.js";
-import { ago, between, bytes, duration, exact, short } from "./format.js";
+import { between, bytes, duration, short } from "./format.js";
+import { instant } from "./instant.js";
 import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
 import { ask as dialog, attempt, notice } from "./notices.js";
@@ -77,7 +78,7 @@ function drawWorkers(items) {
     ["resources", (each) => Object.entries(each.resources).map(([name, count]) => `${name} ${count}`).join(", ") || "–"],
     ["working on", (each) => held(each.tasks)],
     ["memory", (each) => (each.memory_bytes ? bytes(each.memory_bytes) : "–"), "number"],
-    ["last heard", (each) => h("time", { dateTime: each.last_seen_at ?? "", title: exact(each.last_seen_at) }, each.last_seen_at ? ago(each.last_seen_at) : "–")],
+    ["last heard", (each) => instant(each.last_seen_at, "ago")],
     ["tasks", (each) => h("details", {}, h("summary", {}, each.handlers.length), h("code", {}, each.handlers.join(", ")))],
   ];
   return [alive.length === 0 ? h("p", { class: "box waiting" }, "None of them is alive: jobs wait.") : table("Workers", columns, alive),

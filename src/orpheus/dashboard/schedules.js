@@ -2,7 +2,8 @@
 
 import { ask, post } from "./api.js";
 import { button, empty, field, fill, h, heading, pill } from "./dom.js";
-import { duration, exact, moment, until } from "./format.js";
+import { duration } from "./format.js";
+import { instant } from "./instant.js";
 import { jobLink } from "./job-orders.js";
 import { renew } from "./keep.js";
 import { listen, throttled, watch } from "./live.js";
@@ -45,8 +46,8 @@ function card(each, firings, load) {
     each.description && h("p", {}, each.description),
     h("p", {}, h("code", {}, each.cron ?? `every ${duration(each.every_s)}`), ` ${each.timezone} · `, h("a", { href: address("workflows", [String(each.job.workflow?.name ?? each.job.workflow)]) }, each.job.workflow?.name ?? each.job.workflow), h("span", { class: "hint" }, ` · missed ${each.missed} · overlap ${each.overlap}${each.tenant === "default" ? "" : ` · ${each.tenant}`}`)),
     h("div", { class: "columns" },
-      h("div", {}, h("h3", {}, "Next runs"), each.next_runs.length === 0 ? h("p", { class: "hint" }, "None.") : h("ol", { class: "plain" }, each.next_runs.slice(0, 5).map((at) => h("li", {}, h("time", { dateTime: at, title: exact(at) }, moment(at)), h("span", { class: "hint" }, ` ${until(at)}`))))),
-      h("div", {}, h("h3", {}, "Last runs"), firings.length === 0 ? h("p", { class: "hint" }, "It has not run yet.") : h("ol", { class: "plain" }, firings.map((firing) => h("li", {}, h("time", { dateTime: firing.at, title: exact(firing.at) }, moment(firing.at)), " ", firing.job_id ? jobLink(firing.job_id) : h("span", { class: "hint" }, `${firing.outcome}${firing.reason ? `: ${firing.reason}` : ""}`)))))));
+      h("div", {}, h("h3", {}, "Next runs"), each.next_runs.length === 0 ? h("p", { class: "hint" }, "None.") : h("ol", { class: "plain" }, each.next_runs.slice(0, 5).map((at) => h("li", {}, instant(at), " ", h("span", { class: "hint" }, instant(at, "until")))))),
+      h("div", {}, h("h3", {}, "Last runs"), firings.length === 0 ? h("p", { class: "hint" }, "It has not run yet.") : h("ol", { class: "plain" }, firings.map((firing) => h("li", {}, instant(firing.at), " ", firing.job_id ? jobLink(firing.job_id) : h("span", { class: "hint" }, `${firing.outcome}${firing.reason ? `: ${firing.reason}` : ""}`)))))));
 }
 
 async function remove(each) {

@@ -19,3 +19,5 @@ export function applyTheme(wanted = theme()) {
     // A browser that keeps nothing still shows the theme.
   }
 }
+
+applyTheme(); // the page waits for this file, so that it does not flash in the other theme
