@@ -133,6 +133,7 @@ def test_open_endpoints_are_few():
         ("GET", "/readyz"),
         ("GET", "/"),
         ("GET", "/static/{name}"),
+        ("GET", "/static/{version}/{name}"),
         ("GET", "/docs"),
         ("GET", "/docs/assets/{name}"),
         ("GET", "/favicon.ico"),
