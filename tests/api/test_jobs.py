@@ -71,6 +71,18 @@ def test_a_batch_is_all_or_nothing(client):
     assert len(client.get("/jobs", params={"label": "batch:one"}).json()["items"]) == 2
 
 
+def test_states_of_many_by_id(client, submit):
+    """Those that exist, in one request; a thousand at most."""
+    ids = [submit()["job_id"] for _ in range(3)]
+    answered = client.post("/jobs/states", json={"job_ids": [*ids, "no-such-job"]})
+    assert answered.status_code == 200
+    states = answered.json()["states"]
+    assert set(states) == set(ids)
+    assert set(states.values()) <= {"queued", "running", "completed"}
+    assert client.post("/jobs/states", json={"job_ids": []}).status_code == 422
+    assert client.post("/jobs/states", json={"job_ids": ["x"] * 1001}).status_code == 422
+
+
 def test_lists_filter_and_page(client, submit):
     """Every filter, repeatable ones too, and cursors that lead to the end."""
     made = [submit(labels={"page": "yes", "n": str(n)}, tenant="pages")["job_id"] for n in range(5)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
-from uuid import UUID
 
 import msgspec
 
@@ -13,14 +11,16 @@ from orpheus.client.effects import Effect, Listen, Operation, Pause, Together
 from orpheus.client.errors import ConnectionLost, OrpheusHTTPError, WaitTimeout
 from orpheus.client.follow import IDLE_S, JOB_ENDS, Follower, decoder_of
 from orpheus.client.jobs import ENDED, fetch
-from orpheus.client.paging import Pager
-from orpheus.client.requests import PAGE
-from orpheus.client.retrying import Patience
-from orpheus.protocol.jobs import JobInfo
+from orpheus.client.requests import decoder, post
+from orpheus.client.retrying import Patience, send
+from orpheus.protocol.jobs import JobInfo, JobStates
 
 FEW = 32
-"""Up to so many jobs are asked for one by one, more through the list."""
+"""Up to so many jobs are asked for one by one."""
+AT_ONCE = 1000
+"""Of more, so many in one request."""
 SIDE_BY_SIDE = 8
+_STATES = decoder(JobStates)
 
 
 class _Told(msgspec.Struct):
@@ -28,13 +28,6 @@ class _Told(msgspec.Struct):
 
     type: str
     job_id: str
-
-
-class _Seen(msgspec.Struct):
-    """What is of interest in a job."""
-
-    job_id: str
-    state: str
 
 
 def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patience) -> Operation[dict[str, str]]:
@@ -116,24 +109,20 @@ def _ends(open_ids: Collection[str], patience: Patience) -> Follower[_Told]:
 
 
 def look_up(job_ids: Collection[str], patience: Patience) -> Operation[dict[str, str]]:
-    """Return the states of jobs by id: few of them one by one, many through pages of the list.
+    """Return the states of jobs by id: few of them one by one, many a thousand at a time.
 
-    Ids sort by time (formats.md), so the list is narrowed to the minutes the ids come from; when those are full of other
-    jobs, what is still missing is fetched singly.
+    Raises:
+        OrpheusHTTPError: `unknown_job`.
     """
     missing = set(job_ids)
     found: dict[str, str] = {}
-    window = _window(missing) if len(missing) > FEW else None
-    if window is not None:
-        pager = Pager(_Seen, "/jobs", {"created_after": window[0], "created_before": window[1]}, patience)
-        pages = 2 * (len(missing) // PAGE + 1)
-        while missing and pages and not pager.finished:
-            pages -= 1
-            for job in (yield from pager.next_page()):
-                if job.job_id in missing:
-                    missing.discard(job.job_id)
-                    found[job.job_id] = job.state
-    singles: list[JobInfo] = yield from _singly(missing, patience)
+    if len(missing) > FEW:
+        wanted = sorted(missing)
+        for start in range(0, len(wanted), AT_ONCE):
+            body = {"job_ids": wanted[start : start + AT_ONCE]}
+            found |= _STATES((yield from send(post("/jobs/states", body, repeatable=True), patience))).states
+        missing -= found.keys()
+    singles: list[JobInfo] = yield from _singly(missing, patience)  # what was left out does not exist, and this says so
     return found | {job.job_id: job.state for job in singles}
 
 
@@ -141,22 +130,3 @@ def _singly(job_ids: Iterable[str], patience: Patience) -> Operation[list[JobInf
     effect: Effect = Together((fetch(job_id, patience) for job_id in sorted(job_ids)), SIDE_BY_SIDE)
     jobs: list[JobInfo] = yield effect
     return jobs
-
-
-def _window(job_ids: Iterable[str]) -> tuple[str, str] | None:
-    """Return the span of time in which jobs with these ids were made, or None when the ids do not tell (UUIDv7 do)."""
-    instants = []
-    for job_id in job_ids:
-        try:
-            identity = UUID(job_id)
-        except ValueError:
-            return None
-        if identity.version != 7:
-            return None
-        instants.append((identity.int >> 80) / 1000)
-    first, last = min(instants) - 1, max(instants) + 1
-    return _text(first), _text(last)
-
-
-def _text(instant: float) -> str:
-    return datetime.fromtimestamp(instant, UTC).isoformat()

@@ -245,6 +245,9 @@ class Reads(Protocol):
         """Return `(params, result, artifacts)` in one read; `artifacts` says whether to look for any."""
 
     async def jobs(self, filters: JobFilter, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]: ...
+    async def states(self, job_ids: Sequence[str], *, tenant: str | None) -> dict[str, str]:
+        """Return the states of the jobs among these that exist (and are the tenant's)."""
+
     async def tasks(
         self, job_id: str, *, node: str | None, states: Sequence[str], limit: int, cursor: str | None
     ) -> tuple[list[Task], str | None]: ...

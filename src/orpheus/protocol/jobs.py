@@ -82,6 +82,20 @@ class SubmitBatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     jobs: Annotated[list[SubmitJob], msgspec.Meta(min_length=1)]
 
 
+class AskStates(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /jobs/states`."""
+
+    job_ids: Annotated[
+        list[Annotated[str, msgspec.Meta(min_length=1, max_length=64)]], msgspec.Meta(min_length=1, max_length=1000)
+    ]
+
+
+class JobStates(msgspec.Struct, kw_only=True):
+    """State by job id; jobs that do not exist are left out."""
+
+    states: dict[str, str]
+
+
 class WaitingFor(msgspec.Struct, kw_only=True):
     """Why a job or task does not move (promise 6)."""
 

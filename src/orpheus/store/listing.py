@@ -14,6 +14,7 @@ import base64
 import binascii
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -115,6 +116,11 @@ def list_jobs(
         rows = rows[:limit]
         return [job_from_row(row) for row in rows], _cursor_of(_position(rows[-1]))
     return [job_from_row(row) for row in rows], None if complete_to is None else _cursor_of(complete_to)
+
+
+def states_of(connection: sqlite3.Connection, job_ids: Sequence[str], tenant: str | None) -> dict[str, str]:
+    """Return the states of the jobs among these that exist (and are the tenant's): two columns, without their rows."""
+    return dict(connection.execute(query("states_of_jobs"), (json.dumps(job_ids), tenant)).fetchall())
 
 
 def _plan(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:

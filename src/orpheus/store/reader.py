@@ -28,7 +28,7 @@ from orpheus.store.definitions import GraphCache
 from orpheus.store.inbox import InboxReads
 from orpheus.store.likenesses import LikenessReads
 from orpheus.store.limits import list_tenants, oldest_ready_at
-from orpheus.store.listing import JobQuery, list_jobs
+from orpheus.store.listing import JobQuery, list_jobs, states_of
 from orpheus.store.log_reads import LogReads
 from orpheus.store.payloads import map_result, outcomes_of
 from orpheus.store.queries import query
@@ -107,6 +107,9 @@ class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads, LikenessReads, 
     async def jobs(self, filters: JobQuery, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
         """Return a page, newest first (see `listing.py`: a page may be short and still have a cursor)."""
         return await self._run(lambda connection: list_jobs(connection, filters, limit=limit, cursor=cursor))
+
+    async def states(self, job_ids: Sequence[str], *, tenant: str | None) -> dict[str, str]:
+        return await self._run(lambda connection: states_of(connection, job_ids, tenant))
 
     async def trail(
         self, filters: AuditQuery, *, limit: int, cursor: str | None

@@ -29,7 +29,19 @@ from orpheus.core.errors import (
 )
 from orpheus.core.job import TERMINAL, Job
 from orpheus.engine.base import JobFilter, Submission, Submitted
-from orpheus.protocol.jobs import KEY, LABEL, TENANT, JobId, JobInfo, JobList, JobPage, SubmitBatch, SubmitJob
+from orpheus.protocol.jobs import (
+    KEY,
+    LABEL,
+    TENANT,
+    AskStates,
+    JobId,
+    JobInfo,
+    JobList,
+    JobPage,
+    JobStates,
+    SubmitBatch,
+    SubmitJob,
+)
 
 __all__ = ["routes"]
 
@@ -170,6 +182,20 @@ def _placed(error: OrpheusError, place: int) -> OrpheusError:
         {"path": f"/jobs/{place}", "message": error.message}
     ]
     return error
+
+
+@routes.post(
+    "/jobs/states",
+    role="read",
+    body=AskStates,
+    answers={200: JobStates},
+    errors=(MalformedBody, InvalidRequest, UnsupportedBody, TooLarge),
+)
+async def show_states(call: Call) -> Answer:
+    """Show the states of up to 1,000 jobs by id; those that do not exist are left out."""
+    asked: AskStates = call.body
+    states = await call.services.engine.reads.states(asked.job_ids, tenant=call.identity.tenant)
+    return json_answer(JobStates(states=states))
 
 
 State = Literal["pending", "queued", "running", "completed", "failed", "cancelled"]

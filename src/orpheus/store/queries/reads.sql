@@ -1,5 +1,8 @@
 -- What the API shows, beside the writer. Lists of jobs are put together in listing.py.
 
+-- name: states_of_jobs
+SELECT job_id, state FROM jobs WHERE job_id IN (SELECT value FROM json_each(?)) AND tenant = coalesce(?, tenant);
+
 -- name: job_payload
 SELECT job_params.params, jobs.result FROM jobs LEFT JOIN job_params ON job_params.job_no = jobs.job_no
 WHERE jobs.job_id = ?;
