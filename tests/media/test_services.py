@@ -1,6 +1,7 @@
 """Services in place of this machine: what is sent, what comes back, and what their troubles mean for the attempt."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -96,7 +97,9 @@ def test_a_configured_service_listens_and_sums_up(endpoint: Endpoint, tmp_path: 
     told = json.loads(done.artifacts[f"{name}.json"].read_text())
     assert (told["language"], told["text"]) == ("en", "Hello there. Goodbye.")
     assert [word["word"] for word in told["segments"][0]["words"]] == ["Hello", "there."]
-    assert "00:00:01,000 --> " in done.artifacts[f"{name}.srt"].read_text()
+    # "Goodbye." begins at 1.0 s by the service; captions go with the sound, which is one murmur here, so within a tenth of it.
+    _first, second = re.findall(r"00:00:0(\d),(\d{3}) --> ", done.artifacts[f"{name}.srt"].read_text())
+    assert abs(int(second[0]) + int(second[1]) / 1000 - 1.0) <= 0.1
     assert done.result.digest == "Somebody greets. Somebody leaves."
     assert json.loads(done.artifacts["summary.json"].read_text())["method"] == "chat/test-1"
     (first, key, body), (second, _, asked) = endpoint.seen
