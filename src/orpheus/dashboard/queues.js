@@ -89,7 +89,7 @@ function held(tasks) {
   if (tasks.length === 0) return "–";
   return h("ul", { class: "plain held" }, tasks.slice(0, HELD).map((each) => h("li", {},
     h("a", { href: address("jobs", [each.job_id]) }, `${each.task}${each.index === null ? "" : ` [${each.index}]`}`),
-    h("span", { class: "hint" }, ` ${short(each.job_id)}${each.attempt > 1 ? `, attempt ${each.attempt}` : ""}, ${between(each.started_at)}`))),
+    h("span", { class: "hint" }, ` ${short(each.job_id)}${each.attempt > 1 ? `, attempt ${each.attempt}` : ""}, ${between(each.started_at).replaceAll(" ", "\u00a0")}`))),
     tasks.length > HELD && h("li", { class: "hint" }, `and ${tasks.length - HELD} more`));
 }
 
