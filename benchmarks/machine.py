@@ -66,6 +66,12 @@ class Driver:
         self.commit_s += time.thread_time() - before
         machine.finish(batch)
 
+    def leave(self) -> None:
+        """The worker says goodbye."""
+        self.machine.workers.bye("s" * 32, lambda _outcome: None)
+        while self.machine.has_work():
+            self.turn()
+
     def submit(self, first: int, count: int) -> None:
         wanted = [
             Submission(workflow="one", params={"value": n}, correlation_id="c") for n in range(first, first + count)

@@ -50,6 +50,7 @@ def template(folder: Path) -> None:
     driver = Driver(folder)
     driver.submit(0, 1)
     driver.work(1)
+    driver.leave()  # a poll that waits would take the next job at once
     driver.submit(1, 1)
     driver.turn()
     driver.store.close()
