@@ -191,11 +191,16 @@ class Draft:
         job = self.job
         if self.decision.events or self.decision.tasks:
             job.updated_at = self.now
-        share = 100.0 * job.weight_done / job.weight_total if job.weight_total else 0.0
-        # Sums of fractions drift by a few ulp: only the end itself is 100.
-        share = 100.0 if job.state is JobState.COMPLETED else min(share, 99.9)
-        job.progress_percentage = max(job.progress_percentage, round(share, 2))
+        show_progress(job)
         return self.decision
+
+
+def show_progress(job: Job) -> None:
+    """Bring the percentage that is shown up to date with the weights; it never goes back (promise 7)."""
+    share = 100.0 * job.weight_done / job.weight_total if job.weight_total else 0.0
+    # Sums of fractions drift by a few ulp: only the end itself is 100.
+    share = 100.0 if job.state is JobState.COMPLETED else min(share, 99.9)
+    job.progress_percentage = max(job.progress_percentage, round(share, 2))
 
 
 class JobScope:

@@ -15,6 +15,7 @@ from typing import Any
 from orpheus.core.advance import start_deadline
 from orpheus.core.cache_key import MADE_WITH
 from orpheus.core.decision import Decision, Event, ForgetRun, TellDependents, View
+from orpheus.core.draft import show_progress
 from orpheus.core.facts import RunCompleted, TaskClaimed
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
@@ -66,7 +67,7 @@ def claimed(view: View, fact: TaskClaimed, now: float) -> Decision | None:
     events.append(Event(seq, "task.started", now, fact.actor, task.node, _shown(task.index), fact.run_id, data))
     job.last_seq = seq
     job.updated_at = now
-    _show_progress(job)
+    show_progress(job)
     return Decision(job, tasks=[task], events=events, assignment={"args": args})
 
 
@@ -134,7 +135,7 @@ def completed(view: View, fact: RunCompleted, now: float) -> Decision | None:
         events.append(Event(job.last_seq, "job.completed", now, actor))
         decision.commands.append(TellDependents("completed"))
     job.updated_at = now
-    _show_progress(job)
+    show_progress(job)
     return decision
 
 
@@ -198,7 +199,7 @@ def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: 
     container.progress = min(1.0, container.items_settled / container.items_total)
     container.wake_at = None
     job.updated_at = now
-    _show_progress(job)
+    show_progress(job)
     return Decision(
         job,
         tasks=[item, container],
@@ -210,10 +211,3 @@ def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: 
 
 def _shown(index: int) -> int | None:
     return None if index == NODE else index
-
-
-def _show_progress(job: Job) -> None:
-    """Bring the shown progress up to date, as `Draft.done` does."""
-    share = 100.0 * job.weight_done / job.weight_total if job.weight_total else 0.0
-    share = 100.0 if job.state is JobState.COMPLETED else min(share, 99.9)
-    job.progress_percentage = max(job.progress_percentage, round(share, 2))

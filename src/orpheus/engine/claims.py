@@ -211,7 +211,7 @@ class Claim(Operation):
             generation=pick.generation,
         )
         try:
-            decision, graph = work.claim(pick.job_id, fact)
+            decision, graph = work.tell_in_graph(pick.job_id, fact)
         except OrpheusError:
             return None
         if decision.assignment is None:

@@ -34,7 +34,7 @@ from orpheus.core.decision import (
 )
 from orpheus.core.dispatch import Source
 from orpheus.core.errors import OrpheusError
-from orpheus.core.facts import DependencySettled, Fact, TaskClaimed
+from orpheus.core.facts import DependencySettled, Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
 from orpheus.engine import children
@@ -112,14 +112,11 @@ class Work:
         Raises:
             OrpheusError: refused; nothing was written for it.
         """
-        decision = self._decide(job_id, fact, tenant=tenant)[0]
-        if self._follow:
-            self._follow_up()
-        return decision
+        return self.tell_in_graph(job_id, fact, tenant=tenant)[0]
 
-    def claim(self, job_id: str, fact: TaskClaimed) -> tuple[Decision, Graph]:
-        """Bring a claim, as `tell` does; return also the job's graph."""
-        told = self._decide(job_id, fact)
+    def tell_in_graph(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> tuple[Decision, Graph]:
+        """Do as `tell` does; return also the job's graph."""
+        told = self._decide(job_id, fact, tenant=tenant)
         if self._follow:
             self._follow_up()
         return told
