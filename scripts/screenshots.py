@@ -23,7 +23,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from screenshot_jobs import IMPORTS, Seeded, busy, seed
 
-SIZES = {"wide": (1360, 860), "tablet": (820, 1100), "phone": (390, 844)}
+SIZES = {"wide": (1440, 900), "tablet": (1024, 768), "phone": (390, 844)}
 DOCS_SIZES = {"wide": (1200, 750), "phone": (390, 844)}
 THEMES = ("light", "dark")
 WEBP_QUALITY = 55

@@ -46,3 +46,18 @@ def test_a_callback_brings_a_result_or_an_error(both: Any, scripted: Any, answer
         {"result": {"n": 1}},
         {"error": {"message": "busy", "final": True}},
     ]
+
+
+def test_what_waits_for_a_decision_is_read_page_by_page(both: Any, scripted: Any, answer: Any, job: Any) -> None:
+    """In the server's order, each with since when; a limit stops early."""
+
+    def page(asked: Any) -> Any:
+        if dict(asked.query).get("cursor"):
+            return answer(200, {"items": [{"job": job("b"), "task": None, "since": "u"}]})
+        return answer(200, {"items": [{"job": job("a"), "task": None, "since": "t"}], "next_cursor": "x"})
+
+    scripted.on("GET", "/approvals", page)
+    found = both("approvals", tenant="acme")
+    assert [(one.job.job_id, one.task, one.since) for one in found] == [("a", None, "t"), ("b", None, "u")]
+    assert dict(scripted.asked[0].query)["tenant"] == "acme"
+    assert len(both("approvals", limit=1)) == 1

@@ -24,6 +24,7 @@ COMMANDS = {
     "submit": ("orpheus.cli.submit", "Submit a job to a server and return."),
     "estimate": ("orpheus.cli.estimate", "Say what a job would cost and how long it would take."),
     "jobs": ("orpheus.cli.jobs", "List, show, follow, cancel and retry jobs."),
+    "approvals": ("orpheus.cli.approvals", "List what waits for a person's decision."),
     "approve": ("orpheus.cli.approve", "Let a job, or a node of it, go on."),
     "reject": ("orpheus.cli.reject", "Refuse a job, or what a node of it asks about."),
     "signal": ("orpheus.cli.signal", "Tell a job that something has happened."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -10,9 +11,11 @@ import msgspec
 
 from orpheus.client.effects import Operation
 from orpheus.client.jobs import order
+from orpheus.client.paging import Pager
 from orpheus.client.params import to_params
 from orpheus.client.requests import decoder, job_path, post
 from orpheus.client.retrying import Patience, send
+from orpheus.protocol.inbox import WaitingApproval
 from orpheus.protocol.jobs import JobInfo
 from orpheus.protocol.waits import (
     ApproveTaskBody,
@@ -29,6 +32,10 @@ AS_SHOWN: Any = msgspec.UNSET
 """Stands for the value of an approval as it was shown."""
 
 _CALLBACK = decoder(CallbackInfo)
+
+
+def inbox(tenant: str | None, limit: int | None, patience: Patience) -> Pager[WaitingApproval]:
+    return Pager(WaitingApproval, "/approvals", {"tenant": tenant}, patience, limit=limit)
 
 
 def approve_task(job_id: str, task: str, value: Any, comment: str, patience: Patience) -> Operation[JobInfo]:
@@ -66,6 +73,14 @@ class WaitOrders:
     def run(self, operation: Operation[T]) -> T:
         """Carry out an operation; the client does."""
         raise NotImplementedError
+
+    def _pages(self, pager: Pager[T]) -> Iterator[T]:
+        raise NotImplementedError
+
+    def approvals(self, *, tenant: str | None = None, limit: int | None = None) -> Iterator[WaitingApproval]:
+        """Iterate over what waits for a person's decision, the longest waiting first: jobs before they begin (`task` is None)
+        and approval nodes of jobs that run (R14, R15)."""
+        return self._pages(inbox(tenant, limit, self._patience))
 
     def approve_task(self, job_id: str, task: str, *, value: Any = AS_SHOWN, comment: str = "") -> JobInfo:
         """Approve what an approval node asks about, perhaps with another value (R14).
@@ -108,6 +123,14 @@ class AsyncWaitOrders:
     async def run(self, operation: Operation[T]) -> T:
         """Carry out an operation; the client does."""
         raise NotImplementedError
+
+    def _pages(self, pager: Pager[T]) -> AsyncIterator[T]:
+        raise NotImplementedError
+
+    def approvals(self, *, tenant: str | None = None, limit: int | None = None) -> AsyncIterator[WaitingApproval]:
+        """Iterate over what waits for a person's decision, the longest waiting first: jobs before they begin (`task` is None)
+        and approval nodes of jobs that run (R14, R15)."""
+        return self._pages(inbox(tenant, limit, self._patience))
 
     async def approve_task(self, job_id: str, task: str, *, value: Any = AS_SHOWN, comment: str = "") -> JobInfo:
         """Approve what an approval node asks about, perhaps with another value (R14).
