@@ -333,6 +333,35 @@ def test_numbers_go_on_after_a_reopening(hand: Any, one_task_graph: GraphOf) -> 
     again.close()
 
 
+def test_what_claims_from_a_backlog_will_ask_for_is_read_together(
+    store: Store, hand: Any, one_task_graph: GraphOf
+) -> None:
+    graph = hand.publish(one_task_graph())
+    for number in range(5):
+        hand.submit(f"job{number}", graph, params={"text": "x" * (100_000 if number == 2 else 1)})
+    hand.commit()
+    store.close()
+    again = type(hand)(Store.open(store.path, now=2_000.0, epoch="epoch-1"))
+    source = Source("default", 3, "ada", "count@1", None)
+    window = again.tx.ready_window(source, 0, 9)
+    asked: list[str] = []
+    again.store.connection.set_trace_callback(asked.append)
+    again.tx.foresee([(row.job_id, row.node, row.index) for row in window])
+    assert len(asked) == 2
+    again.tx.foresee([(row.job_id, row.node, row.index) for row in window])
+    assert len(asked) == 2, "what is remembered is not read again"
+    for number in range(3):
+        view = again.tx.view(f"job{number}")
+        assert view.job().job_id == f"job{number}"
+        assert view.task("count").state is TaskState.READY
+        assert len(view.params()["text"]) == (100_000 if number == 2 else 1)
+    assert not [each for each in asked[2:] if "FROM definitions" not in each]
+    assert len(again.tx.view("job4").params()["text"]) == 1, "beyond large params nothing is read ahead"
+    again.store.connection.set_trace_callback(None)
+    assert "job_params" in asked[-1]
+    again.store.close()
+
+
 def test_running_tasks_are_found_at_start(hand: Any, one_task_graph: GraphOf) -> None:
     graph = hand.publish(one_task_graph())
     hand.submit("a", graph)

@@ -189,6 +189,7 @@ class Claim(Operation):
         self._picks = picks
 
     def run(self, work: Work) -> None:
+        work.tx.foresee([(pick.job_id, pick.node, pick.index) for pick in self._picks])
         for pick in self._picks:
             made = self._claim(work, pick)
             # One effect per pick, in its place: a later pick may fail its job and with it cancel an earlier one's run.

@@ -11,7 +11,11 @@ from orpheus.core.task import NODE, Task, TaskState
 from orpheus.core.values import item_result
 from orpheus.store import rows
 from orpheus.store.cache import JobEntry, PayloadCache
+from orpheus.store.queries import query
 from orpheus.store.unit import Unit
+
+FORESEEN_BYTES = 64 << 10
+"""Params that are read before they are asked for, of all jobs together; one more may go beyond."""
 
 Outcome = tuple[TaskState, Any, Any]
 """`(state, result, error)` of one item of a map."""
@@ -42,6 +46,19 @@ class Payloads:
 
     def params(self, job: JobEntry) -> Any:
         return self._read(("params", job.job.job_id), "job_params", (job.job_no,), of="insert_params")
+
+    def load_params(self, jobs: Sequence[JobEntry]) -> None:
+        """Read by one statement the params of these jobs, of whom nothing was changed in this transaction, as far as they are small:
+        whether they are wanted is not known yet."""
+        ids = {job.job_no: job.job.job_id for job in jobs}
+        found = self._unit.connection.execute(query("params_of_jobs"), (rows.to_json(sorted(ids)),))
+        left = FORESEEN_BYTES
+        for job_no, text in found:
+            self._cache.put(("params", ids[job_no]), rows.from_json(text), len(text))
+            left -= len(text)
+            if left < 0:
+                break
+        found.close()
 
     def remember_params(self, job: JobEntry, params: Any, size: int) -> None:
         self._cache.put(("params", job.job.job_id), params, size)

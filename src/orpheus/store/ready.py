@@ -50,9 +50,12 @@ class Ready:
         are remembered."""
         window: list[ReadyRow] = []
         for row in self._unit.execute("ready_window", (*source, after_seq, limit)):
-            task = self._unit.remember(row[2], rows.task_from_row(row[0], row[2:])).task
-            assert task.ready_seq is not None
-            window.append(ReadyRow(row[0], row[1], task.node, task.index, task.generation, task.ready_seq))
+            job_id, definition_id, job_no, node, index, generation = row[:6]
+            entry = self._unit.known_task((job_id, node, index, generation))
+            if entry is None:
+                entry = self._unit.remember(job_no, rows.task_from_row(job_id, row[2:]))
+            assert entry.task.ready_seq is not None
+            window.append(ReadyRow(job_id, definition_id, node, index, generation, entry.task.ready_seq))
         return window
 
     def hold(self, job: JobEntry, held: bool) -> int:

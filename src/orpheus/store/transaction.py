@@ -27,7 +27,7 @@ from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
 from orpheus.store.access import Access
-from orpheus.store.cache import JobEntry, PayloadCache
+from orpheus.store.cache import JobEntry, PayloadCache, TaskPlace
 from orpheus.store.definitions import Definitions, GraphCache
 from orpheus.store.known_results import FoundResult, KnownResults
 from orpheus.store.likenesses import note_likeness
@@ -98,6 +98,12 @@ class Transaction:
         if tenant is not None and entry.job.tenant != tenant:
             raise UnknownJob(f"there is no job {job_id}")
         return StoreView(self._unit, self._payloads, entry, self.graph(entry.job.definition_id))
+
+    def foresee(self, places: Iterable[TaskPlace]) -> None:
+        """Load together what views of these tasks' jobs will ask for: a job from deep in a backlog is not remembered."""
+        jobs = self._unit.load_jobs(places)
+        if jobs:
+            self._payloads.load_params(jobs)
 
     def job(self, job_id: str) -> Job | None:
         """Return a copy of the job's row."""

@@ -16,7 +16,7 @@ from orpheus.core.decision import Event
 from orpheus.core.job import Job
 from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
-from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey
+from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey, TaskPlace
 from orpheus.store.errors import GuardFailed
 from orpheus.store.queries import query
 from orpheus.store.rows import Row
@@ -88,6 +88,25 @@ class Unit:
                 entry = self.remember(job.job_no, rows.task_from_row(job_id, row))
         # A rewound map's items may have no successor yet: then there is no current row (R20).
         return None if entry is None or entry.task.superseded else entry
+
+    def known_task(self, key: TaskKey) -> TaskEntry | None:
+        """Return the row if it is remembered."""
+        return self._cache.tasks.get(key)
+
+    def load_jobs(self, places: Iterable[TaskPlace]) -> list[JobEntry]:
+        """Read by one statement the jobs of remembered tasks that are not remembered themselves; return these."""
+        jobs, current = self._cache.jobs, self._cache.current
+        missing = {
+            entry.job_no for place in places if place[0] not in jobs and (entry := current.get(place)) is not None
+        }
+        if not missing:
+            return []
+        loaded = [
+            JobEntry(row[0], rows.job_from_row(row), stored=True)
+            for row in self.connection.execute(query("jobs_by_no"), (rows.to_json(sorted(missing)),))
+        ]
+        jobs.update((entry.job.job_id, entry) for entry in loaded)
+        return loaded
 
     def task_by_key(self, job: JobEntry, key: TaskKey) -> TaskEntry:
         """Return a row that must exist, of whatever generation."""

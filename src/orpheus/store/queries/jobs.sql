@@ -69,6 +69,15 @@ SELECT job_no,
   current_stage, started_at, finished_at, updated_at, decider_version, extra
 FROM jobs WHERE job_id = ?;
 
+-- name: jobs_by_no
+SELECT job_no,
+  job_id, tenant, workflow, workflow_version, definition_id, state, created_at, correlation_id, priority, paused,
+  generation, labels, error, last_seq, traceparent, idempotency_key, fingerprint, webhook_url, has_files,
+  requires_approval, approved_at, unmet_jobs, run_at, timeout_s, deadline_at, wake_at, cancel_requested_at,
+  cancel_reason, closing, nodes_open, runs_active, counts, weight_total, weight_done, progress_percentage,
+  current_stage, started_at, finished_at, updated_at, decider_version, extra
+FROM jobs WHERE job_no IN (SELECT value FROM json_each(?));
+
 -- name: job_result
 SELECT result FROM jobs WHERE job_no = ?;
 
@@ -80,6 +89,9 @@ UPDATE job_params SET params = ? WHERE job_no = ?;
 
 -- name: job_params
 SELECT params FROM job_params WHERE job_no = ?;
+
+-- name: params_of_jobs
+SELECT job_no, params FROM job_params WHERE job_no IN (SELECT value FROM json_each(?));
 
 -- name: insert_label
 INSERT INTO labels (key, value, created_at, job_no) VALUES (?, ?, ?, ?);
