@@ -149,6 +149,8 @@ class Hand:
         self.says = ["looking at <b>bold</b> things"]
         self.results: dict[str, Any] = {}  # by task, in place of the usual one
         self.files: dict[str, tuple[bytes, str]] = {}  # what `look` saves besides
+        self.later: dict[str, tuple[bytes, str]] = {}  # what `sum_up` saves
+        self.holds = {"look", "sum_up"}  # tasks that wait for `go`
         self._stop = threading.Event()
         self._slots = slots
         tasks = [{"name": "look"}, {"name": "sum_up"}]
@@ -186,20 +188,23 @@ class Hand:
             for task in given:
                 self.report(task, kind="progress", fraction=0.5, stage="half way there")
                 self.report(task, kind="log", lines=[{"message": text, "level": "info"} for text in self.says])
-                self.go.wait(20)
-                if task["handler"].split("@")[0] in self.fails:
+                name = task["handler"].split("@")[0]
+                if name in self.holds:
+                    self.go.wait(20)
+                if name in self.fails:
                     error = {"code": "task_failed", "message": self.breaks, "hint": "Mend it.", "retryable": False}
                     self.report(task, kind="failed", error=error)
                     continue
                 artifacts = []
-                if task["handler"] == "look":
+                if name == "look":
                     artifacts = [
                         self.save(task, "thumbnails/2.png", PICTURE, "image/png"),
                         self.save(task, "notes/<img src=x onerror=alert(1)>.txt".replace("/>", ">"), b"<script>alert(2)</script>", "text/plain"),
                         self.save(task, "metadata.json", b'{"kind": "image", "width": 2}', "application/json"),
                     ]  # fmt: skip
-                    artifacts += [self.save(task, name, data, kind) for name, (data, kind) in self.files.items()]
-                result = self.results.get(task["handler"].split("@")[0], {"kind": "image"})
+                files = self.files if name == "look" else self.later
+                artifacts += [self.save(task, path, data, kind) for path, (data, kind) in files.items()]
+                result = self.results.get(name, {"kind": "image"})
                 self.report(task, kind="completed", result=result, artifacts=artifacts)
 
 

@@ -141,3 +141,26 @@ def show(page: Any, server: str, view: str) -> None:
         f"document.body.dataset.view === '{name}' && document.querySelector('main h1') !== null"
         " && !document.querySelector('main').textContent.includes('Loading …')",
     )
+
+
+def pdf(*pages: str) -> bytes:
+    """A PDF with a line of text on each page."""
+    texts = [f"BT /F1 24 Tf 72 720 Td ({text * 20}) Tj ET".encode() for text in pages]
+    kids = [4 + 2 * place for place in range(len(pages))]
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(kids), b" ".join(b"%d 0 R" % kid for kid in kids)),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>",
+    ]
+    for kid, text in zip(kids, texts, strict=True):
+        box = b"/MediaBox [0 0 612 792] /Contents %d 0 R /Resources << /Font << /F1 3 0 R >> >>" % (kid + 1)
+        objects += [b"<< /Type /Page /Parent 2 0 R %s >>" % box]
+        objects += [b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text)]
+    out, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, start=1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(objects) + 1
+    end = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(out))
+    return out + b"xref\n0 %d\n0000000000 65535 f \n%s" % (size, table) + end

@@ -3,7 +3,7 @@
 import { url } from "./api.js";
 import { cutPlan } from "./cutplan.js";
 import { isPlan } from "./cuts.js";
-import { fill, h } from "./dom.js";
+import { fill, h, order } from "./dom.js";
 import { bytes } from "./format.js";
 import { sources } from "./job-files.js";
 import { player, transcripts } from "./player.js";
@@ -16,8 +16,13 @@ const isCutPlan = (artifact) => artifact.name.endsWith("/cut_plan.json");
 const kindOf = (artifact) => artifact.content_type.split(";")[0];
 
 export function files({ model }) {
+  const made = h("div", { class: "gallery" });
+  const sent = h("div", { class: "gallery" });
+  const heading = h("h2", { class: "gap" }, "What went in");
+  const none = h("p", { class: "empty" }, "No files yet. What tasks save with ", h("code", {}, "ctx.save"), " appears here.");
   const element = h("div", {});
   const cards = new Map(); // name and hash -> its card, kept as long as the file is the same
+  const players = new Map(); // by name
   let sign = null;
 
   function show() {
@@ -27,17 +32,17 @@ export function files({ model }) {
     const next = JSON.stringify([[...artifacts, ...given].map((each) => [each.name, each.sha256]), plan]);
     if (next === sign) return;
     sign = next;
-    if (artifacts.length + given.length === 0) {
-      fill(element, h("p", { class: "empty" }, "No files yet. What tasks save with ", h("code", {}, "ctx.save"), " appears here."));
-      return;
-    }
     const pages = artifacts.filter((each) => /^pages\/\d+\.\w+$/.test(each.name) && PICTURES.includes(kindOf(each)));
     const others = artifacts.filter((each) => !pages.includes(each));
     const rank = (each) => ["video", "plan/", "audio"].findIndex((start) => kindOf(each).startsWith(start) || (start === "plan/" && isCutPlan(each)));
     others.sort((a, b) => ((rank(a) + 4) % 4) - ((rank(b) + 4) % 4));
-    fill(element, pages.length > 0 && once(`pages ${pages.length}`, () => pageViewer(pages)),
-      h("div", { class: "gallery" }, others.map((each) => once(`${each.name} ${each.sha256} ${isCutPlan(each) ? JSON.stringify(plan) : ""}`, () => card(each, artifacts, plan)))),
-      given.length > 0 && [h("h2", { class: "gap" }, "What went in"), h("div", { class: "gallery" }, given.map((each) => once(`source ${each.name} ${each.sha256}`, () => card(each, []))))]);
+    order(made, others.map((each) => once(`${each.name} ${each.sha256} ${isCutPlan(each) ? JSON.stringify(plan) : ""}`, () => card(each, artifacts, plan, players))));
+    order(sent, given.map((each) => once(`source ${each.name} ${each.sha256}`, () => card(each, []))));
+    for (const each of others) players.get(each.name)?.tell(transcripts(each, artifacts)); // what was said is known later than the sound
+    order(element, [
+      ...(pages.length > 0 ? [once(`pages ${pages.map((each) => each.sha256)}`, () => pageViewer(pages))] : []),
+      ...(artifacts.length > 0 ? [made] : given.length > 0 ? [] : [none]), ...(given.length > 0 ? [heading, sent] : []),
+    ]);
   }
 
   function once(key, make) {
@@ -53,35 +58,35 @@ function approvedPlan(model) {
   return task ? { value: task.result, told: `As ${task.approval.by ?? "somebody"} approved it, with changes.` } : null;
 }
 
-function card(artifact, all, plan = null) {
+function card(artifact, all, plan = null, players = new Map()) {
   const href = url(artifact.path).href;
-  const shown = preview(href, artifact, all, plan);
-  return h("figure", { class: `card ${shown.wide ? "wide" : ""}` }, shown.element,
+  return h("figure", { class: "card" }, preview(href, artifact, all, plan, players),
     h("figcaption", {},
       h("a", { href, target: "_blank", rel: "noopener", title: artifact.name }, artifact.name),
       h("span", { class: "hint" }, `${bytes(artifact.size_bytes)} · ${kindOf(artifact)}`),
       h("a", { class: "save", href: `${href}?download=true`, "aria-label": `Save ${artifact.name}` }, "save")));
 }
 
-function preview(href, artifact, all, plan) {
+function preview(href, artifact, all, plan, players) {
   const kind = kindOf(artifact);
   const [family] = kind.split("/");
   const name = artifact.name.split("/").pop();
   if (PICTURES.includes(kind)) {
-    return { element: h("a", { class: "preview", href, target: "_blank", rel: "noopener", "aria-label": `Open ${name}` }, h("img", { src: href, alt: artifact.metadata?.description ?? "", loading: "lazy" })) };
+    return h("a", { class: "preview", href, target: "_blank", rel: "noopener", "aria-label": `Open ${name}` }, h("img", { src: href, alt: artifact.metadata?.description ?? "", loading: "lazy" }));
   }
   if (family === "video" || family === "audio") {
-    const made = player(href, family, name, transcripts(artifact, all));
-    return { element: made.element, wide: made.wide };
+    const made = player(href, family, name);
+    players.set(artifact.name, made);
+    return made.element;
   }
-  if (isCutPlan(artifact)) return { element: plan ? cutPlan(plan.value, all, plan.told) : cutPlan(href, all), wide: true };
-  if (kind === "application/json" || kind.endsWith("+json")) return { element: h("div", { class: "preview text" }, jsonOf(href, artifact)) };
+  if (isCutPlan(artifact)) return plan ? cutPlan(plan.value, all, plan.told) : cutPlan(href, all);
+  if (kind === "application/json" || kind.endsWith("+json")) return h("div", { class: "preview text" }, jsonOf(href, artifact));
   if (family === "text" || kind === "application/x-subrip") {
     const text = h("pre", { tabIndex: 0, "aria-label": name }, "…");
     start(href, artifact).then((content) => { text.textContent = content || "(empty)"; }, () => { text.textContent = "(cannot be shown)"; });
-    return { element: h("div", { class: "preview text" }, text) };
+    return h("div", { class: "preview text" }, text);
   }
-  return { element: h("div", { class: "preview plain" }, h("span", {}, kind.split("/")[1])) };
+  return h("div", { class: "preview plain" }, h("span", {}, kind.split("/")[1]));
 }
 
 function jsonOf(href, artifact) {

@@ -42,6 +42,17 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** Let these be an element's children, in this order. Those that stay are not moved: a player goes on, the focus is kept. */
+export function order(element, children) {
+  const wanted = new Set(children);
+  for (const child of [...element.children]) if (!wanted.has(child)) child.remove();
+  let next = element.firstChild;
+  for (const child of wanted) {
+    if (child === next) next = next.nextSibling;
+    else element.insertBefore(child, next);
+  }
+}
+
 /** Set an element's text, touching the page only when it differs. */
 export function say(element, text) {
   const wanted = String(text ?? "");

@@ -15,19 +15,37 @@ export function transcripts(artifact, all) {
   return [...own, ...spoken].sort((a, b) => rank(a) - rank(b));
 }
 
-export function player(href, family, name, texts) {
+/** A player; what was said may come later: `{element, tell(texts)}`. */
+export function player(href, family, name) {
   const media = h(family, { src: href, controls: true, preload: "metadata", "aria-label": name });
-  if (texts.length === 0) return { element: h("div", { class: `preview ${family}` }, media), wide: false };
-  const list = h("ol", { class: "transcript", "aria-label": "Transcript", tabIndex: 0 }, h("li", { class: "hint" }, "Loading …"));
-  const source = h("select", { class: "input small", "aria-label": "Transcript file", onchange: () => load(texts[source.selectedIndex]) }, texts.map((each) => h("option", {}, each.name.split(".").pop().toUpperCase())));
+  const list = h("ol", { class: "transcript", "aria-label": "Transcript", tabIndex: 0 });
+  const source = h("select", { class: "input small", "aria-label": "Transcript file", onchange: () => load(texts[source.selectedIndex]) });
+  const said = h("div", { class: "said", hidden: true }, source, list);
+  const element = h("div", { class: `preview ${family}` }, media, said);
+  let texts = [];
   let segments = [];
 
+  function tell(found) {
+    if (found.map((each) => each.path).join() === texts.map((each) => each.path).join()) return;
+    texts = found;
+    said.hidden = texts.length === 0;
+    element.classList.toggle("with-text", texts.length > 0);
+    fill(source, texts.map((each) => h("option", {}, each.name.split(".").pop().toUpperCase())));
+    source.hidden = texts.length < 2;
+    if (texts.length > 0) load(texts[0]);
+  }
+
   async function load(text) {
-    const response = await fetch(url(text.path));
-    const found = text.name.endsWith(".json") ? fromJson(await response.json()) : fromCaptions(await response.text());
-    segments = found;
-    fill(list, found.map((each) => h("li", {}, h("button", { type: "button", onclick: () => { media.currentTime = each.start; media.play().catch(() => {}); } }, h("span", { class: "stamp" }, stamp(each.start)), h("span", {}, each.text)))));
-    if (found.length === 0) fill(list, h("li", { class: "hint" }, "Nothing was said."));
+    fill(list, h("li", { class: "hint" }, "Loading …"));
+    try {
+      const response = await fetch(url(text.path));
+      segments = text.name.endsWith(".json") ? fromJson(await response.json()) : fromCaptions(await response.text());
+    } catch {
+      fill(list, h("li", { class: "hint" }, "(cannot be shown)"));
+      return;
+    }
+    fill(list, segments.map((each) => h("li", {}, h("button", { type: "button", onclick: () => { media.currentTime = each.start; media.play().catch(() => {}); } }, h("span", { class: "stamp" }, stamp(each.start)), h("span", {}, each.text)))));
+    if (segments.length === 0) fill(list, h("li", { class: "hint" }, "Nothing was said."));
   }
 
   media.addEventListener("timeupdate", () => {
@@ -38,8 +56,7 @@ export function player(href, family, name, texts) {
       if (place === at) list.scrollTop = line.offsetTop - list.offsetTop - list.clientHeight / 3;
     });
   });
-  load(texts[0]).catch(() => fill(list, h("li", { class: "hint" }, "(cannot be shown)")));
-  return { element: h("div", { class: `preview ${family} with-text` }, media, h("div", { class: "said" }, texts.length > 1 && source, list)), wide: true };
+  return { element, tell };
 }
 
 function fromJson(value) {
