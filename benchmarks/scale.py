@@ -82,10 +82,10 @@ def clone(path: Path, *, queued: int, finished: int) -> None:
         _copy(db, "job_params", template_no, count, {"job_no": special["job_no"]})
         task = {name: special[name] for name in ("job_no", "tenant")} | {"ready_seq": "2 + n.i"}
         _copy(db, "tasks", template_no, count, task)
-        cursor = db.execute("SELECT max(cursor) FROM events").fetchone()[0]
-        per_job = db.execute("SELECT count(*) FROM events WHERE job_no = ?", (template_no,)).fetchone()[0]
+        cursor = db.execute("SELECT max(cursor) FROM event_groups").fetchone()[0]
+        per_job = db.execute("SELECT max(seq) FROM event_groups WHERE job_no = ?", (template_no,)).fetchone()[0]
         place = f"{cursor} + (n.i - 1) * {per_job} + t.seq"
-        _copy(db, "events", template_no, count, {"job_no": special["job_no"], "cursor": place})
+        _copy(db, "event_groups", template_no, count, {"job_no": special["job_no"], "cursor": place})
         db.execute("COMMIT")
         first += count
     db.execute("DELETE FROM job_counts")

@@ -20,6 +20,7 @@ from orpheus.engine.machine import Machine
 from orpheus.engine.options import EngineOptions
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.store import Store
+from orpheus.store.queries import with_events
 
 
 class ManualClock:
@@ -284,7 +285,7 @@ class Cluster:
 
     def events(self, job_id: str) -> list[str]:
         rows = self.store.connection.execute(
-            "SELECT type FROM events JOIN jobs USING (job_no) WHERE job_id = ? ORDER BY seq", (job_id,)
+            with_events("SELECT type FROM events JOIN jobs USING (job_no) WHERE job_id = ? ORDER BY seq"), (job_id,)
         )
         return [row[0] for row in rows]
 

@@ -11,6 +11,7 @@ from orpheus.core.facts import CancelRequested, JobUpdated, PauseRequested, Resu
 from orpheus.engine.base import Submission
 from orpheus.engine.queues import queue_changes
 from orpheus.engine.tenants import tenant_changes
+from orpheus.store.queries import with_events
 
 RATED = {"name": "a", "rate_limit": {"limit": 2, "period_s": 60}}
 
@@ -223,7 +224,7 @@ def test_labels_change_at_any_time(cluster, flow):
     cluster.tell(job_id, JobUpdated(labels={"team": "b", "keep": "1", "new": "x"}, actor="ada"))
     assert cluster.job(job_id).labels == {"team": "b", "keep": "1", "new": "x"}
     row = cluster.store.connection.execute(
-        "SELECT actor, data FROM events WHERE type = 'job.updated'",
+        with_events("SELECT actor, data FROM events WHERE type = 'job.updated'"),
     ).fetchone()
     assert row == ("ada", '{"labels":{"team":"b","new":"x"}}')
     cluster.tell(job_id, JobUpdated(labels={"new": None}))

@@ -20,7 +20,7 @@ from orpheus.engine.upkeep_contract import PruneOrder
 
 XS = {"type": "object", "properties": {"x": {}}}
 TABLES = (
-    *("jobs", "job_params", "labels", "dependencies", "tasks", "task_items", "attempts", "events", "artifacts", "logs"),
+    *("jobs", "job_params", "labels", "dependencies", "tasks", "task_items", "attempts", "event_groups", "artifacts", "logs"),
     *("object_uses", "removals", "children"),
 )
 
@@ -265,7 +265,7 @@ def test_readers_of_what_was_pruned_are_reset_and_numbers_go_on(site, tmp_path):
             await s.prune()
             numbers = s.engine._store._read_counters()
             last = int(s.engine.cursor().rpartition(".")[2])
-            assert numbers.cursor == last and s.rows("events") == 0
+            assert numbers.cursor == last and s.rows("event_groups") == 0
         async with site() as s:
             assert int(s.engine.cursor().rpartition(".")[2]) == last
             with pytest.raises(CursorReset):

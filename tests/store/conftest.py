@@ -14,6 +14,7 @@ from orpheus.core.errors import TaskError
 from orpheus.core.graph import Graph
 from orpheus.core.validate import parse_graph
 from orpheus.store import Applied, Store, Transaction
+from orpheus.store.queries import with_events
 
 START = 1_000.0
 
@@ -104,6 +105,7 @@ class Hand:
 
     def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         self.tx.flush()
+        statement = with_events(statement) if " events" in statement else statement
         return self.store.connection.execute(statement, parameters).fetchall()
 
 

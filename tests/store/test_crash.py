@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orpheus.core.job import JobState
 from orpheus.store import Store
+from orpheus.store.queries import with_events
 from orpheus.store.rows import JOB_COLUMNS, TASK_COLUMNS, job_from_row, task_from_row
 
 WRITER = """
@@ -88,7 +89,8 @@ def check(path: Path, acknowledged: dict[str, int]) -> None:
         job = jobs[task.job_id]
         wanted = {"ready": JobState.QUEUED, "running": JobState.RUNNING, "completed": JobState.COMPLETED}[task.state]
         assert job.state is wanted, "rows of one decision are written together"
-    told = dict(sql("SELECT job_id, count(*) FROM events JOIN jobs USING (job_no) GROUP BY job_no").fetchall())
+    per_job = "SELECT job_id, count(*) FROM events JOIN jobs USING (job_no) GROUP BY job_no"
+    told = dict(sql(with_events(per_job)).fetchall())
     assert all(told[name] == job.last_seq for name, job in jobs.items()), "events are gapless (R1)"
     counted = dict(sql("SELECT state, sum(count) FROM job_counts GROUP BY state HAVING sum(count) > 0").fetchall())
     assert counted == dict(sql("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())

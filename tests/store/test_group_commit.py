@@ -80,7 +80,7 @@ def test_a_rollback_takes_everything_back_from_memory_too(hand: Any, one_task_gr
     assert hand.tx.job_of_run(run_id) is None
     assert hand.store.last_cursor() == 3
     applied = hand.submit("b", graph)
-    assert [cursor for cursor, _event in applied.events] == [4, 5, 6]
+    assert (applied.cursor, len(applied.events)) == (6, 3)
     hand.complete("a", hand.claim("a"), result={"x": 2})
     hand.commit()
     assert hand.tx.view("a").result("count") == {"x": 2}

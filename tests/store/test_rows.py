@@ -16,7 +16,7 @@ from orpheus.core.errors import TaskError
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import SETTLED, Task, TaskState
 from orpheus.store import database, rows
-from orpheus.store.queries import query
+from orpheus.store.queries import query, with_events
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 WORD = TEXT.filter(bool)
@@ -207,8 +207,25 @@ def test_a_task_comes_back(connection: sqlite3.Connection, task: Task, later: Ta
 def test_an_event_comes_back(connection: sqlite3.Connection, event: Event) -> None:
     connection.execute("BEGIN")
     try:
-        connection.execute(query("insert_event"), rows.event_insert(1, 7, event))
-        row = connection.execute('SELECT seq, type, at, actor, task, "index", run_id, data FROM events').fetchone()
-        assert rows.event_from_row(row) == event
+        connection.executemany(query("insert_events"), rows.event_rows(1, 7, [event]))
+        assert rows.events_from_text(connection.execute("SELECT events FROM event_groups").fetchone()[0]) == [event]
+        shown = connection.execute(with_events('SELECT seq, type, actor, task, "index", run_id FROM events')).fetchone()
+        assert shown == (event.seq, event.type, event.actor, event.task, event.index, event.run_id)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def test_many_events_of_a_decision_stand_in_several_rows(connection: sqlite3.Connection) -> None:
+    """A page of events must not read those of ten thousand items; numbers and cursors are gapless across the rows."""
+    events = [Event(seq, "task.ready", 1.0 + seq / 7, "engine", "item", seq) for seq in range(3, 203)]
+    connection.execute("BEGIN")
+    try:
+        connection.executemany(query("insert_events"), rows.event_rows(1199, 7, events))
+        assert connection.execute("SELECT max(length(events)) < 20000, count(*) FROM event_groups").fetchone() == (1, 4)
+        found = connection.execute(
+            with_events('SELECT cursor, seq, at, "index", group_cursor FROM events ORDER BY cursor')
+        ).fetchall()
+        assert [row[:4] for row in found] == [(997 + one.seq, one.seq, one.at, one.index) for one in events]
+        assert all(0 <= row[4] - row[0] < rows.EVENTS_PER_ROW for row in found)
     finally:
         connection.execute("ROLLBACK")

@@ -17,7 +17,7 @@ from orpheus.core.job import Job
 from orpheus.core.task import NODE, Task, TaskState
 from orpheus.core.validate import parse_graph
 from orpheus.store import Store, StoreView
-from orpheus.store.rows import TASK_COLUMNS, event_from_row, from_json, task_from_row
+from orpheus.store.rows import TASK_COLUMNS, events_from_text, from_json, task_from_row
 from orpheus.testing.memory_view import MemoryView
 from orpheus.testing.simulation import core_walk
 
@@ -92,7 +92,7 @@ class Twin(MemoryView):
     def apply(self, decision: Decision) -> list[Task]:
         applied = self.tx.apply(decision)
         super().apply(decision)
-        assert [event for _cursor, event in applied.events] == decision.events
+        assert list(applied.events) == decision.events
         if self.dice.random() < 0.3:
             self.store.commit()
             if self.dice.random() < 0.5:
@@ -135,11 +135,8 @@ def test_a_random_life_reads_the_same_from_the_store(
         for row in sql(f"SELECT job_no, {TASK_COLUMNS} FROM tasks WHERE job_no = ?", (job_no,))
     ]
     assert sorted(found, key=lambda task: task.key) == sorted(twin.all_rows(), key=lambda task: task.key)
-    columns = 'seq, type, at, actor, task, "index", run_id, data'
-    events = [
-        event_from_row(row) for row in sql(f"SELECT {columns} FROM events WHERE job_no = ? ORDER BY seq", (job_no,))
-    ]
-    assert events == twin.events
+    groups = sql("SELECT events FROM event_groups WHERE job_no = ? ORDER BY seq", (job_no,))
+    assert [event for row in groups for event in events_from_text(row[0])] == twin.events
     result = sql("SELECT result FROM jobs WHERE job_no = ?", (job_no,)).fetchone()[0]
     assert (None if result is None else from_json(result)) == twin.job_result
     artifacts = {row[0] for row in sql("SELECT name FROM artifacts WHERE job_no = ? AND superseded = 0", (job_no,))}

@@ -25,7 +25,7 @@ def test_a_job_of_one_task_from_end_to_end(hand: Any, one_task_graph: GraphOf) -
     graph = hand.publish(one_task_graph())
     applied = hand.submit("a", graph, params={"text": "x"})
     assert [task.ready_seq for task in applied.released] == [1]
-    assert [cursor for cursor, _event in applied.events] == [1, 2, 3]
+    assert (applied.cursor, len(applied.events)) == (3, 3)
     hand.commit()
     run_id = hand.claim("a")
     assert hand.tx.job_of_run(run_id) == ("a", "count", -1)
@@ -326,7 +326,7 @@ def test_numbers_go_on_after_a_reopening(hand: Any, one_task_graph: GraphOf) -> 
     assert again.last_cursor() == last == 3
     hand = type(hand)(again)
     applied = hand.submit("b", graph)
-    assert [cursor for cursor, _event in applied.events] == [4, 5, 6]
+    assert (applied.cursor, len(applied.events)) == (6, 3)
     ((source, oldest),) = hand.tx.lanes()
     assert oldest == 1
     assert [row.job_id for row in hand.tx.ready_window(source, 0, 9)] == ["a", "b"]

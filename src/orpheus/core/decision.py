@@ -81,8 +81,9 @@ class Draws(Protocol):
         """Return the next draw in [0, 1)."""
 
 
-class Event(msgspec.Struct, gc=False):
-    """One past-tense fact about a job, for the audit trail. `seq` is gapless per job; the store adds the cursor (R1, R2)."""
+class Event(msgspec.Struct, gc=False, array_like=True):
+    """One past-tense fact about a job, for the audit trail. `seq` is gapless per job; the store adds the cursor (R1, R2), and keeps
+    it as the JSON list of its fields."""
 
     seq: int
     type: str

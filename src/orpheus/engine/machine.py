@@ -335,7 +335,7 @@ class Machine:
         self.feed.changed(change)
         self.timers.note(decision)
         if change.applied.events:
-            self.stream.publish(job, change.applied.events)
+            self.stream.publish(job, change.applied.events, change.applied.cursor)
             self._events_came = True
         if job.state in TERMINAL and job.job_id in self.ended:
             for heard in list(self.ended.pop(job.job_id)):

@@ -84,7 +84,7 @@ class Meter:
     def changed(self, applied: Applied, runs: RunTable) -> None:
         """Count what one committed decision came to. Runs that it ended must still be in the table."""
         job, events = applied.job, self.events
-        for _cursor, event in applied.events:
+        for event in applied.events:
             events[event.type] += 1
         if applied.was is not job.state:
             if applied.was is JobState.QUEUED and job.started_at == job.updated_at and job.generation == 1:

@@ -11,8 +11,7 @@ A cursor is `{epoch}.{number}`: the store's epoch, and the place in its stream. 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orpheus.engine.base import CursorReset, LiveMessage, PublishedEvent
@@ -39,8 +38,11 @@ class Stream:
         self.floor = floor
         """Place up to which the file may lack events, because their jobs were pruned: whoever would have to read them
         there is told to begin anew."""
-        self._ring: deque[tuple[int, Event, Job]] = deque(maxlen=ring)
-        """What subscribers are given is made when one reads: most events have left the ring before somebody does."""
+        self._ring: deque[tuple[int, Sequence[Event], Job]] = deque()
+        """By decision: the place of its last event, its events, its job. What subscribers are given is made when one reads: most
+        events have left the ring before somebody does."""
+        self._most = ring
+        self._held = 0
         self._listeners: dict[Callable[[], None], None] = {}
         self._live: dict[Callable[[LiveMessage], None], str | None] = {}
 
@@ -61,28 +63,38 @@ class Stream:
             raise foreign(cursor)
         return place
 
-    def publish(self, job: Job, events: Iterable[tuple[int, Event]]) -> None:
-        """Add committed events. Called in commit order, after the commit."""
-        self._ring.extend([(place, event, job) for place, event in events])
-        assert self._ring[-1][0] > self.head, "events are published in the order of their cursors"
-        self.head = self._ring[-1][0]
+    def publish(self, job: Job, events: Sequence[Event], cursor: int) -> None:
+        """Add a decision's events, `cursor` being the last one's place. Called in commit order, after the commit."""
+        assert cursor - len(events) >= self.head, "events are published in the order of their cursors"
+        ring = self._ring
+        ring.append((cursor, events, job))
+        self._held += len(events)
+        while self._held - len(ring[0][1]) >= self._most:
+            self._held -= len(ring.popleft()[1])
+        self.head = cursor
 
     def ring_after(self, place: int, limit: int) -> list[tuple[int, PublishedEvent]] | None:
         """Return events after a place, or None when the ring does not reach back so far."""
         if place >= self.head:
             return []
-        if not self._ring or self._ring[0][0] > place + 1:
-            return None
-        first = self._ring[0][0]
-        # Cursors are gapless in practice; searching from the guess keeps this right if they are not.
-        start = max(0, min(len(self._ring), place + 1 - first))
-        while start > 0 and self._ring[start - 1][0] > place:
-            start -= 1
-        return [
-            (at, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.epoch, at))
-            for at, event, job in islice(self._ring, start, start + limit)
-            if at > place
-        ]
+        after: list[tuple[int, Sequence[Event], Job]] = []
+        for group in reversed(self._ring):  # most who ask are near the end
+            if group[0] <= place:
+                break
+            after.append(group)
+        else:
+            if not after or after[-1][0] - len(after[-1][1]) > place:
+                return None
+        found: list[tuple[int, PublishedEvent]] = []
+        for last, events, job in reversed(after):
+            for at, event in enumerate(events, last - len(events) + 1):
+                if at > place:
+                    found.append(
+                        (at, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.epoch, at))
+                    )
+            if len(found) >= limit:
+                return found[:limit]
+        return found
 
     # Who listens
 

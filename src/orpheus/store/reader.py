@@ -120,7 +120,8 @@ class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads, LikenessReads, 
     async def events(self, job_id: str, *, after: int, limit: int) -> list[Event]:
         def read(connection: sqlite3.Connection) -> list[Event]:
             found = connection.execute(query("events_of_job"), (job_id, after, limit))
-            return [rows.event_from_row(row) for row in found]
+            events = [event for row in found for event in rows.events_from_text(row[0])]
+            return [event for event in events if event.seq > after][:limit]
 
         return await self._run(read)
 
@@ -347,8 +348,17 @@ class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads, LikenessReads, 
         """Return events of all jobs in commit order, for a stream that catches up."""
 
         def read(connection: sqlite3.Connection) -> list[StreamEvent]:
-            found = connection.execute(query("events_after"), (cursor, limit))
-            return [(row[0], row[1], row[2], row[3], rows.event_from_row(row[4:])) for row in found]
+            found: list[StreamEvent] = []
+            groups = connection.execute(query("events_after"), (cursor, limit))
+            for last, job_id, tenant, correlation_id, text in groups:
+                events = rows.events_from_text(text)
+                first = last - len(events) + 1
+                found += [
+                    (at, job_id, tenant, correlation_id, one) for at, one in enumerate(events, first) if at > cursor
+                ]
+                if len(found) >= limit:
+                    break
+            return found[:limit]
 
         return await self._run(read)
 

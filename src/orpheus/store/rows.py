@@ -7,6 +7,7 @@ TEXT, read with a type wherever it has one. The order of the tuples is the order
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ _counts = msgspec.json.Decoder(dict[str, int]).decode
 _extra = msgspec.json.Decoder(dict[str, Any]).decode
 _error = msgspec.json.Decoder(TaskError).decode
 _any = msgspec.json.Decoder().decode
+_events = msgspec.json.Decoder(list[Event]).decode
 
 
 def to_json(value: Any) -> str:
@@ -294,27 +296,23 @@ def task_from_row(job_id: str, row: Row) -> Task:
 # Events
 
 
-def event_insert(cursor: int, job_no: int, event: Event) -> Row:
-    """Return the parameters of `insert_event`."""
-    assert event.seq >= 1 and event.type, "an event has a number and a type"
-    return (
-        cursor,
-        job_no,
-        event.seq,
-        event.type,
-        event.at,
-        event.actor,
-        ABSENT if event.task is None else event.task,
-        ABSENT if event.index is None else event.index,
-        ABSENT if event.run_id is None else event.run_id,
-        _encode(event.data).decode() if event.data else ABSENT,
-    )
+EVENTS_PER_ROW = 64
+"""A decision may have thousands of events (a map's items); a page of some should not read them all."""
 
 
-def event_from_row(row: Row) -> Event:
-    """Read an event from `seq, type, at, actor, task, index, run_id, data`."""
-    seq, kind, at, actor, task, index, run_id, data = row
-    return Event(seq=seq, type=kind, at=at, actor=actor, task=task, index=index, run_id=run_id, data=read_mapping(data))
+def event_rows(cursor: int, job_no: int, events: Sequence[Event]) -> Iterable[Row]:
+    """Return the parameters of `insert_events` for the events of a decision; `cursor` is the last one's."""
+    last = events[-1]
+    assert events[0].seq >= 1 and last.type, "an event has a number and a type"
+    if len(events) <= EVENTS_PER_ROW:
+        return ((cursor, job_no, last.seq, _encode(events).decode()),)
+    groups = [events[begin : begin + EVENTS_PER_ROW] for begin in range(0, len(events), EVENTS_PER_ROW)]
+    return [(cursor - last.seq + group[-1].seq, job_no, group[-1].seq, _encode(group).decode()) for group in groups]
+
+
+def events_from_text(text: str) -> list[Event]:
+    """Read the events of a row."""
+    return _events(text)
 
 
 def attempt_insert(job_no: int, task: Task, *, outcome: str, error: TaskError | None, finished_at: float) -> Row:

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from orpheus.core.errors import InvalidRequest
 from orpheus.store import rows
-from orpheus.store.queries import query
+from orpheus.store.queries import query, with_events
 
-STRETCH = 100_000
-"""Rows looked at for one page, of each trail."""
+STRETCHES = (100_000, 25_000)
+"""Orders and events looked at for one page; events are taken out of their groups for it."""
 
 
 class AuditQuery(Protocol):
@@ -52,9 +52,10 @@ def read_trail(
     }
     found: list[list[tuple[int, dict[str, Any]]]] = []
     floors: list[int] = []
-    for name, read, start in (("audit_page", _order, before[0]), ("audit_job_events", _event, before[1])):
-        floor = max(0, start - STRETCH)
-        page = connection.execute(query(name), {**conditions, "before": start, "from": floor}).fetchall()
+    trails = ((query("audit_page"), _order, before[0]), (with_events(query("audit_job_events")), _event, before[1]))
+    for (read_by, read, start), stretch in zip(trails, STRETCHES, strict=True):
+        floor = max(0, start - stretch)
+        page = connection.execute(read_by, {**conditions, "before": start, "from": floor}).fetchall()
         found.append([(row[0], read(row)) for row in page])
         # With a full page the stretch below its last row has not been looked at.
         floors.append(page[-1][0] if len(page) == limit else floor)

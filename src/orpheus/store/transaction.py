@@ -12,7 +12,7 @@ Later decisions of the same transaction see what earlier ones wrote. Nothing out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -53,8 +53,9 @@ class Applied(msgspec.Struct):
     job_no: int
     was: JobState | None
     """The job's state before; None for a new job."""
-    events: list[tuple[int, Event]] = msgspec.field(default_factory=list)
-    """With their cursors in the stream of all jobs."""
+    events: Sequence[Event] = ()
+    cursor: int = 0
+    """The last event's place in the stream of all jobs; those before it count down without a gap."""
     released: list[Task] = msgspec.field(default_factory=list)
     """Tasks that became ready, with their `ready_seq`."""
     withdrawn: list[tuple[str, str, int, int]] = msgspec.field(default_factory=list)
@@ -180,7 +181,8 @@ class Transaction:
         if decision.signals or decision.signals_taken or decision.callback is not None:
             Outside(self._unit, entry.job_no).write(decision)
         if decision.events:
-            applied.events = self._unit.events(entry.job_no, decision.events)
+            applied.events = decision.events
+            applied.cursor = self._unit.events(entry.job_no, decision.events)
         if decision.known_result is not None:
             self.known_results.put(decision.known_result, now=job.updated_at)
         for task, ref in decision.artifacts:

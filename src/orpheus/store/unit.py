@@ -199,16 +199,15 @@ class Unit:
             gathered = self._inserts[name] = []
         gathered.append(row)
 
-    def events(self, job_no: int, events: Sequence[Event]) -> list[tuple[int, Event]]:
-        """Queue events; return them with their cursors."""
-        first = self.counters.cursor + 1
-        self.counters.cursor += len(events)
-        numbered = list(enumerate(events, first))
-        gathered = self._inserts.get("insert_event")
+    def events(self, job_no: int, events: Sequence[Event]) -> int:
+        """Queue the events of a decision; return the cursor of the last one. Those before it count down without a gap."""
+        counters = self.counters
+        counters.cursor += len(events)
+        gathered = self._inserts.get("insert_events")
         if gathered is None:
-            gathered = self._inserts["insert_event"] = []
-        gathered.extend([rows.event_insert(cursor, job_no, event) for cursor, event in numbered])
-        return numbered
+            gathered = self._inserts["insert_events"] = []
+        gathered.extend(rows.event_rows(counters.cursor, job_no, events))
+        return counters.cursor
 
     def next_ready_seq(self) -> int:
         counters = self.counters

@@ -36,6 +36,11 @@ def query(name: str) -> str:
     return _all()[name]
 
 
+def with_events(statement: str) -> str:
+    """Return a statement that may ask a table `events`, with each event in a row of its own."""
+    return f"WITH events AS ({query('single_events')}) {statement}"
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all statements, for tests that look at each."""
     return tuple(_all())

@@ -26,7 +26,7 @@ DELETE FROM dependencies WHERE on_job_no = ?;
 DELETE FROM children WHERE parent_no = ?;
 
 -- name: latest_event_of_job
-SELECT cursor FROM events WHERE job_no = ? ORDER BY seq DESC LIMIT 1;
+SELECT cursor FROM event_groups WHERE job_no = ? ORDER BY seq DESC LIMIT 1;
 
 -- A graph that came inline goes with the last job that has it.
 -- name: forget_definition

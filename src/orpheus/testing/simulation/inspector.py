@@ -22,7 +22,7 @@ from orpheus.core.values import item_result
 from orpheus.engine.machine import Machine
 from orpheus.store import rows as read
 from orpheus.store.database import connect_reader
-from orpheus.store.queries import query
+from orpheus.store.queries import query, with_events
 from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.graphs import QUEUES
 from orpheus.testing.simulation.invariants import (
@@ -40,7 +40,16 @@ from orpheus.testing.simulation.workers import Observed
 
 _JOB = f"SELECT job_no, {read.JOB_COLUMNS} FROM jobs"  # noqa: S608 (columns of ours)
 TaskKey = tuple[str, str, int, int]
-_EVENTS = 'SELECT cursor, job_no, seq, type, at, actor, task, "index", run_id, data FROM events WHERE cursor > ? ORDER BY cursor'
+_EVENTS = with_events(
+    'SELECT cursor, job_no, seq, type, at, actor, task, "index", run_id, data FROM events '
+    "WHERE group_cursor > ?1 AND cursor > ?1 ORDER BY cursor"
+)
+_CACHED = with_events(
+    "SELECT task, coalesce(\"index\", -1), data FROM events WHERE job_no = ? AND type = 'task.cached' ORDER BY seq"
+)
+_EVENT = with_events(
+    "SELECT job_id, seq FROM events JOIN jobs USING (job_no) WHERE cursor = ?1 AND group_cursor BETWEEN ?1 AND ?1 + 63"
+)
 
 
 @dataclass(slots=True)
@@ -251,7 +260,7 @@ class Inspector:
         cached = {(task.node, task.index): task for task in rows.current if task.cached}
         found: dict[TaskKey, str] = {}
         for node, index, data in self._rows(
-            "SELECT task, coalesce(\"index\", -1), data FROM events WHERE job_no = ? AND type = 'task.cached' ORDER BY seq",
+            _CACHED,
             job_no,
         ):
             task = cached.get((node, index))
@@ -322,7 +331,7 @@ class Inspector:
     def check_published(self, published: list[tuple[int, str, int]]) -> None:
         """Check that subscribers hear only what is committed, as it is committed (R2, R3)."""
         for cursor, job_id, seq in published:
-            found = self._rows("SELECT job_id, seq FROM events JOIN jobs USING (job_no) WHERE cursor = ?", cursor)
+            found = self._rows(_EVENT, cursor)
             if found != [(job_id, seq)]:
                 raise Broken(f"event {cursor} was told as {seq} of {job_id}; in the file it is {found} (R2)")
         published.clear()

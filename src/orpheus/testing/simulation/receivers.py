@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from orpheus.core.webhooks import ENDS, Called, Delivery, Subscription, matches
 from orpheus.engine.webhooks import Settle
 from orpheus.store.database import connect_reader
+from orpheus.store.queries import with_events
 from orpheus.store.webhook_reads import due_deliveries, next_delivery
 from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.invariants import Broken
@@ -105,7 +106,9 @@ class Receivers:
         if self.ids.setdefault(place, delivery.delivery_id) != delivery.delivery_id:
             raise Broken(f"{place} came under two ids (R28)")
         told = self._rows(
-            "SELECT type FROM events WHERE job_no = (SELECT job_no FROM jobs WHERE job_id = ?) AND seq = ?",
+            with_events(
+                "SELECT type FROM events WHERE job_no = (SELECT job_no FROM jobs WHERE job_id = ?) AND seq = ?"
+            ),
             delivery.job_id,
             delivery.seq,
         )
@@ -151,7 +154,7 @@ class Receivers:
         self._check_due(rows)
 
     def _check_due(self, rows: dict[Place, Any]) -> None:
-        own = "SELECT job_id, seq, type, webhook_url FROM events JOIN jobs USING (job_no)"
+        own = with_events("SELECT job_id, seq, type, webhook_url FROM events JOIN jobs USING (job_no)")
         created = self._rows("SELECT created_at FROM webhooks")
         for job_id, seq, kind, url in self._rows(own):
             if url is not None and kind in ENDS:
@@ -166,7 +169,9 @@ class Receivers:
     def _after(self, job_id: str, seq: int, created: list[tuple[Any, ...]]) -> bool:
         """Tell whether an event came in a later transaction than the subscription."""
         at = self._rows(
-            "SELECT at FROM events WHERE job_no = (SELECT job_no FROM jobs WHERE job_id = ?) AND seq = ?", job_id, seq
+            with_events("SELECT at FROM events WHERE job_no = (SELECT job_no FROM jobs WHERE job_id = ?) AND seq = ?"),
+            job_id,
+            seq,
         )
         return bool(created) and at[0][0] > max(row[0] for row in created)
 
