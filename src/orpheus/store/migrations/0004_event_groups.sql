@@ -1,5 +1,4 @@
--- The events of a decision stand in one row: a one-task job has seven events and now three rows of them, which were a
--- twentieth of what it costs the server (docs/performance.md, ADR 0027).
+-- The events of a decision stand in one row: a one-task job has seven events and writes three rows of them (ADR 0027).
 
 CREATE TABLE event_groups (
   cursor INTEGER PRIMARY KEY,         -- of its last event; those before it count down without a gap
