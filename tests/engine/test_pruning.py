@@ -20,7 +20,18 @@ from orpheus.engine.upkeep_contract import PruneOrder
 
 XS = {"type": "object", "properties": {"x": {}}}
 TABLES = (
-    *("jobs", "job_params", "labels", "dependencies", "tasks", "task_items", "attempts", "event_groups", "artifacts", "logs"),
+    *(
+        "jobs",
+        "job_params",
+        "labels",
+        "dependencies",
+        "tasks",
+        "task_items",
+        "attempts",
+        "event_groups",
+        "artifacts",
+        "logs",
+    ),
     *("object_uses", "removals", "children"),
 )
 
