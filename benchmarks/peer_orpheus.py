@@ -117,7 +117,7 @@ class Orpheus(Peer):
         return submitting
 
     def roundtrip(self) -> float:
-        started: Any = self.client.result(self.client.submit("stamped").job_id, timeout_s=30)
+        started: Any = self.client.run("stamped", wait_s=30)
         return float(started)
 
     def fanout(self, count: int) -> None:

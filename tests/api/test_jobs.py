@@ -129,6 +129,40 @@ def test_wait_s_answers_at_the_end_of_the_job(client, hand_worker, submit):
     assert time.monotonic() - began < 5
 
 
+def test_a_submission_may_wait_for_its_jobs_end(client, hand_worker):
+    """`POST /jobs?wait_s=`: the job as it stands at its end, with its result; the same key waits for the same job (R21)."""
+    body = {"workflow": "count", "params": {"text": "a b c"}, "idempotency_key": "wait-1"}
+    unfinished = client.post("/jobs", params={"wait_s": 0.2}, json=body)  # nobody works yet
+    assert (unfinished.status_code, unfinished.json()["state"]) == (201, "queued")
+    hand_worker().start()
+    same = client.post("/jobs", params={"wait_s": 20}, json=body)
+    assert (same.status_code, same.json()["job_id"]) == (200, unfinished.json()["job_id"])
+    assert (same.json()["state"], same.json()["result"]) == ("completed", {"words": 3})
+    again = client.post("/jobs", params={"wait_s": 20}, json=body)  # it has ended already
+    assert (again.status_code, again.json()["result"]) == (200, {"words": 3})
+    fresh = client.post("/jobs", params={"wait_s": 20}, json=body | {"idempotency_key": "wait-2"})
+    assert (fresh.status_code, fresh.json()["result"]) == (201, {"words": 3})
+    assert fresh.headers["location"] == f"/jobs/{fresh.json()['job_id']}"
+    shown = client.get(f"/jobs/{fresh.json()['job_id']}").json()
+    assert shown == fresh.json()
+
+
+def test_a_submission_that_waits_hears_of_a_cancellation_and_of_its_own_faults(client):
+    """However the job ends is an answer to the waiting (R18); what is refused is refused at once."""
+
+    def cancel():
+        while not (found := client.get("/jobs", params={"label": "stop:me"}).json()["items"]):
+            time.sleep(0.02)
+        client.post(f"/jobs/{found[0]['job_id']}/cancel", json={"reason": "enough"})
+
+    threading.Thread(target=cancel).start()
+    body = {"workflow": "count", "params": {"text": "x"}, "labels": {"stop": "me"}, "delay_s": 3600}
+    ended = client.post("/jobs", params={"wait_s": 20}, json=body)
+    assert (ended.status_code, ended.json()["state"]) == (201, "cancelled")
+    assert client.post("/jobs", params={"wait_s": 20}, json={"workflow": "no-such"}).status_code == 404
+    assert client.post("/jobs", params={"wait_s": -1}, json=body).status_code == 422
+
+
 def test_orders_answer_what_the_core_decides(client, submit):
     """pause, resume, approve, reject, cancel, retry: what is in effect answers 200, the illegal 409."""
     job_id = submit()["job_id"]

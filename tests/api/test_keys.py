@@ -461,6 +461,27 @@ def test_revoking_ends_what_is_open(shut):
     assert "revoked" in refused.json()["message"]
 
 
+def test_a_submission_that_waits_ends_with_its_key_and_stays_created(shut):
+    """The key was good when the job was made, so that is the answer."""
+    live, make, http, admin = shut
+    key = make("submit")
+    answered = {}
+
+    def submit():
+        body = {"workflow": "count", "params": {"text": "x"}, "labels": {"key": "ends"}}
+        with httpx.Client(base_url=live.url, timeout=60) as client:
+            answered["job"] = client.post("/jobs", params={"wait_s": 50}, json=body, headers=bearer(key["key"]))
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    while not http.get("/jobs", params={"label": "key:ends"}, headers=bearer(admin["key"])).json()["items"]:
+        time.sleep(0.02)
+    assert http.delete(f"/keys/{key['key_id']}", headers=bearer(admin["key"])).status_code == 200
+    thread.join(20)
+    assert answered["job"].status_code == 201
+    assert http.post("/jobs", json={"workflow": "count"}, headers=bearer(key["key"])).status_code == 401
+
+
 def test_a_key_ends_at_its_time(shut):
     live, make, http, _ = shut
     until = time.time() + 1.5

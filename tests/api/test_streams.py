@@ -172,6 +172,11 @@ def test_a_stopping_server_answers_those_who_wait(start_server, workflows):
         poll = {"session_id": "s" * 20, "seq": 1, "free": 1}
         threads = [
             threading.Thread(target=ask, args=("wait", "GET", f"/jobs/{job_id}"), kwargs={"params": {"wait_s": 60}}),
+            threading.Thread(
+                target=ask,
+                args=("submit", "POST", "/jobs"),
+                kwargs={"params": {"wait_s": 60}, "json": {"workflow": "count", "params": {"text": "y"}}},
+            ),
             threading.Thread(target=ask, args=("poll", "POST", "/worker/poll"), kwargs={"json": poll}),
             threading.Thread(target=ask, args=("stream", "GET", "/stream")),
         ]
@@ -185,6 +190,7 @@ def test_a_stopping_server_answers_those_who_wait(start_server, workflows):
         for thread in threads:
             thread.join(10)
     assert answers["wait"] == 200
+    assert answers["submit"] == 201
     assert answers["poll"] in (200, 503)
     assert answers["stream"] == 200
     again = start_server(live.data)

@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from orpheus.client import Client, ConnectionLost, Invalid, InvalidInput, OrpheusHTTPError, Unavailable
+from orpheus.client import (
+    Client,
+    ConnectionLost,
+    Invalid,
+    InvalidInput,
+    JobFailed,
+    OrpheusHTTPError,
+    Unavailable,
+    WaitTimeout,
+)
 from orpheus.client.address import Address
 from orpheus.client.requests import encode
 
@@ -35,6 +44,35 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key(both: Any, scripted:
     assert both("submit", "wordcount", {"text": "a"}).job_id == "j1"
     first, second = (one.json()["idempotency_key"] for one in scripted.asked)
     assert first == second
+
+
+def test_run_submits_waits_and_returns_the_result(both: Any, scripted: Any, answer: Any, job: Any) -> None:
+    """One request for a short job; a lost answer is asked for again with the same key; a long job is waited for further."""
+    done = job("j1", "completed", result={"words": 2})
+    scripted.on("POST", "/jobs", answer(hang_up=True), answer(200, done))
+    assert both("run", "wordcount", {"text": "a b"}, wait_s=9, priority=1) == {"words": 2}
+    first, second = scripted.asked
+    assert first.json() == second.json() and first.json()["priority"] == 1
+    assert 8 < float(dict(second.query)["wait_s"]) <= 9
+
+    scripted.scripts.clear()
+    scripted.on("POST", "/jobs", answer(201, job("j2", "running")))
+    scripted.on("GET", "/jobs/j2", answer(200, job("j2", "running")), answer(200, job("j2", "completed", result=7)))
+    assert both("run", "wordcount") == 7
+
+
+def test_run_raises_what_became_of_the_job(both: Any, scripted: Any, answer: Any, job: Any) -> None:
+    """Failed, or not ended in time: then the error says which job goes on."""
+    error = {"code": "task_failed", "message": "no speech"}
+    scripted.on("POST", "/jobs", answer(201, job("j1", "failed", error=error)))
+    with pytest.raises(JobFailed, match="no speech"):
+        both("run", "wordcount")
+    scripted.scripts.clear()
+    scripted.on("POST", "/jobs", answer(201, job("j2", "running")))
+    scripted.on("GET", "/jobs/j2", answer(200, job("j2", "running")))
+    with pytest.raises(WaitTimeout, match="still running") as late:
+        both("run", "wordcount", wait_s=0.05)
+    assert late.value.job_id == "j2"
 
 
 def test_a_retryable_refusal_is_repeated_a_final_one_is_not(both: Any, scripted: Any, answer: Any, job: Any) -> None:

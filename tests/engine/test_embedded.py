@@ -96,8 +96,36 @@ def test_jobs_run_to_their_end_and_waiting_hears_of_it(tmp_path, flow):
         (idle,) = await engine.submit([Submission(workflow=flow())])
         waited = await engine.wait_job(idle.job.job_id, wait_s=0.05)
         assert waited is not None and waited.state == "queued"
+        await asyncio.sleep(0)
         assert engine.machine.ended == {}
         await engine.stop()
+
+    run(body)
+
+
+def test_a_watched_submission_hears_of_any_end(tmp_path, flow):
+    """Of one that comes with the creation too (R15), and of the job that its key already has (R21)."""
+
+    async def body() -> None:
+        engine = engine_at(tmp_path)
+        await engine.start()
+        first, end = await engine.submit_watched(Submission(workflow=flow(), idempotency_key="k", fingerprint="f"))
+        same, other_end = await engine.submit_watched(Submission(workflow=flow(), idempotency_key="k", fingerprint="f"))
+        assert first.created and not same.created and not end.done() and not other_end.done()
+        await engine.tell(first.job.job_id, CancelRequested())
+        assert (await end).state == (await other_end).state == "cancelled"
+        _, known = await engine.submit_watched(Submission(workflow=flow(), idempotency_key="k", fingerprint="f"))
+        assert (await known).state == "cancelled"
+        dead = Submission(workflow=flow(), depends_on=((first.job.job_id, "success"),))
+        stillborn, at_once = await engine.submit_watched(dead)
+        assert stillborn.created and (await at_once).state == "cancelled"
+        _, given_up = await engine.submit_watched(Submission(workflow=flow()))
+        given_up.cancel()
+        await asyncio.sleep(0)
+        assert engine.machine.ended == {}
+        _, left = await engine.submit_watched(Submission(workflow=flow()))
+        await engine.stop()
+        assert left.cancelled()
 
     run(body)
 

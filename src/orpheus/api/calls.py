@@ -43,6 +43,8 @@ class Call:
     correlation_given: bool = False
     query: Any = None
     body: Any = None
+    waits: bool = False
+    """Its answer is held back on purpose, so how long it takes says nothing of the server."""
 
     @property
     def path(self) -> dict[str, str]:

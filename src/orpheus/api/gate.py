@@ -114,7 +114,7 @@ class Gate:
                 endpoint.path if endpoint else "-",
                 status,
                 time.perf_counter() - began,
-                timed=endpoint is None or endpoint.timed,
+                timed=(endpoint is None or endpoint.timed) and not call.waits,
             )
 
     def _begin_span(self, scope: Scope, call: Call) -> Span | None:

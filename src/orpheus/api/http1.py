@@ -42,21 +42,22 @@ class WritesTogether:
 
     def write(self, data: bytes) -> None:
         if not self._held:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > TOGETHER_BYTES:
-            self._flush()
+            self.flush()
 
     def writelines(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             self.write(piece)
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is held, now."""
         held, self._held, self._held_bytes = self._held, [], 0
         if held:
             self._transport.write(held[0] if len(held) == 1 else b"".join(held))
@@ -67,6 +68,11 @@ class Http1(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", WritesTogether(transport, self.loop)))
+
+    def on_response_complete(self) -> None:
+        """The answer is whole: it goes out before anything else is done, since somebody waits for it."""
+        cast("WritesTogether", self.transport).flush()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and hang up: where the next request begins is not known."""

@@ -44,7 +44,7 @@ def fetch_results(client: Client, job: JobInfo, out: Path | None, label: str) ->
         return Fetched(None, (), ())
     folder = results_folder(out, label)
     folder.mkdir(parents=True, exist_ok=True)
-    client.run(_fetch_all(job.job_id, artifacts, folder))
+    client.perform(_fetch_all(job.job_id, artifacts, folder))
     names = [one.name for one in artifacts]
     if job.state == "completed" and job.result is not None and RESULT not in names:
         _write(folder / RESULT, client.result(job.job_id))

@@ -93,6 +93,19 @@ class AsyncClient(AsyncWaitOrders):
         """Create a job and return it as it stands."""
         return await self._run(jobs.submit({"workflow": workflow, "params": params or {}, **options}, self._patience))
 
+    async def run(
+        self,
+        workflow: Any,
+        params: Mapping[str, Any] | None = None,
+        *,
+        wait_s: float | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Any:
+        """Create a job, wait for its end and return its result; for a short job, that is one request."""
+        return await self._run(
+            jobs.run({"workflow": workflow, "params": params or {}, **options}, wait_s, self._patience)
+        )
+
     async def estimate(
         self, workflow: Any, params: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
     ) -> EstimateInfo:
@@ -503,7 +516,7 @@ class AsyncClient(AsyncWaitOrders):
         """Ask once, without retries, whether the server takes work."""
         return await self._run(system.ready())
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def perform(self, operation: Operation[T]) -> T:
         """Carry out an operation of this package's sans-IO modules."""
         return await self._run(operation)
 

@@ -60,6 +60,11 @@ class WaitTimeout(ClientError):
     code = "wait_timeout"
     retryable = True
 
+    def __init__(self, message: str, *, job_id: str | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        """Which, where one was waited for."""
+
 
 class InvalidInput(ClientError):
     """The value cannot be sent as it is; the message names it."""

@@ -180,15 +180,43 @@ def wait(job_id: str, timeout_s: float | None, patience: Patience) -> Operation[
     Raises:
         WaitTimeout: it had not after `timeout_s`.
     """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    return (yield from _wait(job_id, timeout_s, _deadline(timeout_s), patience))
+
+
+def _wait(job_id: str, timeout_s: float | None, deadline: float | None, patience: Patience) -> Operation[JobInfo]:
     while True:
-        left = LONG_POLL_S if deadline is None else min(LONG_POLL_S, max(0.0, deadline - time.monotonic()))
+        left = _left(deadline)
         query = {"wait_s": round(left, 3)} if left > 0 else {}
         job = _JOB((yield from send(get(job_path(job_id), query, extra_wait_s=left), patience)))
         if job.state in ENDED:
             return job
         if deadline is not None and time.monotonic() >= deadline:
-            raise WaitTimeout(f"job {job_id} is still {job.state} after {timeout_s:g} s")
+            raise WaitTimeout(f"job {job_id} is still {job.state} after {timeout_s:g} s", job_id=job_id)
+
+
+def _deadline(timeout_s: float | None) -> float | None:
+    return None if timeout_s is None else time.monotonic() + timeout_s
+
+
+def _left(deadline: float | None) -> float:
+    """Return how long the next request may wait at the server."""
+    return LONG_POLL_S if deadline is None else min(LONG_POLL_S, max(0.0, deadline - time.monotonic()))
+
+
+def run(job: NewJob | SubmitJob | Mapping[str, Any], wait_s: float | None, patience: Patience) -> Operation[Any]:
+    """Create a job, wait for its end and return its result, by one request where the job is short. Safe to repeat: the key
+    makes the second try wait for the job of the first.
+
+    Raises:
+        JobFailed: it ended as failed or cancelled.
+        WaitTimeout: it did not end within `wait_s` of its creation; it goes on.
+    """
+    body = yield from build(job, new_key(), patience)
+    deadline = _deadline(wait_s)
+    done = _JOB((yield from send(post("/jobs", body, wait_s=_left(deadline)), patience)))
+    if done.state not in ENDED:
+        done = yield from _wait(done.job_id, wait_s, deadline, patience)
+    return (yield from _result_of(done, patience))
 
 
 def result(job_id: str, timeout_s: float | None, patience: Patience) -> Operation[Any]:
@@ -198,11 +226,14 @@ def result(job_id: str, timeout_s: float | None, patience: Patience) -> Operatio
         JobFailed: it ended as failed or cancelled.
         WaitTimeout: it did not end in time.
     """
-    job = yield from wait(job_id, timeout_s, patience)
+    return (yield from _result_of((yield from wait(job_id, timeout_s, patience)), patience))
+
+
+def _result_of(job: JobInfo, patience: Patience) -> Operation[Any]:
     if job.state != "completed":
         raise JobFailed(job)
     if isinstance(job.result, dict) and job.result.keys() == {"$large"}:
-        return _JSON((yield from send(get(job_path(job_id, "result")), patience)))
+        return _JSON((yield from send(get(job_path(job.job_id, "result")), patience)))
     return job.result
 
 

@@ -109,13 +109,23 @@ def get(path: str, query: Mapping[str, Any] | None = None, *, extra_wait_s: floa
     return Request("GET", path, pairs(query or {}), extra_wait_s=extra_wait_s)
 
 
-def post(path: str, body: Any = None, *, repeatable: bool = True, headers: Mapping[str, str] | None = None) -> Request:
+def post(
+    path: str,
+    body: Any = None,
+    *,
+    repeatable: bool = True,
+    headers: Mapping[str, str] | None = None,
+    wait_s: float = 0.0,
+) -> Request:
+    """Return a request with a JSON body; `wait_s`: how long the server may hold its answer back."""
     return Request(
         "POST",
         path,
+        pairs({"wait_s": round(wait_s, 3)}) if wait_s > 0 else (),
         headers={"content-type": "application/json", **(headers or {})},
         body=encode({} if body is None else body),
         repeatable=repeatable,
+        extra_wait_s=wait_s,
     )
 
 

@@ -116,6 +116,27 @@ class Client(WaitOrders):
         """
         return self._run(jobs.submit({"workflow": workflow, "params": params or {}, **options}, self._patience))
 
+    def run(
+        self,
+        workflow: Any,
+        params: Mapping[str, Any] | None = None,
+        *,
+        wait_s: float | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Any:
+        """Create a job, wait for its end and return its result; for a short job, that is one request.
+
+        Args:
+            wait_s: how long to wait after its creation; None for as long as it takes. (`timeout_s` among the options is the
+                job's own limit.)
+
+        Raises:
+            JobFailed: it ended as failed or cancelled.
+            WaitTimeout: it did not end in time; it goes on, and `job_id` of the error says which it is.
+            NotFound, Invalid: as `submit` does.
+        """
+        return self._run(jobs.run({"workflow": workflow, "params": params or {}, **options}, wait_s, self._patience))
+
     def estimate(
         self, workflow: Any, params: Mapping[str, Any] | None = None, **options: Unpack[JobOptions]
     ) -> EstimateInfo:
@@ -549,7 +570,7 @@ class Client(WaitOrders):
         """Ask once, without retries, whether the server takes work."""
         return self._run(system.ready())
 
-    def run(self, operation: Operation[T]) -> T:
+    def perform(self, operation: Operation[T]) -> T:
         """Carry out an operation of this package's sans-IO modules."""
         return self._run(operation)
 

@@ -70,7 +70,7 @@ class WaitOrders:
 
     _patience: Patience
 
-    def run(self, operation: Operation[T]) -> T:
+    def perform(self, operation: Operation[T]) -> T:
         """Carry out an operation; the client does."""
         raise NotImplementedError
 
@@ -89,11 +89,11 @@ class WaitOrders:
             Conflict: `invalid_transition`, it does not wait for a decision.
             Invalid: `invalid_params`, the value does not fit or may not be edited.
         """
-        return self.run(approve_task(job_id, task, value, comment, self._patience))
+        return self.perform(approve_task(job_id, task, value, comment, self._patience))
 
     def reject_task(self, job_id: str, task: str, *, reason: str = "") -> JobInfo:
         """Reject what an approval node asks about; what that means to the job is for its `on_reject` to say (R14)."""
-        return self.run(reject_task(job_id, task, reason, self._patience))
+        return self.perform(reject_task(job_id, task, reason, self._patience))
 
     def signal(self, job_id: str, name: str, payload: Any = None, *, signal_id: str | None = None) -> JobInfo:
         """Tell a job that something has happened; it is kept until the job asks for it (R22).
@@ -101,7 +101,7 @@ class WaitOrders:
         Args:
             signal_id: the same id again is the same signal; a new one where left out.
         """
-        return self.run(signal(job_id, name, payload, signal_id, self._patience))
+        return self.perform(signal(job_id, name, payload, signal_id, self._patience))
 
     def call_back(
         self, token: str, result: Any = None, *, error: str | None = None, final: bool = False
@@ -112,7 +112,7 @@ class WaitOrders:
             token: as `ctx.callback_token()` gave it.
             error: what went wrong, instead of a result; `final` if another attempt would be of no use.
         """
-        return self.run(call_back(token, result, error, final, self._patience))
+        return self.perform(call_back(token, result, error, final, self._patience))
 
 
 class AsyncWaitOrders:
@@ -120,7 +120,7 @@ class AsyncWaitOrders:
 
     _patience: Patience
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def perform(self, operation: Operation[T]) -> T:
         """Carry out an operation; the client does."""
         raise NotImplementedError
 
@@ -139,11 +139,11 @@ class AsyncWaitOrders:
             Conflict: `invalid_transition`, it does not wait for a decision.
             Invalid: `invalid_params`, the value does not fit or may not be edited.
         """
-        return await self.run(approve_task(job_id, task, value, comment, self._patience))
+        return await self.perform(approve_task(job_id, task, value, comment, self._patience))
 
     async def reject_task(self, job_id: str, task: str, *, reason: str = "") -> JobInfo:
         """Reject what an approval node asks about; what that means to the job is for its `on_reject` to say (R14)."""
-        return await self.run(reject_task(job_id, task, reason, self._patience))
+        return await self.perform(reject_task(job_id, task, reason, self._patience))
 
     async def signal(self, job_id: str, name: str, payload: Any = None, *, signal_id: str | None = None) -> JobInfo:
         """Tell a job that something has happened; it is kept until the job asks for it (R22).
@@ -151,7 +151,7 @@ class AsyncWaitOrders:
         Args:
             signal_id: the same id again is the same signal; a new one where left out.
         """
-        return await self.run(signal(job_id, name, payload, signal_id, self._patience))
+        return await self.perform(signal(job_id, name, payload, signal_id, self._patience))
 
     async def call_back(
         self, token: str, result: Any = None, *, error: str | None = None, final: bool = False
@@ -162,4 +162,4 @@ class AsyncWaitOrders:
             token: as `ctx.callback_token()` gave it.
             error: what went wrong, instead of a result; `final` if another attempt would be of no use.
         """
-        return await self.run(call_back(token, result, error, final, self._patience))
+        return await self.perform(call_back(token, result, error, final, self._patience))

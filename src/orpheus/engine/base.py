@@ -7,6 +7,7 @@ records it, and raises an `OrpheusError` that changed nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -350,6 +351,10 @@ class Engine(Protocol):
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         """Create all of the jobs or none (R21)."""
+
+    async def submit_watched(self, submission: Submission) -> tuple[Submitted, asyncio.Future[Job]]:
+        """Create a job; give also what is done at the commit that ends it (of a known key: the job there is), with its row
+        as it then stands. Whoever waits no longer cancels it; so does the engine when it stops."""
 
     async def estimate(self, submission: Submission) -> Estimate:
         """Say what a job would cost and how long it would take; nothing is created."""

@@ -28,7 +28,7 @@ from orpheus.core.errors import InvalidRequest, OrpheusError, TaskError
 from orpheus.core.estimate import Estimate
 from orpheus.core.facts import Fact
 from orpheus.core.graph import Graph
-from orpheus.core.job import TERMINAL, Job
+from orpheus.core.job import Job
 from orpheus.core.task import Task
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import (
@@ -48,6 +48,7 @@ from orpheus.engine.base import (
 from orpheus.engine.bulk import carry_out
 from orpheus.engine.callbacks import Brought
 from orpheus.engine.clock import Clock, SystemClock
+from orpheus.engine.ends import Ends, JobEnd, Watched
 from orpheus.engine.estimates import EstimateJob
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import MakeKey, NewKey, RevokeKey
@@ -132,8 +133,7 @@ class EmbeddedEngine:
         self._stopping = False
         self._stopped = asyncio.Event()
         self._lent: list[ApiKey] = []
-        self._waits: set[asyncio.Future[Job]] = set()
-        """Of `wait_job`; let go when the server stops."""
+        self._ends: Ends | None = None
         self._commit_s = QUICK_COMMIT_S
         """Mean time of the latest COMMITs; the first slow one sends the next to the thread."""
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
@@ -168,6 +168,7 @@ class EmbeddedEngine:
             machine.keyring.lend(key)
         self._store, self._machine = store, machine
         self._reads = EmbeddedReads(self.path, machine)
+        self._ends = Ends(machine, self._reads)
         self.subscribers = Subscribers(machine.stream, self._reads, self.options)
         self.upkeep = Upkeep(machine, self._reads, self._do, self._publisher, self._helpers)
 
@@ -183,8 +184,8 @@ class EmbeddedEngine:
             if session.claiming == 0:
                 self._machine.sessions.answer(session)
         self._machine.ledger.write()
-        for ended in self._waits:
-            ended.cancel()
+        if self._ends is not None:
+            self._ends.stop()
         self.subscribers.stop()
         self._wake()
         assert self._loop_task is not None and self._store is not None and self._reads is not None
@@ -313,6 +314,11 @@ class EmbeddedEngine:
         return self._reads
 
     @property
+    def ends(self) -> Ends:
+        assert self._ends is not None, "the engine was not started"
+        return self._ends
+
+    @property
     def schedules(self) -> EmbeddedSchedules:
         return EmbeddedSchedules(self.machine, self._ask)
 
@@ -357,13 +363,25 @@ class EmbeddedEngine:
         return graph
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        return cast("list[Submitted]", await self._do(await self._submission(submissions)))
+
+    async def submit_watched(self, submission: Submission) -> tuple[Submitted, JobEnd]:
+        end: JobEnd = asyncio.get_running_loop().create_future()
+        try:
+            submit = await self._submission([submission])
+            return await self._do(Watched(submit, self.ends, end)), end
+        except BaseException:
+            end.cancel()
+            raise
+
+    async def _submission(self, submissions: Sequence[Submission]) -> Submit:
         self._check_running()
         if any(not isinstance(submission.workflow, str) for submission in submissions):
             # A graph of thousands of nodes takes a while to check: not on the loop.
             prepared = await asyncio.get_running_loop().run_in_executor(self._helpers, prepare, submissions)
         else:
             prepared = prepare(submissions)
-        return cast("list[Submitted]", await self._do(self._submit(prepared)))
+        return self._submit(prepared)
 
     def _submit(self, prepared: Sequence[Prepared]) -> Submit:
         return Submit(
@@ -433,30 +451,8 @@ class EmbeddedEngine:
         await self._ask(partial(self.machine.call, "add_file", lambda work: work.tx.add_file(record)))
 
     async def wait_job(self, job_id: str, *, wait_s: float, tenant: str | None = None) -> Job | None:
-        """Return the job when it has ended or the time is over; None at once when there is none (of that tenant's)."""
         self._check_running()
-        ended: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-
-        def heard(job: Job) -> None:
-            if not ended.done():
-                ended.set_result(job)
-
-        # Listening begins before the look at the row: an end that is committed between them is heard.
-        stop = self.machine.when_ended(job_id, heard)
-        self._waits.add(ended)
-        try:
-            job = await self.reads.job(job_id)
-            if job is None or (tenant is not None and job.tenant != tenant):
-                return None
-            if job.state in TERMINAL or wait_s <= 0:
-                return job
-            await asyncio.wait((ended,), timeout=wait_s)
-            if self._stopping:
-                return job
-            return ended.result() if ended.done() else await self.reads.job(job_id)
-        finally:
-            self._waits.discard(ended)
-            stop()
+        return await self.ends.wait(job_id, wait_s=wait_s, tenant=tenant)
 
     # Workers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,8 @@ import msgspec
 from orpheus.api import body as bodies
 from orpheus.api import multipart, render
 from orpheus.api.calls import Answer, Call, Headers, json_answer
-from orpheus.api.errors import Forbidden, MalformedBody, TooLarge, UnsupportedBody
+from orpheus.api.ending import ends_with_key
+from orpheus.api.errors import Forbidden, MalformedBody, TooLarge, Unauthorized, UnsupportedBody
 from orpheus.api.query import Cursor, Instant, Limit, instant
 from orpheus.api.route import Media, Routes
 from orpheus.api.routers._find import find_job, visible
@@ -85,12 +87,20 @@ _MULTIPART = Media(
         "additionalProperties": False,
     },
 )
+
+
+class SubmitQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    wait_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Wait up to so many seconds for the job's end."""
+
+
 _KEY_HEADER = {"Idempotency-Key": ("The same key and body again give the same job (R21).", KEY)}
 
 
 @routes.post(
     "/jobs",
     role="submit",
+    query=SubmitQuery,
     body=SubmitJob,
     raw_body=(_MULTIPART,),
     answers={201: JobInfo, 200: JobInfo},
@@ -102,16 +112,19 @@ _KEY_HEADER = {"Idempotency-Key": ("The same key and body again give the same jo
 async def submit(call: Call) -> Answer:
     """Create a job.
 
-    Answers 201 after the commit that records it, or 200 when the idempotency key was used for the same body before.
+    Answers 201 after the commit that records it, or 200 when the idempotency key was used for the same body before. With
+    `wait_s` the answer comes when the job has ended or the time is over, whichever is first; look at `state`.
     """
     services = call.services
+    query: SubmitQuery = call.query
+    wait_s = min(query.wait_s, services.options.max_wait_s)
     if call.body is None:
         parts = multipart.Parts(call.headers[b"content-type"], bodies.chunks(call))
         uploads: list[str] = []
         records: list[dict[str, Any]] = []
         try:
             submission = await from_multipart(call, parts, uploads, records)
-            [submitted] = await services.engine.submit([submission])
+            submitted, end = await _submit(call, submission, wait_s)
         except BaseException:
             await _discard(call, uploads)
             raise
@@ -122,10 +135,40 @@ async def submit(call: Call) -> Answer:
             await _discard(call, uploads)
     else:
         submission = await to_submission(call, call.body)
-        [submitted] = await services.engine.submit([submission])
-    body = await _new_job(call, submission, submitted)
+        submitted, end = await _submit(call, submission, wait_s)
+    shown = None if end is None else await _until_end(call, submitted.job.job_id, end, wait_s)
+    body = await (_new_job(call, submission, submitted) if shown is None else whole_job(call, shown))
     location = f"{call.root_path}/jobs/{submitted.job.job_id}".encode("ascii", "replace")
     return json_answer(body, status=201 if submitted.created else 200, headers=[(b"location", location)])
+
+
+async def _submit(call: Call, submission: Submission, wait_s: float) -> tuple[Submitted, asyncio.Future[Job] | None]:
+    engine = call.services.engine
+    if wait_s > 0 and not call.services.stopping.is_set():
+        return await engine.submit_watched(submission)
+    [submitted] = await engine.submit([submission])
+    return submitted, None
+
+
+async def _until_end(call: Call, job_id: str, end: asyncio.Future[Job], wait_s: float) -> Job | None:
+    """Return the job at its end, or as it stands when the time is over; None when the server goes down or the caller's key
+    comes to its end."""
+    call.waits = True
+    task = asyncio.current_task()
+    assert task is not None, "requests are served by tasks"
+    timer = asyncio.get_running_loop().call_later(wait_s, end.cancel)
+    try:
+        with ends_with_key(call):
+            return await call.services.unless_stopping(end)
+    except asyncio.CancelledError:
+        if task.cancelling():
+            raise
+        return await call.services.engine.reads.job(job_id)  # it was the timer
+    except Unauthorized:
+        return None  # the key was good when the job was created, and what has become of the job is not told any more
+    finally:
+        timer.cancel()
+        end.cancel()
 
 
 async def _discard(call: Call, keys: list[str]) -> None:
