@@ -95,6 +95,12 @@ def test_lists_filter_and_page(client, submit):
         if cursor is None:
             break
     assert seen == made[::-1]
+    page = client.get("/jobs", params={"tenant": "pages", "limit": 2}).json()
+    ahead = {"tenant": "pages", "limit": 2, "cursor": page["next_cursor"], "skip": 1}
+    assert [job["job_id"] for job in client.get("/jobs", params=ahead).json()["items"]] == made[1::-1]
+    assert client.get("/jobs", params=ahead | {"skip": 3}).json() == {"items": [], "next_cursor": None}
+    refused = client.get("/jobs", params=ahead | {"state": "queued"})
+    assert (refused.status_code, refused.json()["details"][0]["path"]) == (422, "/skip")
     assert len(client.get("/jobs", params={"label": ["page:yes", "n:3"]}).json()["items"]) == 1
     assert len(client.get("/jobs", params={"tenant": "pages", "state": ["queued", "failed"]}).json()["items"]) == 5
     assert client.get("/jobs", params={"tenant": "pages", "state": "failed"}).json()["items"] == []

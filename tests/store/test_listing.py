@@ -132,8 +132,23 @@ def test_pages_are_what_a_filter_in_python_finds(
         finally:
             listing.SCAN, listing.MAX_SCANNED = kept
         assert found == expected
+        _skips(empty, wanted, expected, limit)
     finally:
         empty.rollback()
+
+
+def _skips(store: Store, wanted: Filter, expected: list[str], limit: int) -> None:
+    """To skip is to follow the cursors; where rows would have to be looked at for it, it is refused."""
+    filters = [wanted.states, wanted.workflow, wanted.tenant, *dict.fromkeys(wanted.labels), wanted.q]
+    _, cursor = list_jobs(store.connection, wanted, limit=2, cursor=None)
+    for begin, after in ((0, None), (2, cursor)) if cursor else ((0, None),):
+        for skip in (1, 3, 50):
+            try:
+                page, _ = list_jobs(store.connection, wanted, limit=limit, cursor=after, skip=skip)
+            except InvalidRequest:
+                assert sum(bool(one) for one in filters) > 1 or wanted.q
+                return
+            assert [job.job_id for job in page] == expected[begin + skip :][:limit]
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!", "W10", "WzFd", "bnVsbA", "WyJhIiwgMV0", "[1,2]", "é", "WzFlOTk5LCAxXQ"])

@@ -29,8 +29,16 @@ export function graph(definition, { onselect = null, down = false } = {}) {
   const picture = s("svg", { class: "graph", viewBox: `0 0 ${size[0]} ${size[1]}`, width: size[0], height: size[1], role: "group", "aria-label": `Graph of ${definition.name ?? "the workflow"}: ${plan.nodes.length} nodes` },
     lines.map((line) => line.element), [...drawn.values()].map((each) => each.element));
   picture.style.minWidth = `${Math.round(size[0] * LEAST)}px`; // smaller than this nobody can read it: it scrolls
+  const frame = h("div", { class: "graph-frame" }, picture);
+  requestAnimationFrame(() => { // what does not fit begins where the work begins
+    const first = plan.nodes.find((each) => each.layer === 0);
+    if (!first) return;
+    const [x, y] = at(first.layer, first.row);
+    const scale = picture.clientWidth / size[0];
+    frame.scrollTo((x + WIDE / 2) * scale - frame.clientWidth / 2, (y + HIGH / 2) * scale - frame.clientHeight / 2);
+  });
   return {
-    element: h("div", { class: "graph-frame" }, picture),
+    element: frame,
     before: plan.before,
     show(states) {
       for (const [name, each] of drawn) update(each, states.get(name));

@@ -93,7 +93,7 @@ export function filterRow(filter, changed) {
     },
     suggest(jobs) {
       const found = new Set();
-      for (const job of jobs.slice(0, 200)) for (const [name, value] of Object.entries(job.labels)) found.add(`${name}:${value}`);
+      for (const job of Object.values(jobs.slice(0, 200))) for (const [name, value] of Object.entries(job.labels)) found.add(`${name}:${value}`);
       if (found.size !== known.children.length) fill(known, [...found].slice(0, 50).map((value) => h("option", { value })));
     },
   };

@@ -1,10 +1,12 @@
 // The rows behind the list: a page at a time from the API, kept slim, corrected by events the moment they come.
+// What is scrolled to is fetched, from the nearest known cursor on: the rows between may be missing.
 
 import { ask } from "./api.js";
 import { local } from "./format.js";
 
 const TOP = 100;
 const PAGE = 500;
+const MOST_SKIPPED = 1_000_000; // by one request
 const MOST = 3000; // kept while the list stands at its top; further down they are fetched again when they are scrolled to
 const BY_EVENT = {
   "job.queued": "queued", "job.started": "running", "job.completed": "completed", "job.failed": "failed", "job.cancelled": "cancelled",
@@ -26,10 +28,12 @@ export class Rows {
   }
 
   clear() {
-    this.items = [];
+    this.items = []; // with holes where nothing is loaded
     this.byId = new Map();
-    this.cursor = null;
+    this.cursors = new Map(); // place -> the cursor of the page that begins there
+    this.end = null; // the place behind the last row, once it was seen
     this.total = null;
+    this.stepwise = false; // the server does not skip with this filter
     this.fresh = 0; // jobs that are newer than the first row while the reader is further down
     this.loaded = false;
     this.turn = (this.turn ?? 0) + 1;
@@ -38,7 +42,20 @@ export class Rows {
 
   /** How many rows the list is long, loaded or not. */
   get length() {
-    return this.cursor === null ? this.items.length : Math.max(this.total ?? 0, this.items.length);
+    return this.end ?? Math.max(this.stepwise ? 0 : this.total ?? 0, this.items.length);
+  }
+
+  /** The first place from `from` to `to` that can be loaded and is not; null without one. */
+  missing(from, to) {
+    for (let at = from; at < Math.min(to, this.end ?? to); at += 1) {
+      if (!(at in this.items)) return at < this.length || this.cursors.has(at) ? at : null;
+    }
+    return null;
+  }
+
+  moveDown(count) {
+    this.cursors = new Map([...this.cursors].map(([place, cursor]) => [place + count, cursor]));
+    if (this.end !== null) this.end += count;
   }
 
   /** Fetch the newest again. Without `atTop` nothing moves: rows are corrected in their places and newer ones counted. */
@@ -58,39 +75,58 @@ export class Rows {
       return;
     }
     const last = items.at(-1);
-    const place = page.next_cursor === null || !last || this.items.length > MOST ? -1 : this.items.findIndex((each) => each.job_id === last.job_id);
+    const place = page.next_cursor === null || !last || this.byId.size > MOST ? -1 : this.items.findIndex((each) => each?.job_id === last.job_id);
     if (place >= 0) {
+      this.moveDown(items.length - place - 1);
       this.items = items.concat(this.items.slice(place + 1));
     } else {
       this.items = items;
-      this.cursor = page.next_cursor;
+      this.cursors.clear();
+      this.end = page.next_cursor === null ? items.length : null;
     }
-    this.byId = new Map(this.items.map((each) => [each.job_id, each]));
+    if (page.next_cursor !== null) this.cursors.set(items.length, page.next_cursor);
+    this.byId.clear();
+    this.items.forEach((each) => this.byId.set(each.job_id, each));
     this.fresh = 0;
     this.loaded = true;
   }
 
-  /** Fetch the next page. Returns whether there is something new. */
-  async more(query) {
-    if (this.cursor === null || this.loading) return false;
+  /** Fetch what is missing around a place. Returns whether there is something new. */
+  async more(query, at) {
+    if (this.loading) return false;
     const mine = this.turn;
+    let [from, to] = [at, at + 1];
+    while (to - from < PAGE && !(to in this.items)) to += 1;
+    while (to - from < PAGE && from > 0 && !(from - 1 in this.items)) from -= 1;
+    const base = Math.max(0, ...[...this.cursors.keys()].filter((place) => place <= from));
+    const skip = Math.min(from - base, MOST_SKIPPED);
     this.loading = true;
     try {
-      query.set("limit", String(PAGE));
-      query.set("cursor", this.cursor);
+      query.set("limit", String(to - from));
+      if (this.cursors.has(base)) query.set("cursor", this.cursors.get(base));
+      if (skip > 0) query.set("skip", String(skip));
       const page = await ask(`jobs?${query}`);
       if (mine !== this.turn) return false;
-      for (const item of page.items) {
-        if (this.byId.has(item.job_id)) continue;
-        const row = slim(item);
-        this.items.push(row);
-        this.byId.set(row.job_id, row);
-      }
-      this.cursor = page.next_cursor;
+      page.items.forEach((item, place) => this.put(base + skip + place, slim(item)));
+      const next = base + skip + page.items.length;
+      if (page.next_cursor === null) this.end = next;
+      else this.cursors.set(next, page.next_cursor);
+      return true;
+    } catch (error) {
+      if (mine !== this.turn || skip === 0 || error.status !== 422) throw error;
+      this.stepwise = true;
       return true;
     } finally {
       if (mine === this.turn) this.loading = false;
     }
+  }
+
+  put(place, row) {
+    const known = this.byId.get(row.job_id);
+    if (known && this.items[place] !== known) delete this.items[this.items.indexOf(known)]; // it has moved
+    if (this.items[place] && this.items[place] !== known) this.byId.delete(this.items[place].job_id);
+    this.items[place] = known ? Object.assign(known, row) : row;
+    this.byId.set(row.job_id, this.items[place]);
   }
 
   /** Put rows for jobs that were just created on top, from what their events tell; the next fetch fills in the rest.
@@ -108,6 +144,7 @@ export class Rows {
     })).reverse();
     if (fresh.length === 0 || !this.loaded) return false;
     this.items = fresh.concat(this.items);
+    this.moveDown(fresh.length);
     for (const row of fresh) this.byId.set(row.job_id, row);
     if (this.total !== null) this.total += fresh.length;
     return true;

@@ -73,10 +73,11 @@ export class VirtualList {
     if (this.none.childElementCount) fill(this.none);
     this.anew = false;
     this.space.style.height = `${rows.length * height}px`;
+    this.space.style.setProperty("--row", `${height}px`);
     const from = Math.max(0, Math.floor(this.element.scrollTop / height) - BEYOND);
     const to = Math.min(rows.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / height) + BEYOND);
-    const seen = rows.items.slice(from, to);
-    const wanted = new Set(seen.map((job) => job.job_id));
+    const seen = Object.entries(rows.items.slice(from, to)); // what is not loaded is left out
+    const wanted = new Set(seen.map(([, job]) => job.job_id));
     const free = []; // rows that went out of sight are used again: making them is what costs
     for (const [jobId, made] of this.made) {
       if (wanted.has(jobId) || made.element.contains(document.activeElement)) continue; // the focus is not lost by scrolling
@@ -84,15 +85,16 @@ export class VirtualList {
       this.made.delete(jobId);
     }
     let before = this.inner.firstChild; // the page's order is the list's order, for the keyboard
-    seen.forEach((job, place) => {
+    for (const [place, job] of seen) {
       let made = this.made.get(job.job_id);
       if (!made) this.made.set(job.job_id, (made = free.pop() ?? this.make()));
       if (made.element === before) before = before.nextSibling;
       else this.inner.insertBefore(made.element, before);
-      this.show(made, job, from + place, height);
-    });
+      this.show(made, job, from + Number(place), height);
+    }
     for (const made of free) made.element.remove();
-    if (rows.cursor !== null && to + AHEAD > rows.items.length) this.more();
+    const hole = rows.missing(Math.max(0, from - AHEAD), to + AHEAD);
+    if (hole !== null) this.more(hole);
   }
 
   forget() {
@@ -164,7 +166,7 @@ export class VirtualList {
   /** Move the focus by a row. */
   move(step, event) {
     const focused = document.activeElement?.closest?.("li")?.querySelector("a.job")?.dataset.job;
-    const at = focused ? this.rows.items.findIndex((each) => each.job_id === focused) : -1;
+    const at = focused ? this.rows.items.findIndex((each) => each?.job_id === focused) : -1;
     const next = this.rows.items[Math.max(0, at + step)];
     if (!next) return;
     event.preventDefault();

@@ -22,7 +22,7 @@ export function view(root, where) {
   const bulk = bulkBar(selected, rows, () => filter, () => { list.draw(true); bulk.draw(); refresh(); });
   const filters = filterRow(filter, changed);
   const list = new VirtualList(rows, selected, {
-    more: () => rows.more(toQuery(filter)).then((got) => { if (got) list.draw(); }, () => {}),
+    more: (at) => rows.more(toQuery(filter), at).then((got) => { if (got) list.draw(); }, () => {}),
     select: () => bulk.draw(),
     empty: () => nothing(filter),
   });

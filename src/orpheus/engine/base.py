@@ -245,7 +245,16 @@ class Reads(Protocol):
     async def job_parts(self, job_id: str, *, artifacts: bool) -> tuple[Any, Any, list[Mapping[str, Any]]]:
         """Return `(params, result, artifacts)` in one read; `artifacts` says whether to look for any."""
 
-    async def jobs(self, filters: JobFilter, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]: ...
+    async def jobs(
+        self, filters: JobFilter, *, limit: int, cursor: str | None, skip: int = 0
+    ) -> tuple[list[Job], str | None]:
+        """Return a page, newest first, and the cursor of the next one; `skip` leaves out so many after the cursor.
+
+        Raises:
+            InvalidRequest: the cursor is not one of this list, or there are more filters than skipping goes with.
+        """
+        ...
+
     async def states(self, job_ids: Sequence[str], *, tenant: str | None) -> dict[str, str]:
         """Return the states of the jobs among these that exist (and are the tenant's)."""
 

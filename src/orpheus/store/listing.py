@@ -3,7 +3,7 @@
 A list walks one index in `(created_at, job_no)` order: that of a label, a state, a tenant, a workflow or of time, whichever holds
 the fewest rows by the counters. The other conditions are checked on the rows it meets. A search that meets few rows is given
 up for this page after `MAX_SCANNED` of them: the page is then short, or empty, and its cursor goes on from there. Several
-states are several walks, merged.
+states are several walks, merged. A reader may skip ahead along the index: its entries are counted without their rows.
 
 These statements are put together from parts, so they live here and not in `queries/`.
 """
@@ -90,21 +90,28 @@ class Found:
 
 
 def list_jobs(
-    connection: sqlite3.Connection, filters: JobQuery, *, limit: int, cursor: str | None
+    connection: sqlite3.Connection, filters: JobQuery, *, limit: int, cursor: str | None, skip: int = 0
 ) -> tuple[list[Job], str | None]:
     """Return a page of jobs and the cursor of the next one, None at the end.
+
+    The page begins `skip` jobs after the cursor.
 
     Times are a half-open window: `created_after` is in it, `created_before` is not. Text is found whatever its case (of
     ASCII letters).
 
     Raises:
-        InvalidRequest: the cursor is not one of ours.
+        InvalidRequest: the cursor is not one of ours, or skipping would take a look at each row.
     """
     assert limit >= 1, "a page has room for a job"
     start = START if cursor is None else _position_of(cursor)
     if filters.created_before is not None:
         start = min(start, (filters.created_before, -1))
     walks, rest = _plan(connection, filters)
+    if skip:
+        place = _skipped(connection, walks, rest, start=start, created_after=filters.created_after, count=skip)
+        if place is None:
+            return [], None
+        start = place
     founds = [
         _walk(connection, walk, rest, start=start, created_after=filters.created_after, limit=limit) for walk in walks
     ]
@@ -121,6 +128,43 @@ def list_jobs(
 def states_of(connection: sqlite3.Connection, job_ids: Sequence[str], tenant: str | None) -> dict[str, str]:
     """Return the states of the jobs among these that exist (and are the tenant's): two columns, without their rows."""
     return dict(connection.execute(query("states_of_jobs"), (json.dumps(job_ids), tenant)).fetchall())
+
+
+def _skipped(
+    connection: sqlite3.Connection,
+    walks: list[Walk],
+    rest: list[Condition],
+    *,
+    start: Position,
+    created_after: float | None,
+    count: int,
+) -> Position | None:
+    """Return the place of the `count`-th entry from `start` downwards, None when there are fewer.
+
+    Raises:
+        InvalidRequest: there are conditions that no index answers.
+    """
+    if rest:
+        raise InvalidRequest(
+            "skip goes with one filter at most: a state or several, a tenant, a workflow, a label, a time",
+            hint="leave skip out, and follow the cursors",
+            details=[{"path": "/skip", "message": "goes with one filter at most", "in": "query"}],
+        )
+    parts, parameters = [], ()
+    for walk in walks:
+        where, given = _where(_bounds(walk, start, created_after))
+        parts.append(f"SELECT {', '.join(walk.position)} FROM {walk.source} WHERE {where}")  # noqa: S608 (parts are ours)
+        parameters = (*parameters, *given)
+    sql = f"{' UNION ALL '.join(parts)} ORDER BY 1 DESC, 2 DESC LIMIT 1 OFFSET ?"
+    found: Position | None = connection.execute(sql, (*parameters, count - 1)).fetchone()
+    return found
+
+
+def _bounds(walk: Walk, start: Position, created_after: float | None) -> list[Condition]:
+    """Return what of a walk's index lies between two times, or a place and a time."""
+    at, number = walk.position
+    bounds = [walk.fixed, Condition(f"({at}, {number}) < (?, ?)", start)]
+    return bounds if created_after is None else [*bounds, Condition(f"{at} >= ?", (created_after,))]
 
 
 def _plan(connection: sqlite3.Connection, filters: JobQuery) -> tuple[list[Walk], list[Condition]]:
@@ -259,13 +303,10 @@ def _walk(
 ) -> Found:
     """Walk an index from `start` downwards until the page is full, the index ends, or enough rows were looked at."""
     at, number = walk.position
-    fixed = [walk.fixed]
-    if created_after is not None:
-        fixed.append(Condition(f"{at} >= ?", (created_after,)))
     found: list[tuple[Any, ...]] = []
     scanned = 0
     while True:
-        bounds = [*fixed, Condition(f"({at}, {number}) < (?, ?)", start)]
+        bounds = _bounds(walk, start, created_after)
         end: Position | None = None
         if rest:
             # Rows checked one by one: look no further than the next SCAN of them.

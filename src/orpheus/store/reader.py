@@ -104,9 +104,11 @@ class Reader(ScheduleReads, WebhookReads, LogReads, UpkeepReads, LikenessReads, 
 
         return await self._run(read)
 
-    async def jobs(self, filters: JobQuery, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
+    async def jobs(
+        self, filters: JobQuery, *, limit: int, cursor: str | None, skip: int = 0
+    ) -> tuple[list[Job], str | None]:
         """Return a page, newest first (see `listing.py`: a page may be short and still have a cursor)."""
-        return await self._run(lambda connection: list_jobs(connection, filters, limit=limit, cursor=cursor))
+        return await self._run(lambda connection: list_jobs(connection, filters, limit=limit, cursor=cursor, skip=skip))
 
     async def states(self, job_ids: Sequence[str], *, tenant: str | None) -> dict[str, str]:
         return await self._run(lambda connection: states_of(connection, job_ids, tenant))

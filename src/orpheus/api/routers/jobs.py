@@ -268,6 +268,15 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A group of `GET /failures`."""
     limit: Limit = 50
     cursor: Cursor | None = None
+    skip: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=1_000_000,
+            description="Leave out so many after the cursor. With one filter at most: a state or several, a tenant, a workflow, "
+            "a label, a time.",
+        ),
+    ] = 0
 
 
 @routes.get("/jobs", role="read", query=JobsQuery, answers={200: JobPage}, errors=(InvalidRequest,))
@@ -290,7 +299,9 @@ async def list_jobs(call: Call) -> Answer:
         needed_by=query.needed_by,
         failure=query.failure,
     )
-    jobs, cursor = await call.services.engine.reads.jobs(filters, limit=query.limit, cursor=query.cursor)
+    jobs, cursor = await call.services.engine.reads.jobs(
+        filters, limit=query.limit, cursor=query.cursor, skip=query.skip
+    )
     items = [render.job_info(job, waiting_for=render.waiting_by_row(job)) for job in jobs]
     return json_answer(JobPage(items=items, next_cursor=cursor))
 
