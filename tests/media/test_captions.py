@@ -38,6 +38,22 @@ def test_a_pause_ends_a_cue() -> None:
     assert [cue.text for cue in cues(transcript(words))] == ["one two", "three four"]
 
 
+def test_joined_sentences_are_told_apart_by_the_breath_between_them() -> None:
+    """Two sentences said 0.3 s apart, joined by the recogniser: the second is shown when it is said."""
+    words = said("near the river, second shipping times fell")
+    later = [Word(w.word, w.start_s + 0.3, w.end_s + 0.3) for w in words[3:]]
+    made = cues(transcript(words[:3] + later))
+    assert [(cue.text, cue.start_s) for cue in made] == [("near the river,", 0.0), ("second shipping times fell", 1.5)]
+
+
+def test_a_breath_inside_a_phrase_ends_nothing() -> None:
+    """Nobody reads a caption "the"."""
+    words = said("they opened the", each_s=0.3) + said("warehouse in March.", start_s=1.15)
+    assert len(cues(transcript(words))) == 2
+    words = said("opened the", each_s=0.3) + said("warehouse in March.", start_s=0.85)
+    assert [cue.text for cue in cues(transcript(words))] == ["opened the warehouse in March."]
+
+
 def test_a_sentence_over_two_segments_is_one_cue() -> None:
     """The recogniser breaks where its window of 30 s ends, in the middle of a phrase."""
     made = cues(transcript(said("it might be prudently in"), said("his power.", start_s=2.0)))

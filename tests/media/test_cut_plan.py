@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orpheus.media.cutting import fillers, repeats
+from orpheus.media.cutting.edited import settled
 from orpheus.media.cutting.edl import edl
 from orpheus.media.cutting.fillers import Filler
-from orpheus.media.cutting.plan import Settings, checked, plan
+from orpheus.media.cutting.plan import CutPlan, Removed, Settings, checked, plan, seconds_by_reason
 from orpheus.media.cutting.render import cut_pcm, frame_rate, frames_of
 from orpheus.media.cutting.retime import Timeline, captions_of
 from orpheus.media.errors import InvalidInput
@@ -196,3 +197,44 @@ def test_edl() -> None:
     text = edl(spans((0.0, 1.0), (2.0, 3.04)), frame_rate(25), title="Ä talk", clip="a.mp4")
     assert "TITLE: ? talk" in text
     assert "002  AX       AA/V  C        00:00:02:00 00:00:03:01 00:00:01:00 00:00:02:01" in text
+
+
+def planned(*, kept: list[Span], removed: list[Removed]) -> CutPlan:
+    return CutPlan(1, 10.0, kept, removed, 0.0, {})
+
+
+def test_what_a_person_cut_without_a_reason_was_edited() -> None:
+    """Told by its absence from `kept` only; the silence beside it keeps its reason."""
+    decided = planned(kept=spans((0.0, 1.0), (4.0, 10.0)), removed=[Removed(1.0, 2.0, "silence")])
+    done = settled(decided)
+    assert done.removed == [Removed(1.0, 2.0, "silence"), Removed(2.0, 4.0, "edited")]
+    assert done.kept_duration_s == 7.0
+    assert seconds_by_reason(done.removed) == {"silence": 1.0, "edited": 2.0}
+
+
+def test_what_a_person_took_back_is_not_removed() -> None:
+    um = Removed(5.0, 6.0, "filler", "Um.")
+    decided = planned(kept=spans((0.0, 5.2), (6.0, 10.0)), removed=[Removed(1.0, 2.0, "silence"), um])
+    assert settled(decided).removed == [Removed(5.2, 6.0, "filler", "Um.")]
+
+
+def test_an_unedited_plan_is_settled_as_it_is() -> None:
+    um = Filler(Span(4.3, 4.6), "Um,")
+    made = plan(
+        duration_s=10.0, silences=spans((0.0, 1.0), (4.0, 4.3), (4.6, 5.0), (8.0, 10.0)), fillers=[um], fps=25.0
+    )
+    assert settled(made) == made
+
+
+@given(LENGTHS, st.data())
+def test_an_edited_plan_explains_all_it_leaves_out(lengths: list[float], data: st.DataObject) -> None:
+    edges = [0.0, *itertools.accumulate(lengths)]
+    pieces = [Span(a, b) for a, b in itertools.pairwise(edges)]
+    kept = [piece for piece in pieces if data.draw(st.booleans())] or pieces[:1]
+    starts = sorted(data.draw(st.lists(st.floats(0, edges[-1]), max_size=5)))
+    marks = [Removed(start, start + 0.5, "silence") for start in starts]
+    done = settled(CutPlan(1, edges[-1], kept, marks, 0.0, {}))
+    both = sorted([*done.kept, *(Span(one.start_s, one.end_s) for one in done.removed)], key=lambda one: one.start_s)
+    assert both[0].start_s == 0.0
+    assert both[-1].end_s == pytest.approx(edges[-1], abs=1e-5)
+    assert all(one.end_s == pytest.approx(two.start_s, abs=1e-5) for one, two in itertools.pairwise(both))

@@ -66,7 +66,12 @@ def test_a_killed_worker(cluster: Cluster, tmp_path: Path, workflow: str) -> Non
 @pytest.mark.parametrize(
     ("workflow", "longest", "seconds", "names"),
     [
-        ("talk", "render_cut", 9, "plan/cut_plan.json plan/cut_plan.edl renders/base_cuts.mp4 renders/base_cuts.srt"),
+        (
+            "talk",
+            "render_cut",
+            9,
+            "plan/cut_plan.json plan/cut_plan.edl renders/base_cuts.mp4 renders/base_cuts.srt renders/base_cuts.json",
+        ),
         ("media", "transcribe", 8, "poster.webp sprite.webp sprite.vtt summary.json"),
     ],
 )

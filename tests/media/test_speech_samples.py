@@ -8,13 +8,15 @@ from pathlib import Path
 import av
 import pytest
 
-from orpheus.media import video
+import orpheus
+from orpheus.media import media, video
 from orpheus.media.cutting import fillers, plan, render, repeats, retime
 from orpheus.media.sniff import sniff
 from orpheus.media.speech import sound
 from orpheus.media.speech.placing import placed
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.speech.transcript import Span, Transcript, words_of
+from orpheus.testing.inline import run_job
 
 pytestmark = [pytest.mark.samples, pytest.mark.timeout(300)]
 
@@ -82,6 +84,19 @@ def test_where_nobody_speaks_nothing_is_written(recogniser: Recogniser, samples:
     ):
         heard = recogniser.transcribe(decoded(path, tmp_path))
         assert (heard.text, heard.segments, heard.language) == ("", [], ""), path.name
+
+
+def test_a_channel_wired_the_wrong_way_round_is_heard(samples: Path, tmp_path: Path) -> None:
+    """Left and right add up to silence; their difference is the speech."""
+    inverted = tmp_path / "inverted.flac"
+    turn = ["-af", "pan=stereo|c0=c0|c1=-1*c0", "-y", str(inverted)]
+    source = ["-loglevel", "error", "-t", "8", "-i", str(samples / "audio/jfk.flac")]
+    subprocess.run([video.ffmpeg(), "-nostdin", *source, *turn], check=True)
+    done = run_job(media, {"source": orpheus.File.from_path(inverted)}, folder=tmp_path / "job")
+    (said,) = (
+        path for name, path in done.artifacts.items() if name.startswith("transcripts/") and name.endswith("json")
+    )
+    assert "fellow Americans" in json.loads(said.read_text())["text"]
 
 
 @pytest.fixture(scope="module")

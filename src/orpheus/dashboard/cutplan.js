@@ -30,7 +30,7 @@ function draw(element, plan, sound, told) {
   const kept = keptSeconds(parts);
   const picture = s("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": `Cut plan: ${duration(kept)} of ${duration(whole)} are kept` }, blocks, wave, needle);
   const reasons = {};
-  for (const each of parts) if (!each.kept) reasons[each.reason ?? "cut by hand"] = (reasons[each.reason ?? "cut by hand"] ?? 0) + each.end - each.start;
+  for (const each of parts) if (!each.kept) reasons[each.reason ?? "edited"] = (reasons[each.reason ?? "edited"] ?? 0) + each.end - each.start;
   fill(element, told && h("p", { class: "hint" }, told), picture,
     h("p", { class: "legend" }, h("span", { class: "key kept" }), `kept ${duration(kept)} of ${duration(whole)}`,
       Object.entries(reasons).map(([reason, seconds]) => [h("span", { class: `key ${REASONS.includes(reason) ? reason : ""}` }), `${reason} ${duration(seconds)}`])),
@@ -54,5 +54,5 @@ export function kindOf(part) {
 
 export function saidOf(part) {
   if (part.kept) return part.reason ? `kept (${part.reason})` : "kept";
-  return `${part.reason ?? "cut by hand"}${part.text ? ` “${part.text}”` : ""}`;
+  return `${part.reason ?? "edited"}${part.text ? ` “${part.text}”` : ""}`;
 }

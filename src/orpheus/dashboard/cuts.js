@@ -8,7 +8,7 @@ export function isPlan(value) {
   return Array.isArray(value?.kept) && Array.isArray(value.removed) && Number.isFinite(value.source_duration_s) && value.source_duration_s > 0;
 }
 
-/** The whole source as `[{start, end, kept, reason, text}]`, without gaps. */
+/** The whole source as `[{start, end, kept, reason, text}]`, without gaps. What nothing explains has no reason. */
 export function partsOf(plan) {
   const whole = plan.source_duration_s;
   const kept = plan.kept.map((each) => ({ start: each.start_s, end: Math.min(each.end_s, whole), kept: true, reason: null, text: null })).sort((a, b) => a.start - b.start);
@@ -35,7 +35,7 @@ export function partsOf(plan) {
   return parts.filter((each) => each.end > each.start);
 }
 
-/** The plan with these stretches. What a person cut out without a reason stands in `kept` by its absence only. */
+/** The plan with these stretches. What a person cut out without a reason was `edited`. */
 export function planOf(plan, parts) {
   const kept = [];
   for (const each of parts) {
@@ -43,7 +43,7 @@ export function planOf(plan, parts) {
     if (kept.length && kept.at(-1).end_s === rounded(each.start)) kept.at(-1).end_s = rounded(each.end);
     else kept.push({ start_s: rounded(each.start), end_s: rounded(each.end) });
   }
-  const removed = parts.filter((each) => !each.kept && each.reason).map((each) => ({ start_s: rounded(each.start), end_s: rounded(each.end), reason: each.reason, ...(each.text === null ? {} : { text: each.text }) }));
+  const removed = parts.filter((each) => !each.kept).map((each) => ({ start_s: rounded(each.start), end_s: rounded(each.end), reason: each.reason ?? "edited", ...(each.text === null ? {} : { text: each.text }) }));
   return { ...plan, kept, removed, kept_duration_s: Math.round(keptSeconds(parts) * 1000) / 1000 };
 }
 

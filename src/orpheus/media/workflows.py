@@ -51,7 +51,7 @@ def wordcount(text: Prose) -> Words:
     return wordcount_task(text)
 
 
-@workflow(version=3)
+@workflow(version=4)
 def media(source: File, language: str | None = None) -> Summary:
     """Check any image, video, recording or PDF, and make what a page needs to show it and a search to find it.
 
@@ -101,7 +101,7 @@ def pdf_workflow(source: File, most_pages: PageCount = MAX_PICTURED_PAGES) -> Su
     return summarise(checked, meta, text=optional(text), pages=optional(pages), digest=optional(digest))
 
 
-@workflow(name="video", version=2)
+@workflow(name="video", version=3)
 def video_workflow(
     source: File,
     language: str | None = None,

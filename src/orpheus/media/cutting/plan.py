@@ -1,7 +1,7 @@
 """What is cut out of a talk? Pure: silences, hesitations and repeated takes in, `plan/cut_plan.json` out (formats.md).
 
-The plan's times lie on the source's frames, so that what is rendered is exactly as long as the plan says. A plan that a person
-edited needs `kept` only: it is what gets rendered, put in order and kept inside the source by `checked`.
+The plan's times lie on the source's frames, so that what is rendered is exactly as long as the plan says. Of a plan that a person
+edited, `kept` is what gets rendered, put in order and kept inside the source by `checked`; `edited.py` tells what that removes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from orpheus.media.speech.transcript import Span
 
 VERSION = 1
 
-Reason = Literal["silence", "filler", "repeat"]
+Reason = Literal["silence", "filler", "repeat", "edited"]
+"""`edited`: a person cut it, and gave no other reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Removed:
 
     start_s: float
     end_s: float
-    reason: Reason
+    reason: Reason = "edited"
     text: str | None = None
 
 
@@ -182,6 +183,14 @@ def _complement(removed: Sequence[Removed], duration_s: float) -> list[Span]:
     if duration_s - at_s > 1e-5:  # times are rounded to microseconds
         kept.append(Span(at_s, round(duration_s, 6)))
     return kept
+
+
+def seconds_by_reason(removed: Iterable[Removed]) -> dict[str, float]:
+    """Return how many seconds go for each reason."""
+    seconds: dict[str, float] = {}
+    for mark in removed:
+        seconds[mark.reason] = round(seconds.get(mark.reason, 0.0) + mark.end_s - mark.start_s, 3)
+    return seconds
 
 
 def to_json(made: CutPlan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from orpheus import Context, File, Resource, task
 from orpheus.media import made_with, video
 from orpheus.media.checked import Checked
 from orpheus.media.cutting import fillers, plan, render, repeats, retime
+from orpheus.media.cutting.edited import settled
 from orpheus.media.cutting.edl import edl
 from orpheus.media.cutting.plan import CutPlan, Settings
 from orpheus.media.errors import CorruptMedia, ExtraMissing
@@ -34,6 +35,7 @@ class Cut:
 
 @task(
     name="orpheus.plan_cuts",
+    version=2,
     executor="process",
     retry=RETRY,
     start_to_close_s=ENCODE_TIME_S,
@@ -88,15 +90,16 @@ def _heard(listener: Listener, samples: sound.Samples, spans: Sequence[Span]) ->
         return ["unheard"] * len(spans)
 
 
-@task(name="orpheus.render_cut", retry=RETRY, start_to_close_s=ENCODE_TIME_S + 600, weight=8, cache=True)
+@task(name="orpheus.render_cut", version=2, retry=RETRY, start_to_close_s=ENCODE_TIME_S + 600, weight=8, cache=True)
 def render_cut(
     ctx: Context, source: File, checked: Checked, meta: Metadata, *, decided: CutPlan, words: Transcribed
 ) -> Cut:
-    """Render what the plan keeps: `renders/base_cuts.mp4`, and its captions in step with it."""
+    """Render what the plan keeps: `renders/base_cuts.mp4`, its captions in step with it, and the plan as it was rendered."""
     target = ctx.temp_dir / "cut.mp4"
     rate = render.frame_rate(meta.fps)
     with verdicts(source.name):
-        kept = plan.checked(decided.kept, duration_s=decided.source_duration_s)
+        done = settled(decided)
+        kept = done.kept
         cut_sound = _cut_sound(ctx, source, checked, decided.source_duration_s, kept)
         found, program = named(checked.sniffed, checked.opener), video.ffmpeg()
         argv = (
@@ -108,6 +111,7 @@ def render_cut(
         if not run_ffmpeg(ctx, argv, duration_s=length_s, what="rendering", timeout_s=ENCODE_TIME_S):
             raise CorruptMedia("the talk could not be rendered")
     shown = retime.captions_of(read_transcript(ctx, words.transcript), kept)
+    ctx.save_json("renders/base_cuts.json", plan.to_json(done))
     return Cut(
         video=ctx.save("renders/base_cuts.mp4", target, "video/mp4", {"duration_s": round(length_s, 3)}),
         captions=ctx.save("renders/base_cuts.srt", captions.srt(shown).encode(), "application/x-subrip"),

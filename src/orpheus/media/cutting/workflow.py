@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orpheus import File, approval, optional, task, workflow
-from orpheus.media.cutting.plan import CutPlan, Settings
+from orpheus.media.cutting.edited import settled
+from orpheus.media.cutting.plan import CutPlan, Settings, seconds_by_reason
 from orpheus.media.cutting.tasks import Cut, plan_cuts, render_cut
 from orpheus.media.speech.tasks import Transcribed, transcribe
 from orpheus.media.summary import Metadata
@@ -25,7 +26,7 @@ class TalkResult:
     notes: list[str] = field(default_factory=list)
 
 
-@task(name="orpheus.sum_up_talk", retry=None, cache=True)
+@task(name="orpheus.sum_up_talk", version=2, retry=None, cache=True)
 def sum_up_talk(
     meta: Metadata,
     *,
@@ -35,18 +36,16 @@ def sum_up_talk(
     cut: Cut | None,
 ) -> TalkResult:
     """Put the result into words."""
+    done = settled(plan) if plan else None
     notes = []
     if not meta.has_audio:
         notes.append("There is no sound, so there is nothing to transcribe and nothing to cut by.")
     elif words is not None and words.words == 0:
         notes.append("Nobody speaks in it.")
-    removed: dict[str, float] = {}
-    for mark in plan.removed if plan else ():
-        removed[mark.reason] = round(removed.get(mark.reason, 0.0) + mark.end_s - mark.start_s, 3)
-    gone_s = sum(removed.values())
+    removed = seconds_by_reason(done.removed) if done else {}
     told = (
-        f"{gone_s:.1f} of {plan.source_duration_s:.1f} s removed in {len(plan.removed)} cuts"
-        if plan is not None
+        f"{sum(removed.values()):.1f} of {done.source_duration_s:.1f} s removed in {len(done.removed)} cuts"
+        if done is not None
         else "not cut"
     )
     files = [file for file in (audio, *((words.transcript, words.srt, words.vtt) if words else ())) if file is not None]
@@ -60,7 +59,7 @@ def sum_up_talk(
     )
 
 
-@workflow(version=2)
+@workflow(version=3)
 def talk(
     source: File, language: str | None = None, review: bool = False, settings: Settings | None = None
 ) -> TalkResult:

@@ -17,6 +17,10 @@ CUE_LONGEST_S = 6.0
 CUE_SHORTEST_S = 1.0
 PAUSE_S = 0.5
 """A pause this long ends a cue."""
+BREATH_S = 0.2
+"""A pause this long does behind a comma, or between phrases of `PHRASE_WORDS`: recognisers join sentences there."""
+PHRASE_WORDS = 3
+_CLAUSE_ENDS = (",", ";", ":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,9 @@ class Cue:
 
 def cues(transcript: Transcript) -> list[Cue]:
     """Break a transcript into cues, in order, none overlapping the next."""
-    found = [cue for sentence in _sentences(transcript) for cue in _of_sentence(sentence)]
+    found = [
+        cue for sentence in _sentences(transcript) for phrase in _breathed(sentence) for cue in _of_sentence(phrase)
+    ]
     found += [
         Cue(one.start_s, one.end_s, wrapped(one.text.split()))
         for one in transcript.segments
@@ -65,6 +71,18 @@ def _sentences(transcript: Transcript) -> Iterator[list[Word]]:
         yield taken
 
 
+def _breathed(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
+    """Break a sentence where the speaker took a breath; what follows begins when it is said, not when the sentence did."""
+    start = 0
+    for place in range(1, len(words)):
+        before, after = words[place - 1], words[place]
+        whole = before.word.endswith(_CLAUSE_ENDS) or min(place - start, len(words) - place) >= PHRASE_WORDS
+        if whole and after.start_s - before.end_s >= BREATH_S:
+            yield words[start:place]
+            start = place
+    yield words[start:]
+
+
 def _of_sentence(words: Sequence[Word]) -> Iterator[Cue]:
     """Break a sentence into as few cues as hold it, of about the same length, at a comma where one is near."""
     characters = sum(len(word.word) + 1 for word in words)
@@ -83,7 +101,7 @@ def _of_sentence(words: Sequence[Word]) -> Iterator[Cue]:
 def _cost(words: Sequence[Word], place: int, wanted: float) -> float:
     """Return how bad it is to break before `words[place]`: its distance from the wanted length, less where it is natural."""
     length = sum(len(word.word) + 1 for word in words[:place])
-    natural = 20 if words[place - 1].word.endswith((",", ";", ":")) else 0
+    natural = 20 if words[place - 1].word.endswith(_CLAUSE_ENDS) else 0
     pause = min(12.0, 40 * (words[place].start_s - words[place - 1].end_s))
     return abs(length - wanted) - natural - pause
 

@@ -30,12 +30,25 @@ Samples = Any
 """A numpy array of float32 between -1 and 1."""
 
 
-def wav_argv(program: str, source: Path, found: Type, target: Path) -> list[str]:
-    """FFmpeg's command line for the first sound track as one channel of 16-bit PCM at 16 kHz, in step with the source's clock."""
+_SIDE: Final = ",aformat=channel_layouts=stereo,pan=mono|c0=0.5*c0-0.5*c1"
+_FAINT_DB: Final = -35.0
+_LOST_DB: Final = 6.0
+
+
+def wav_argv(program: str, source: Path, found: Type, target: Path, *, side: bool = False) -> list[str]:
+    """FFmpeg's command line for the first sound track as one channel of 16-bit PCM at 16 kHz, in step with the source's clock.
+
+    Args:
+        program: FFmpeg.
+        source: the recording.
+        found: its type, which names the demuxer.
+        target: where to write.
+        side: take the difference of the channels instead of their sum.
+    """
     return [
         *(program, *input_argv(source, found), "-progress", "pipe:1"),
         # A track that begins late, or has holes, keeps its place in time: without this, words would slip.
-        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af", "aresample=async=1:first_pts=0"),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af", "aresample=async=1:first_pts=0" + (_SIDE if side else "")),
         *("-ac", "1", "-ar", str(RATE_HZ), "-c:a", "pcm_s16le", "-f", "wav", "-y", f"file:{target.absolute()}"),
     ]
 
@@ -60,6 +73,23 @@ def loudness(samples: Samples) -> Any:
     whole = len(samples) // hop * hop
     frames = samples[:whole].reshape(-1, hop)
     return 10.0 * np.log10(np.einsum("ij,ij->i", frames, frames) / hop + 1e-10)
+
+
+def is_faint(samples: Samples) -> bool:
+    """Tell whether so little is heard that the channels may have cancelled each other out."""
+    return _loud_db(samples) < _FAINT_DB
+
+
+def cancelled_out(mix: Samples, side: Samples) -> bool:
+    """Tell whether the sum of the channels lost what their difference holds: one of them is wired the wrong way round."""
+    return _loud_db(side) > _loud_db(mix) + _LOST_DB
+
+
+def _loud_db(samples: Samples) -> float:
+    """Return the loudness of the loud parts: those of speech, if anybody speaks."""
+    np = need("numpy")
+    loud = loudness(samples)
+    return float(np.percentile(loud, 90)) if len(loud) else -100.0
 
 
 def threshold_db(loud: Any, *, share: float = 0.4) -> float:

@@ -56,6 +56,7 @@ def load_listener() -> Listener:
 
 @task(
     name="orpheus.transcribe",
+    version=2,
     executor="process",
     retry=PATIENT,
     start_to_close_s=2 * ENCODE_TIME_S,
@@ -131,8 +132,24 @@ def _by_service(
 
 
 def samples_of(ctx: Context, source: File, checked: Checked, wav: Path) -> sound.Samples:
-    """Decode a file's sound to one channel at 16 kHz, as `wav` and as numbers."""
-    argv = sound.wav_argv(video.ffmpeg(), ctx.path(source), named(checked.sniffed, checked.opener), wav)
+    """Decode a file's sound to one channel at 16 kHz, as `wav` and as numbers.
+
+    The channels are added up; where that leaves next to nothing since one is the other's inverse, they are subtracted.
+    """
+    samples = _decoded(ctx, source, checked, wav, side=False)
+    if sound.is_faint(samples):
+        other = wav.with_name("side.wav")
+        difference = _decoded(ctx, source, checked, other, side=True)
+        if sound.cancelled_out(samples, difference):
+            other.replace(wav)
+            return difference
+        other.unlink()
+    return samples
+
+
+def _decoded(ctx: Context, source: File, checked: Checked, wav: Path, *, side: bool) -> sound.Samples:
+    found = named(checked.sniffed, checked.opener)
+    argv = sound.wav_argv(video.ffmpeg(), ctx.path(source), found, wav, side=side)
     if not run_ffmpeg(ctx, argv, duration_s=0.0, what="", timeout_s=ENCODE_TIME_S):
         raise CorruptMedia("the sound could not be decoded")
     return sound.load(wav)
