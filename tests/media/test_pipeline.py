@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 import orpheus
+from orpheus.authoring.workflow import Workflow
 from orpheus.media import media, sum_range, wordcount
+from orpheus.media.cutting.workflow import talk
+from orpheus.media.workflows import video_workflow
 from orpheus.testing.inline import InlineRun, JobFailed, run_job
 
 
@@ -41,6 +44,13 @@ def sound(done: InlineRun) -> set[str]:
 def test_sum_range_and_wordcount_through_the_core() -> None:
     assert orpheus.run(sum_range, n=1000) == 499_500
     assert orpheus.run(wordcount, text="a b a\nc") == {"words": 4, "unique": 3, "lines": 2, "characters": 7}
+
+
+@pytest.mark.parametrize("flow", [media, video_workflow, talk], ids=["media", "video", "talk"])
+def test_the_longest_step_is_made_ready_first(flow: Workflow[..., Any]) -> None:
+    """What is ready at the same moment begins in the graph's order."""
+    names = list(flow.graph.nodes)
+    assert names.index("transcribe") == names.index("extract_metadata") + 1
 
 
 @pytest.mark.parametrize("params", [{"n": -1}, {"n": 10**9}, {"n": True}, {"n": "3"}, {}, {"m": 1}])

@@ -40,8 +40,13 @@ EXTRA_OF: Final = {
 """Module → (package, extra)."""
 
 
-def need(module: str) -> ModuleType:
+def need(module: str, **variables: str) -> ModuleType:
     """Import `module`.
+
+    Args:
+        module: its name.
+        variables: environment variables while it is loaded, for libraries that read them once, as each wheel's own OpenMP does. One that
+            is set already stays as it is, and none stays behind for what is loaded later.
 
     ONNX Runtime, which two extras bring, reports to its makers what it is used for unless this variable is set before it is loaded
     (since its 1.29); whoever wants that sets it to 0.
@@ -50,6 +55,8 @@ def need(module: str) -> ModuleType:
         ExtraMissing: its package is not installed; names the command that installs it.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -59,6 +66,9 @@ def need(module: str) -> ModuleType:
             hint=f'Install it where the worker runs: pip install "orpheus-jobs[{extra}]", or everything for media: '
             'pip install "orpheus-jobs[media]".',
         ) from error
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def has(module: str) -> bool:

@@ -61,12 +61,13 @@ def media(source: File, language: str | None = None) -> Summary:
     """
     checked = validate_file.using(cache_extra=source.name)(source)
     meta = extract_metadata.using(cache_extra=source.name)(source, checked)
+    # Begun first, since it takes longest: the others find room beside it.
+    words = transcribe.using(when=meta.has_audio, on_failure="skip")(source, checked, meta, language)
     thumbnails = make_thumbnails.using(when=meta.kind == "image")(source, checked)
     sight = analyse_image.using(when=meta.kind == "image", on_failure="skip")(source, checked)
     poster = make_poster.using(when=meta.has_video)(source, checked, meta)
     sprite = make_sprite.using(when=meta.has_video)(source, checked, meta)
     audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)
-    words = transcribe.using(when=meta.has_audio, on_failure="skip")(source, checked, meta, language)
     layer = read_text.using(when=meta.kind == "pdf")(source)
     read = ocr_page.using(on_failure="skip").map(layer.scans, source=source)
     text = assemble_text(layer, read)
@@ -115,10 +116,11 @@ def video_workflow(
     """
     checked = validate_file.using(cache_extra=source.name)(source)
     meta = extract_metadata.using(cache_extra=source.name)(source, checked)
+    # Begun first, since it takes longest: the others find room beside it.
+    words = transcribe.using(when=meta.has_audio, on_failure="skip")(source, checked, meta, language)
     poster = make_poster.using(when=meta.has_video)(source, checked, meta)
     sprite = make_sprite.using(when=meta.has_video)(source, checked, meta)
     audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)
-    words = transcribe.using(when=meta.has_audio, on_failure="skip")(source, checked, meta, language)
     digest = summarise_speech.using(on_failure="skip")(words)
     wanted = all_of(meta.has_video, any_of(renditions, hls))
     rungs = plan_renditions.using(when=wanted)(meta, most_renditions)

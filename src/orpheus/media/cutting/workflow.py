@@ -70,8 +70,9 @@ def talk(
     """
     checked = validate_file.using(cache_extra=source.name)(source)
     meta = extract_metadata.using(cache_extra=source.name)(source, checked)
-    audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)
+    # Begun first, since it takes longest: the others find room beside it.
     words = transcribe.using(when=meta.has_audio)(source, checked, meta, language)
+    audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)
     planned = plan_cuts(source, checked, meta, words=words, settings=settings)
     plan = approval("Review the cuts", planned, editable=True, timeout_s=7 * 86_400, name="review", when=review)
     cut = render_cut(source, checked, meta, decided=plan, words=words)

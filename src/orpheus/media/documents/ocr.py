@@ -45,8 +45,7 @@ class Reader:
 
     def __init__(self, language: str = "eng") -> None:
         # One thread a page: pages are read side by side, and Tesseract's own threads cost more than they bring.
-        os.environ.setdefault("OMP_THREAD_LIMIT", "1")
-        tesserocr = need("tesserocr")
+        tesserocr = need("tesserocr", OMP_THREAD_LIMIT="1")
         folder = os.environ.get("ORPHEUS_TESSDATA") or need("tessdata").data_path()
         try:
             self._api = tesserocr.PyTessBaseAPI(path=str(folder), lang=language, psm=tesserocr.PSM.AUTO)
