@@ -145,6 +145,7 @@ class Hand:
         self.go = threading.Event()
         self.go.set()
         self.fails: set[str] = set()  # tasks that are to fail for good
+        self.stumbles: set[str] = set()  # tasks whose first attempt fails
         self.breaks = "it broke"
         self.says = ["looking at <b>bold</b> things"]
         self.results: dict[str, Any] = {}  # by task, in place of the usual one
@@ -153,8 +154,10 @@ class Hand:
         self.holds = {"look", "sum_up"}  # tasks that wait for `go`
         self._stop = threading.Event()
         self._slots = slots
-        tasks = [{"name": "look"}, {"name": "sum_up"}]
-        self.say("hello", {"protocol": 1, "session_id": self.session, "worker": "hand", "slots": slots, "tasks": tasks})
+        hello = {"tasks": [{"name": "look"}, {"name": "sum_up"}], "resources": {"gpu": 1}, "host": "bench", "pid": 7}
+        self.say("hello", {"protocol": 1, "session_id": self.session, "worker": "hand", "slots": slots, **hello})
+        self.say("heartbeat", {"session_id": self.session, "memory_bytes": 123_000_000})
+        self.task: dict[str, Any] = {}  # in hand, or the last one
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -186,13 +189,15 @@ class Hand:
                 self.say("report", {"session_id": self.session, "items": done})
                 continue
             for task in given:
+                self.task = task
                 self.report(task, kind="progress", fraction=0.5, stage="half way there")
                 self.report(task, kind="log", lines=[{"message": text, "level": "info"} for text in self.says])
                 name = task["handler"].split("@")[0]
                 if name in self.holds:
                     self.go.wait(20)
-                if name in self.fails:
-                    error = {"code": "task_failed", "message": self.breaks, "hint": "Mend it.", "retryable": False}
+                stumbles = name in self.stumbles and task["attempt"] == 1
+                if name in self.fails or stumbles:
+                    error = {"code": "task_failed", "message": self.breaks, "hint": "Mend it.", "retryable": stumbles}
                     self.report(task, kind="failed", error=error)
                     continue
                 artifacts = []

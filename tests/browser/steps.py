@@ -76,6 +76,12 @@ ORDER: dict[str, Any] = {
 }
 
 
+def waiting(server: str, count: int = 1, **body: Any) -> list[str]:
+    """Submit jobs of `order`, which wait for a signal that nobody sends."""
+    httpx.post(f"{server}/workflows", json=ORDER).raise_for_status()
+    return [submit(server, workflow="order", **body) for _ in range(count)]
+
+
 def tone(seconds: float) -> bytes:
     """A WAV file: 440 Hz, silent in its second quarter."""
     rate = 8000

@@ -101,6 +101,7 @@ def test_approvals_are_decided_on_the_page(page, hand, server):
     page.goto(f"{server}/#/approvals")
     page.wait_for_selector(f".tile[data-job='{job}']")
     page.get_by_role("button", name="Approve …").click()
+    page.wait_for_selector("dialog [role=status]:has-text('No price.')")
     page.locator("dialog").get_by_label("title").fill("Morning")
     page.locator("dialog").get_by_role("button", name="Approve", exact=True).click()
     page.wait_for_selector(".tile h2:text('Is this what we want?')")
@@ -112,6 +113,13 @@ def test_approvals_are_decided_on_the_page(page, hand, server):
     page.wait_for_selector(".job-head .pill.completed")
     tasks = httpx.get(f"{server}/jobs/{job}/tasks").json()["items"]
     assert next(task for task in tasks if task["name"] == "agree")["approval"]["edited"]
+    unwanted = submit(server, workflow="review", requires_approval=True)
+    page.goto(f"{server}/#/approvals")
+    page.locator(f".tile[data-job='{unwanted}']").get_by_role("button", name="Reject …").click()
+    page.get_by_label("Reason").fill("not tonight")
+    page.locator("dialog").get_by_role("button", name="Reject", exact=True).click()
+    page.wait_for_selector(".empty h2:text('Nothing waits for you')")
+    assert httpx.get(f"{server}/jobs/{unwanted}").json()["state"] == "cancelled"
 
 
 def test_a_failed_job_is_tried_again_from_a_node(page, hand, server):
@@ -127,6 +135,26 @@ def test_a_failed_job_is_tried_again_from_a_node(page, hand, server):
     page.get_by_role("button", name="Run again", exact=True).click()
     page.wait_for_selector(".job-head .pill.completed")
     page.wait_for_selector(".facts:has-text('Generation')")
+
+
+def test_failures_alike_are_one_entry_and_are_tried_again_together(page, hand, server):
+    """Two that went wrong in one way, one in another."""
+    hand.fails.add("sum_up")
+    source = {"file_id": httpx.post(f"{server}/files", content=b"x").json()["file_id"]}
+    for words in ("it broke", "it broke", "it burnt"):
+        hand.breaks = words
+        job = submit(server, workflow="media", params={"source": source})
+        httpx.get(f"{server}/jobs/{job}?wait_s=20", timeout=40)
+    page.goto(f"{server}/#/failures")
+    entry = page.locator(".failure", has=page.locator("h2:text('it broke')"))
+    entry.wait_for()
+    assert entry.locator(".count").inner_text() == "2"
+    assert page.locator(".failure").count() == 2
+    hand.fails.clear()
+    entry.get_by_role("button", name="Retry all 2").click()
+    page.wait_for_selector(".notice:has-text('2 jobs are tried again')")
+    entry.wait_for(state="detached")
+    page.wait_for_selector(".failure:has-text('it burnt')")
 
 
 def test_a_phone_finds_back_from_a_job_to_the_list(page):
@@ -160,7 +188,7 @@ def test_a_file_given_before_the_workflows_are_known_goes_to_media(page, server)
 
 
 def test_a_form_is_made_from_the_schema(page, hand, server):
-    """Submit by the form, with an estimate before; run it again with its params."""
+    """Submit by the form, with an estimate before; run it again with other params."""
     httpx.post(f"{server}/workflows", json=REVIEW).raise_for_status()
     page.goto(f"{server}/#/submit/review")
     page.get_by_label("title").fill("From the form")
@@ -170,6 +198,13 @@ def test_a_form_is_made_from_the_schema(page, hand, server):
     page.get_by_role("button", name="Run again …").click()
     page.wait_for_selector("form.sheet")
     assert page.get_by_label("title").input_value() == "From the form"
+    page.get_by_label("title").fill("Another one")
+    page.get_by_role("button", name="Submit").click()
+    until(page, "location.hash.startsWith('#/jobs/')")
+    again, first = (
+        httpx.get(f"{server}/jobs/{each['job_id']}").json() for each in httpx.get(f"{server}/jobs").json()["items"]
+    )
+    assert [each["params"]["title"] for each in (first, again)] == ["From the form", "Another one"]
 
 
 def test_the_documentation_is_served_locally(browser, server):

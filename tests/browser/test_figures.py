@@ -6,7 +6,7 @@ import sqlite3
 
 import httpx
 import pytest
-from tests.browser.conftest import Hand
+from tests.browser.conftest import MEDIA, Hand
 from tests.browser.steps import show, submit, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -79,6 +79,16 @@ def test_a_workflow_tells_how_often_it_fails_and_how_long_its_nodes_take(page, h
     page.get_by_role("link", name="Try it").click()
     page.wait_for_selector("form.sheet")
     assert page.locator("#workflow").input_value() == "media"
+    httpx.post(
+        f"{server}/workflows", json={**MEDIA, "version": 2, "nodes": MEDIA["nodes"][:1], "output": {"$ref": "look"}}
+    )
+    show(page, server, "workflows/media")
+    page.wait_for_selector("h1:has-text('v2')")
+    page.wait_for_selector(".panel:has(h2:text('Params')) .tree:has-text('source')")
+    assert page.locator(".graph .node").count() == 1
+    page.get_by_role("link", name="1", exact=True).click()
+    page.wait_for_selector("h1:has-text('v1')")
+    assert page.locator(".graph .node").count() == 2
 
 
 def test_a_job_is_replayed_from_its_events(page, hand, server):

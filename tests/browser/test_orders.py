@@ -171,8 +171,14 @@ def test_limits_are_edited_and_a_worker_tells_what_it_does(page, hand, server):
     hand.go.clear()
     source = {"file_id": httpx.post(f"{server}/files", content=b"x").json()["file_id"]}
     job = submit(server, workflow="media", params={"source": source})
+    submit(server, workflow="media", params={"source": source})
     page.goto(f"{server}/#/queues")
     page.wait_for_selector(f".held a[href*='{job}']:text('look')")
+    page.wait_for_selector("td[data-name=depth]:text-is('1')")
+    page.wait_for_selector("td[data-name='oldest waits']:text-matches('\\\\d+ (ms|s)')")
+    page.wait_for_selector(".slots[aria-label='1 of 1 slots']")
+    worker = page.get_by_role("region", name="Workers").locator("tbody tr").inner_text()
+    assert all(word in worker for word in ("hand", "bench 7", "gpu 1", "123 MB", "now")), worker
     page.get_by_role("button", name="Limits of queue default").click()
     dialog = page.locator("dialog")
     dialog.get_by_label("Tasks at a time").fill("2")
@@ -199,6 +205,31 @@ def test_many_files_become_many_jobs(page, server):
     page.set_input_files("#file", files=files)
     until(page, "document.querySelectorAll('.rows .job').length === 5")
     assert page.url.endswith("#/jobs")
+
+
+METERS = """() => {
+  window.meters = {};
+  new MutationObserver(() => {
+    for (const each of document.querySelectorAll(".notice.upload")) {
+      (meters[each.querySelector(".name").textContent] ??= new Set()).add(Number(each.querySelector(".bar").getAttribute("aria-valuenow")));
+    }
+  }).observe(document.getElementById("notices"), { subtree: true, childList: true, attributes: true });
+}"""
+
+
+def test_each_file_on_its_way_has_its_own_progress(page, server):
+    """Over a slow line; each ends with a word and a link to its job."""
+    page.goto(f"{server}/#/submit")
+    page.wait_for_selector("form.sheet")
+    page.evaluate(METERS)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1_500_000}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    files = [{"name": f"{place}.png", "mimeType": "image/png", "buffer": b"x" * 700_000} for place in range(3)]
+    page.set_input_files("#file", files=files)
+    page.wait_for_selector(".notice:has-text('2.png is job') a:text('open')")
+    met = page.evaluate("() => Object.fromEntries(Object.entries(meters).map(([name, found]) => [name, [...found]]))")
+    assert set(met) == {"0.png", "1.png", "2.png"}
+    assert all(any(0 < value < 100 for value in values) for values in met.values()), met
 
 
 DROP = """([selector, names]) => {

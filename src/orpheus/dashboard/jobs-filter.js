@@ -91,10 +91,16 @@ export function filterRow(filter, changed) {
     state(states) {
       now = { ...now, state: states };
     },
+    /** Offer what the listed jobs have: labels, and workflows that are newer than this page. */
     suggest(jobs) {
       const found = new Set();
-      for (const job of Object.values(jobs.slice(0, 200))) for (const [name, value] of Object.entries(job.labels)) found.add(`${name}:${value}`);
+      const newer = new Set();
+      for (const job of Object.values(jobs.slice(0, 200))) {
+        if (!names.includes(job.workflow)) newer.add(job.workflow);
+        for (const [name, value] of Object.entries(job.labels)) found.add(`${name}:${value}`);
+      }
       if (found.size !== known.children.length) fill(known, [...found].slice(0, 50).map((value) => h("option", { value })));
+      if (newer.size > 0) { names = [...names, ...newer].sort(); put(); }
     },
   };
 }

@@ -71,11 +71,10 @@ function drawWorkers(items) {
   }
   const gone = items.filter((each) => !each.alive);
   const columns = [
-    ["worker", (each) => [h("b", {}, each.worker), " ", h("code", {}, short(each.session_id))]],
+    ["worker", (each) => [h("b", {}, each.worker), " ", h("code", {}, short(each.session_id)), " ", h("span", { class: "hint" }, `${each.host} ${each.pid || ""}`)]],
     ["state", (each) => (each.alive ? pill(each.running ? "running" : "completed", each.running ? "working" : "idle") : pill("cancelled", "gone"))],
-    ["where", (each) => `${each.host} ${each.pid || ""}`], ["slots", (each) => slots(each)],
-    ["queues", (each) => (each.queues.length ? each.queues.join(", ") : "all")],
-    ["resources", (each) => Object.entries(each.resources).map(([name, count]) => `${name} ${count}`).join(", ") || "–"],
+    ["slots", (each) => slots(each)],
+    ["takes", (each) => [each.queues.length ? each.queues.join(", ") : "all queues", ...Object.entries(each.resources).map(([name, count]) => `${name} ${count}`)].join(", ")],
     ["working on", (each) => held(each.tasks)],
     ["memory", (each) => (each.memory_bytes ? bytes(each.memory_bytes) : "–"), "number"],
     ["last heard", (each) => instant(each.last_seen_at, "ago")],

@@ -10,7 +10,7 @@ export function view(root) {
   const who = h("div", {}, h("p", { class: "hint" }, "Loading …"));
   const chosen = h("select", { class: "input", onchange: () => applyTheme(chosen.value) }, [["system", "As the system has it"], ["light", "Light"], ["dark", "Dark"]].map(([value, text]) => h("option", { value }, text)));
   chosen.value = theme();
-  const about = h("p", { class: "hint" });
+  const about = h("p", { class: "hint after" });
   fill(root, heading("Settings"),
     h("section", { class: "panel" }, h("h2", {}, "Access"), who),
     h("section", { class: "panel" }, h("h2", {}, "Appearance"), field("Theme", chosen), h("p", { class: "hint" }, "Times are in your zone; point at one for exact UTC.")),
