@@ -34,7 +34,7 @@ function send(method) {
 export const post = send("POST");
 export const patch = send("PATCH");
 
-export function problem(body, status) {
+function problem(body, status) {
   const error = new Error([body.message ?? `the server answered ${status}`, body.hint].filter(Boolean).join(" — "));
   error.code = body.code;
   error.status = status;

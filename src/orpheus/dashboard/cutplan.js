@@ -8,7 +8,7 @@ import { soundOf } from "./job-files.js";
 import { peaks, wavePath } from "./sound.js";
 
 const [W, H] = [1000, 110];
-export const REASONS = ["silence", "filler", "repeat"]; // those with a colour of their own
+const REASONS = ["silence", "filler", "repeat"]; // those with a colour of their own
 
 /** `source` is where the plan lies, or a promise of it; `told` says which plan it is. */
 export function cutPlan(source, artifacts, told = null) {

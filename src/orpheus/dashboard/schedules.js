@@ -1,7 +1,7 @@
 // Jobs by the clock: what runs next, what became of the last runs; pause, run now, make a new one.
 
 import { ask, post } from "./api.js";
-import { button, empty, field, fill, h, heading, pill } from "./dom.js";
+import { button, empty, fill, h, heading, pill } from "./dom.js";
 import { duration } from "./format.js";
 import { instant } from "./instant.js";
 import { jobLink } from "./job-orders.js";

@@ -44,7 +44,7 @@ async function one(root, name, version) {
   fill(root, h("a", { class: "back", href: "#/workflows" }, "‹ All workflows"),
     heading([workflow.name, h("small", {}, `v${workflow.version}`)], h("a", { class: "button primary", href: address("submit", [workflow.name]) }, "Try it")),
     workflow.description && h("p", {}, prose(workflow.description)),
-    h("p", { class: "hint" }, "Versions: ", workflow.versions.map((each) => [each === workflow.version ? h("b", {}, each) : h("a", { href: address("workflows", [name], new URLSearchParams({ version: each })) }, each), " "]), workflow.published_at && [", published ", instant(workflow.published_at)]),
+    h("p", { class: "hint" }, "Versions: ", workflow.versions.map((each, place) => [place > 0 && " ", each === workflow.version ? h("b", {}, each) : h("a", { href: address("workflows", [name], new URLSearchParams({ version: each })) }, each)]), workflow.published_at && [", published ", instant(workflow.published_at)]),
     fares,
     h("section", { class: "panel" }, h("h2", {}, "Graph"), picture.element), nodes,
     h("section", { class: "panel" }, h("h2", {}, "Params"), tree(workflow.params)),
