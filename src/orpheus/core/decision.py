@@ -229,3 +229,5 @@ class Decision(msgspec.Struct):
     """At submission: `(job_id, on)` this job waits for."""
     assignment: dict[str, Any] | None = None
     """Answer to `TaskClaimed` when the task now runs: `{"args": …}` with every reference resolved."""
+    usual: bool = False
+    """Decided by a short way: of the rows that changed nothing is new but `JOB_CHANGES` and `TASK_CHANGES` (`usual.py`)."""

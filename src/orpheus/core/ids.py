@@ -5,6 +5,8 @@ Pure as the rest of the core: the instant and the random bits are arguments, so 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 RANDOM_BITS = 74
 """Bits of randomness an id has room for; more are cut off."""
 
@@ -24,12 +26,14 @@ def uuid7(now: float, bits: int) -> str:
 
     Source: RFC 9562, section 5.7 and 6.2 (method 3).
     """
+    text = f"{1 << 63 | bits & ((1 << 62) - 1):x}"  # the variant, 0b10, and what is random
+    return f"{_begins(now)}{text[:4]}-{text[4:]}"
+
+
+@lru_cache(maxsize=4)
+def _begins(now: float) -> str:
+    """Return what all ids of an instant begin with; those of a transaction share theirs."""
     microseconds = max(0, int(now * 1_000_000))
     milliseconds, rest = divmod(microseconds, 1000)
-    value = min(milliseconds, _MAX_MS) << 80
-    value |= 0x7 << 76
-    value |= (rest * 4096 // 1000) << 64
-    value |= 0b10 << 62
-    value |= bits & ((1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = f"{min(milliseconds, _MAX_MS):012x}"
+    return f"{text[:8]}-{text[8:]}-7{rest * 4096 // 1000:03x}-"

@@ -25,6 +25,16 @@ from orpheus.core.usual_nodes import UsualNode
 _READY, _RUNNING, _COMPLETED, _BLOCKED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED, TaskState.BLOCKED
 _QUEUED, _JOB_RUNNING = JobState.QUEUED, JobState.RUNNING
 
+JOB_CHANGES = (
+    *("state", "last_seq", "paused", "wake_at", "nodes_open", "runs_active", "counts", "weight_done"),
+    *("progress_percentage", "current_stage", "started_at", "finished_at", "updated_at"),
+)
+"""What these facts change of a job's row; the store writes no more of it (store/rows.py)."""
+TASK_CHANGES = (
+    *("state", "unmet", "attempt", "run_id", "worker", "ready_seq", "ready_at", "first_ready_at", "started_at"),
+    *("finished_at", "wake_at", "error", "progress", "stage", "items_settled"),
+)
+
 
 def claimed(view: View, fact: TaskClaimed, now: float) -> Decision | None:
     """Begin an attempt."""
@@ -68,7 +78,7 @@ def claimed(view: View, fact: TaskClaimed, now: float) -> Decision | None:
     job.last_seq = seq
     job.updated_at = now
     show_progress(job)
-    return Decision(job, tasks=[task], events=events, assignment={"args": args})
+    return Decision(job, tasks=[task], events=events, assignment={"args": args}, usual=True)
 
 
 def _args(view: View, graph: Graph, usual: UsualNode, task: Task) -> dict[str, Any] | None:
@@ -120,7 +130,7 @@ def completed(view: View, fact: RunCompleted, now: float) -> Decision | None:
     task.progress = 1.0
     job.nodes_open -= 1
     decision = Decision(
-        job, tasks=[task], results={task.key: fact.result}, events=events, commands=[ForgetRun(fact.run_id)]
+        job, tasks=[task], results={task.key: fact.result}, events=events, commands=[ForgetRun(fact.run_id)], usual=True
     )
     for after in follows:
         _open(view, decision, after, now, actor)
@@ -206,6 +216,7 @@ def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: 
         results={item.key: fact.result},
         events=events,
         commands=[ForgetRun(fact.run_id)],
+        usual=True,
     )
 
 

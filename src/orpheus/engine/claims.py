@@ -12,6 +12,7 @@ A crash between 2 and 3 leaves a running row whose worker never heard of it; it 
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from functools import partial
@@ -43,10 +44,17 @@ class RunTokens:
     """The token of a run: derived, not stored, so a claim writes nothing for it and a restart keeps it valid."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        # HMAC-SHA256 (RFC 2104) with what depends on the key alone done once: half of what `hmac.digest` takes.
+        key = secret.ljust(64, b"\0")
+        assert len(key) == 64, "longer keys would have to be hashed first"
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
 
     def make(self, run_id: str) -> str:
-        return hmac.digest(self._secret, run_id.encode(), "sha256").hex()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(run_id.encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
     def callback(self, run_id: str) -> str:
         """Return the token with which another system may bring the run's result (R22). Workers derive it in the same way

@@ -26,12 +26,14 @@ TaskPlace = tuple[str, str, int]
 class JobEntry:
     """A job's row, and what the file says of it until the next flush."""
 
-    __slots__ = ("dirty", "job", "job_no", "new_result", "stored_labels", "stored_seq", "stored_state")
+    __slots__ = ("dirty", "job", "job_no", "new_result", "stored_labels", "stored_seq", "stored_state", "usual")
 
     def __init__(self, job_no: int, job: Job, *, stored: bool) -> None:
         self.job_no = job_no
         self.job = job
         self.dirty = not stored
+        self.usual = stored
+        """Since the last flush only usual decisions have changed it (core/usual.py)."""
         self.stored_state: str | None = job.state.value if stored else None
         """None: the row is not in the file yet."""
         self.stored_seq = job.last_seq
@@ -43,12 +45,13 @@ class JobEntry:
 class TaskEntry:
     """A task's row, and what the file says of it until the next flush."""
 
-    __slots__ = ("counted_as", "dirty", "job_no", "new_result", "stored_attempt", "stored_state", "task")
+    __slots__ = ("counted_as", "dirty", "job_no", "new_result", "stored_attempt", "stored_state", "task", "usual")
 
     def __init__(self, job_no: int, task: Task, *, stored: bool) -> None:
         self.job_no = job_no
         self.task = task
         self.dirty = not stored
+        self.usual = stored
         self.stored_state: str | None = task.state.value if stored else None
         """None: the row is not in the file yet."""
         self.stored_attempt = task.attempt

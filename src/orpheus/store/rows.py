@@ -165,6 +165,25 @@ def job_update(job: Job) -> Row:
     )
 
 
+def job_usual_update(job: Job) -> Row:
+    """Return what usual facts change (core/usual.py, JOB_CHANGES), after the state: half the columns, and half the cost."""
+    check_job(job)
+    return (
+        job.last_seq,
+        1 if job.paused else 0,
+        ABSENT_REAL if job.wake_at is None else job.wake_at,
+        job.nodes_open,
+        job.runs_active,
+        _encode(job.counts).decode() if job.counts else ABSENT,
+        job.weight_done,
+        job.progress_percentage,
+        ABSENT if job.current_stage is None else job.current_stage,
+        ABSENT_REAL if job.started_at is None else job.started_at,
+        ABSENT_REAL if job.finished_at is None else job.finished_at,
+        job.updated_at,
+    )
+
+
 JOB_COLUMNS = (
     "job_id, tenant, workflow, workflow_version, definition_id, state, created_at, correlation_id, priority, paused, generation, "
     "labels, error, last_seq, traceparent, idempotency_key, fingerprint, webhook_url, has_files, requires_approval, "
@@ -267,6 +286,29 @@ def task_update(task: Task, held: bool) -> Row:
         ABSENT_REAL if task.stagger_until is None else task.stagger_until,
         1 if task.superseded else 0,
         _encode(task.extra).decode() if task.extra else ABSENT,
+        1 if held else 0,
+    )
+
+
+def task_usual_update(task: Task, held: bool) -> Row:
+    """Return what usual facts change (core/usual.py, TASK_CHANGES)."""
+    check_task(task)
+    return (
+        task.state.value,
+        task.unmet,
+        task.attempt,
+        ABSENT if task.run_id is None else task.run_id,
+        ABSENT if task.worker is None else task.worker,
+        ABSENT if task.ready_seq is None else task.ready_seq,
+        ABSENT_REAL if task.ready_at is None else task.ready_at,
+        ABSENT_REAL if task.first_ready_at is None else task.first_ready_at,
+        ABSENT_REAL if task.started_at is None else task.started_at,
+        ABSENT_REAL if task.finished_at is None else task.finished_at,
+        ABSENT_REAL if task.wake_at is None else task.wake_at,
+        ABSENT if task.error is None else _encode(task.error).decode(),
+        task.progress,
+        ABSENT if task.stage is None else task.stage,
+        task.items_settled,
         1 if held else 0,
     )
 

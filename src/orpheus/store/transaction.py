@@ -23,7 +23,7 @@ from orpheus.core.dispatch import Source
 from orpheus.core.errors import TaskError, UnknownJob
 from orpheus.core.fingerprint import fingerprint, normalised
 from orpheus.core.graph import Graph
-from orpheus.core.job import Job, JobState
+from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
 from orpheus.store.access import Access
@@ -173,7 +173,7 @@ class Transaction:
         if (job.state is JobState.FAILED) is not (was is JobState.FAILED):
             self._note_failure(entry)
         for task in decision.tasks:
-            self._changed_task(applied, entry, task)
+            self._changed_task(applied, entry, task, usual=decision.usual)
         for task in decision.new_tasks:
             self._new_task(applied, entry, task)
         if decision.params is not None or decision.results or decision.items:
@@ -227,7 +227,7 @@ class Transaction:
         was, paused = entry.job.state, entry.job.paused
         assert job.last_seq == entry.job.last_seq + len(decision.events), f"{job.job_id}: events are not gapless"
         if decision.events or decision.tasks or decision.new_tasks or decision.sets_job_result or job != entry.job:
-            self._unit.change_job(entry, job)
+            self._unit.change_job(entry, job, usual=decision.usual)
             if decision.sets_job_result:
                 entry.new_result = ABSENT if decision.job_result is None else rows.to_json(decision.job_result)
         return entry, was, paused
@@ -259,7 +259,8 @@ class Transaction:
             task = self._unit.task_by_key(entry, key)
             assert task.dirty, f"{key} got a result but is not listed as changed"
             task.new_result = rows.to_json(result)
-            self._payloads.remember_result(task.task, result, len(task.new_result))
+            if entry.job.state not in TERMINAL:  # else nobody is about to ask
+                self._payloads.remember_result(task.task, result, len(task.new_result))
         for key, item in decision.items.items():
             text = rows.to_json(item)
             self._unit.insert("insert_item", (entry.job_no, *key[1:], text))
@@ -270,7 +271,7 @@ class Transaction:
             self._release(applied, task)
         self._unit.new_task(job, task)
 
-    def _changed_task(self, applied: Applied, job: JobEntry, task: Task) -> None:
+    def _changed_task(self, applied: Applied, job: JobEntry, task: Task, *, usual: bool) -> None:
         entry = self._unit.task_by_key(job, task.key)
         before = entry.task
         assert not before.superseded, f"{task.key} belongs to an older generation and never changes"
@@ -285,7 +286,7 @@ class Transaction:
             self._attempt_ended(applied, job, before, task)
         elif task.state is TaskState.RUNNING and task.run_id is not None:
             applied.started.append(task)
-        self._unit.change_task(entry, task)
+        self._unit.change_task(entry, task, usual=usual)
         if task.superseded and job.job.has_files:
             place = (job.job_no, task.node, task.index, task.generation)
             self._unit.execute("supersede_artifacts", place)

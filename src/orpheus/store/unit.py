@@ -170,9 +170,10 @@ class Unit:
             self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
         return entry
 
-    def change_job(self, entry: JobEntry, job: Job) -> None:
-        """Put the changed row in the place of the old one."""
+    def change_job(self, entry: JobEntry, job: Job, *, usual: bool = False) -> None:
+        """Put the changed row in the place of the old one; `usual` as in `Decision`."""
         entry.job = job
+        entry.usual = usual and entry.usual
         if not entry.dirty:
             entry.dirty = True
             self._dirty_jobs.append(entry)
@@ -185,8 +186,9 @@ class Unit:
         self._touched_tasks.append(entry)
         return entry
 
-    def change_task(self, entry: TaskEntry, task: Task) -> None:
+    def change_task(self, entry: TaskEntry, task: Task, *, usual: bool = False) -> None:
         entry.task = task
+        entry.usual = usual and entry.usual
         if not entry.dirty:
             entry.dirty = True
             self._dirty_tasks.append(entry)
@@ -245,42 +247,46 @@ class Unit:
         self.wrote = True
         self._flush_jobs()
         self._flush_tasks()
-        for name, gathered in self._inserts.items():
-            self._many(name, gathered)
+        self._all(self._inserts)
         self._inserts.clear()
         self._flush_counts()
 
     def _flush_jobs(self) -> None:
-        new: list[Row] = []
-        moved: list[Row] = []
-        stayed: list[Row] = []
-        ended: list[Row] = []
+        gathered: dict[str, list[Row]] = {}
         for entry in self._dirty_jobs:
             job, state = entry.job, entry.job.state.value
+            row: Row
             if entry.stored_state is None:
-                new.append(rows.job_insert(entry.job_no, job, entry.new_result))
+                name, row = "insert_job", rows.job_insert(entry.job_no, job, entry.new_result)
                 self._count_job(job, state, +1)
             else:
+                name, row = (
+                    ("update_job_usual", rows.job_usual_update(job))
+                    if entry.usual
+                    else ("update_job", rows.job_update(job))
+                )
                 guard = (entry.job_no, entry.stored_seq)
                 if entry.new_result is not None:
-                    ended.append((state, *rows.job_update(job), entry.new_result, *guard))
+                    name, row = name + "_result", (state, *row, entry.new_result, *guard)
                 elif entry.stored_state != state:
-                    moved.append((state, *rows.job_update(job), *guard))
+                    name, row = name + "_state", (state, *row, *guard)
                 else:
-                    stayed.append((*rows.job_update(job), *guard))
+                    row = (*row, *guard)
                 if entry.stored_state != state:
                     self._count_job(job, entry.stored_state, -1)
                     self._count_job(job, state, +1)
+            if name in gathered:
+                gathered[name].append(row)
+            else:
+                gathered[name] = [row]
             if entry.stored_labels != job.labels:
                 self._change_labels(entry)
             entry.stored_state, entry.stored_seq = state, job.last_seq
             entry.new_result = None
+            entry.usual = True
             entry.dirty = False
         self._dirty_jobs.clear()
-        self._many("insert_job", new)
-        self._many("update_job_state", moved)
-        self._many("update_job", stayed)
-        self._many("update_job_result", ended)
+        self._all(gathered)
 
     def _change_labels(self, entry: JobEntry) -> None:
         job = entry.job
@@ -289,21 +295,28 @@ class Unit:
         entry.stored_labels = job.labels.copy()
 
     def _flush_tasks(self) -> None:
-        new: list[Row] = []
-        changed: list[Row] = []
-        settled: list[Row] = []
+        gathered: dict[str, list[Row]] = {}
         for entry in self._dirty_tasks:
             task, state = entry.task, entry.task.state.value
             job = self._cache.jobs.get(task.job_id)
             held = job is not None and job.job.paused and task.state is TaskState.READY
+            row: Row
             if entry.stored_state is None:
-                new.append(rows.task_insert(entry.job_no, task, held, entry.new_result))
+                name, row = "insert_task", rows.task_insert(entry.job_no, task, held, entry.new_result)
             else:
+                if entry.usual:
+                    name, row = "update_task_usual", rows.task_usual_update(task, held)
+                else:
+                    name, row = "update_task", rows.task_update(task, held)
                 place = (entry.job_no, task.node, task.index, task.generation, entry.stored_state, entry.stored_attempt)
                 if entry.new_result is None:
-                    changed.append((*rows.task_update(task, held), *place))
+                    row = (*row, *place)
                 else:
-                    settled.append((*rows.task_update(task, held), entry.new_result, *place))
+                    name, row = name + "_result", (*row, entry.new_result, *place)
+            if name in gathered:
+                gathered[name].append(row)
+            else:
+                gathered[name] = [row]
             counted_as = None if task.superseded else state
             if counted_as != entry.counted_as:
                 self._count_task(task, entry.counted_as, -1)
@@ -311,11 +324,14 @@ class Unit:
                 entry.counted_as = counted_as
             entry.stored_state, entry.stored_attempt = state, task.attempt
             entry.new_result = None
+            entry.usual = True
             entry.dirty = False
         self._dirty_tasks.clear()
-        self._many("insert_task", new)
-        self._many("update_task", changed)
-        self._many("update_task_result", settled)
+        self._all(gathered)
+
+    def _all(self, gathered: dict[str, list[Row]]) -> None:
+        for name, found in gathered.items():
+            self._many(name, found)
 
     def _count_job(self, job: Job, state: str, by: int) -> None:
         key = (job.tenant, job.workflow, state)

@@ -60,6 +60,31 @@ UPDATE jobs SET
   result = nullif(?, -1)
 WHERE job_no = ? AND last_seq = ?;
 
+-- The same three for what usual facts change (core/usual.py).
+-- name: update_job_usual
+UPDATE jobs SET
+  last_seq = ?, paused = ?, wake_at = nullif(?, -1e300), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, -1), weight_done = ?, progress_percentage = ?, current_stage = nullif(?, -1),
+  started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300), updated_at = ?
+WHERE job_no = ? AND last_seq = ?;
+
+-- name: update_job_usual_state
+UPDATE jobs SET
+  state = ?,
+  last_seq = ?, paused = ?, wake_at = nullif(?, -1e300), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, -1), weight_done = ?, progress_percentage = ?, current_stage = nullif(?, -1),
+  started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300), updated_at = ?
+WHERE job_no = ? AND last_seq = ?;
+
+-- name: update_job_usual_result
+UPDATE jobs SET
+  state = ?,
+  last_seq = ?, paused = ?, wake_at = nullif(?, -1e300), nodes_open = ?, runs_active = ?,
+  counts = nullif(?, -1), weight_done = ?, progress_percentage = ?, current_stage = nullif(?, -1),
+  started_at = nullif(?, -1e300), finished_at = nullif(?, -1e300), updated_at = ?,
+  result = nullif(?, -1)
+WHERE job_no = ? AND last_seq = ?;
+
 -- name: job_by_id
 SELECT job_no,
   job_id, tenant, workflow, workflow_version, definition_id, state, created_at, correlation_id, priority, paused,

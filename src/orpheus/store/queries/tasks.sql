@@ -45,6 +45,25 @@ UPDATE tasks SET
   held = ?, result = ?
 WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? AND attempt = ?;
 
+-- The same two for what usual facts change (core/usual.py).
+-- name: update_task_usual
+UPDATE tasks SET
+  state = ?, unmet = ?, attempt = ?, run_id = nullif(?, -1), worker = nullif(?, -1), ready_seq = nullif(?, -1),
+  ready_at = nullif(?, -1e300), first_ready_at = nullif(?, -1e300), started_at = nullif(?, -1e300),
+  finished_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), error = nullif(?, -1), progress = ?,
+  stage = nullif(?, -1), items_settled = ?,
+  held = ?
+WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? AND attempt = ?;
+
+-- name: update_task_usual_result
+UPDATE tasks SET
+  state = ?, unmet = ?, attempt = ?, run_id = nullif(?, -1), worker = nullif(?, -1), ready_seq = nullif(?, -1),
+  ready_at = nullif(?, -1e300), first_ready_at = nullif(?, -1e300), started_at = nullif(?, -1e300),
+  finished_at = nullif(?, -1e300), wake_at = nullif(?, -1e300), error = nullif(?, -1), progress = ?,
+  stage = nullif(?, -1), items_settled = ?,
+  held = ?, result = ?
+WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? AND attempt = ?;
+
 -- name: current_task
 SELECT job_no,
   node, "index", generation, state, tenant, queue, handler, priority, concurrency_key, unmet, attempt, run_id,

@@ -41,6 +41,7 @@ from orpheus.testing.simulation.invariants import (
 )
 from orpheus.testing.simulation.limits import random_update
 from orpheus.testing.simulation.outsiders import random_word
+from orpheus.testing.simulation.short_ways import check_usual
 
 GRACE_S = 10.0
 """How long a run that was told to stop may go on here; an engine has a setting for it."""
@@ -84,9 +85,7 @@ class Walk:
         try:
             decision = decide(self.view, fact, self.now, _Draws(self.rng))
             if isinstance(fact, f.TaskClaimed | f.RunCompleted):  # the facts that have a short way (core/usual.py)
-                at_length = decide_at_length(self.view, fact, self.now, _Draws(self.rng))
-                if decision != at_length:
-                    raise Broken(f"decided in short and at length, {fact} is not the same: {decision} {at_length}")
+                check_usual(self.view, decision, decide_at_length(self.view, fact, self.now, _Draws(self.rng)))
         except OrpheusError as error:
             self.trace.append(f"{self.now:.2f} {fact} refused: {error.code}")
             if repr((self.view.job(), self.view.tasks())) != before:

@@ -1,0 +1,32 @@
+"""Does a short way of the decider say what is said at length, and change no more than it may? (core/usual.py)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from orpheus.core.decision import Decision, View
+from orpheus.core.usual import JOB_CHANGES, TASK_CHANGES
+from orpheus.testing.simulation.invariants import Broken
+
+
+def check_usual(view: View, decision: Decision, at_length: Decision) -> None:
+    """Compare two decisions about the same fact, before either was applied to the view.
+
+    Raises:
+        Broken: they differ, or a usual one changes a column that the store would not write.
+    """
+    if msgspec.structs.replace(decision, usual=False) != at_length:
+        raise Broken(f"decided in short and at length is not the same: {decision} {at_length}")
+    if not decision.usual:
+        return
+    _check(view.job(), decision.job, JOB_CHANGES)
+    for task in decision.tasks:
+        _check(view.task(task.node, task.index), task, TASK_CHANGES)
+
+
+def _check(before: Any, after: Any, may_change: tuple[str, ...]) -> None:
+    for name in after.__struct_fields__:
+        if name not in may_change and getattr(before, name) != getattr(after, name):
+            raise Broken(f"a usual decision changes {name} of {before}")
