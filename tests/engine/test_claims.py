@@ -85,6 +85,22 @@ def test_a_held_run_that_is_not_current_is_told(cluster, flow):
     assert answer.unknown == ("nobody-knows-this-run",)
 
 
+def test_a_held_run_whose_end_was_reported_is_not_told(cluster, flow):
+    """Its worker waits for the answer to its report, and a poll on its way beside it stays open for the next task (R8)."""
+    job_id = cluster.submit(flow())
+    worker = cluster.worker()
+    (grant,) = worker.take(worker.ask()).grants
+    assert worker.complete(grant) is None
+    assert cluster.job(job_id).state == "completed"
+    waiting = worker.ask(held=[grant.run_id])
+    assert not waiting.done
+    cluster.submit(flow())
+    (following,) = worker.take(waiting).grants
+    assert not worker.ask(held=[grant.run_id, following.run_id]).done  # the answer to the report was lost
+    assert not worker.ask(held=[following.run_id]).done
+    assert worker.ask(held=[grant.run_id, following.run_id]).get().unknown == (grant.run_id,)
+
+
 def test_grants_committed_between_two_polls_go_out_with_the_next(cluster, flow):
     """A poll that hung up loses nothing: the grant waits for the next round, and no attempt is spent (R8)."""
     worker = cluster.worker()

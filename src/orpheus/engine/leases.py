@@ -56,7 +56,9 @@ class Run:
     expiring: bool = False
     """An operation that acts on a passed limit is queued."""
     reported: bool = False
-    """Its worker said that it is over (or never had it), so it need not be told."""
+    """Its worker said that it is over, so it need not be told."""
+    never_arrived: bool = False
+    """Its worker never had it, so it need not be told either."""
     adopted: bool = True
     """False after a start, until its worker has been heard."""
 

@@ -352,7 +352,9 @@ class Machine:
         if session is not None:
             carried = session.runs.get(run_id) is not None
             session.forget_run(run_id)
-            if carried and not run.reported:
+            if run.reported:
+                session.reported[run_id] = None
+            elif carried and not run.never_arrived:
                 session.abandoned[run_id] = None
 
     def _cancel_run(self, command: CancelRun) -> None:

@@ -47,7 +47,7 @@ class Return(Operation):
         self._rescuer.machine.feed.forget_start(work, run.task)
 
     def _known(self) -> None:
-        self._run.reported = True
+        self._run.never_arrived = True
         self._rescuer.machine.feed.dispatcher.unbegun(self._run.task.key)
 
     def failed(self, error: BaseException) -> None:

@@ -64,6 +64,8 @@ class Session:
     """To be told with the next answer."""
     abandoned: dict[str, None] = field(default_factory=dict)
     """Runs that ended under the worker's hands, to be told as unknown."""
+    reported: dict[str, None] = field(default_factory=dict)
+    """Runs whose end it reported, while it may not have heard that this was accepted: it still holds them, rightly."""
     claiming: int = 0
     """Claims picked for this session and not yet committed."""
     claiming_resources: dict[str, int] = field(default_factory=dict)
@@ -222,7 +224,12 @@ class Sessions:
             if carried is not None and carried != session.seq and run_id not in holds
         ]
         renewed = [run_id for run_id in held if run_id in session.runs]
-        unknown = [run_id for run_id in held if run_id not in session.runs and not current(run_id)]
+        session.reported = {run_id: None for run_id in session.reported if run_id in holds}
+        unknown = [
+            run_id
+            for run_id in held
+            if run_id not in session.runs and run_id not in session.reported and not current(run_id)
+        ]
         return Round(tuple(renewed), tuple(missing), tuple(unknown))
 
     def wait(self, session: Session, waiter: Waiter) -> None:
