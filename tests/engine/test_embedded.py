@@ -264,7 +264,7 @@ def test_a_stop_answers_what_waits(tmp_path):
         engine = engine_at(tmp_path)
         await engine.start()
         await engine.hello(WorkerHello(session_id=SESSION, worker="w", handlers=("step@1",)))
-        poll = asyncio.create_task(engine.poll(SESSION, 1, held=(), free=1, resources_free={}, wait_s=20))
+        poll = asyncio.ensure_future(engine.poll(SESSION, 1, held=(), free=1, resources_free={}, wait_s=20))
 
         async def read() -> list[Any]:
             return [published async for published in engine.subscribe(after=None)]
@@ -288,7 +288,7 @@ def test_a_poll_whose_connection_is_gone_gets_nothing_more(tmp_path, flow):
         engine = engine_at(tmp_path)
         await engine.start()
         await engine.hello(WorkerHello(session_id=SESSION, worker="w", handlers=("step@1",)))
-        poll = asyncio.create_task(engine.poll(SESSION, 1, held=(), free=1, resources_free={}, wait_s=20))
+        poll = asyncio.ensure_future(engine.poll(SESSION, 1, held=(), free=1, resources_free={}, wait_s=20))
         await asyncio.sleep(0.02)
         poll.cancel()
         await asyncio.gather(poll, return_exceptions=True)

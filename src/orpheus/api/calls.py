@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
@@ -64,6 +64,19 @@ class Call:
         """Return when the client has hung up. What is left of the body is read and dropped."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
+
+    def when_gone(self, do: Callable[[], None]) -> Callable[[], None]:
+        """Have `do` called when the client hangs up; return what ends the watching. The body has been read."""
+        connection = self.scope.get("orpheus.connection")
+        if connection is not None:  # ours (http1.py) tells without a task that waits for it
+            return cast("Callable[[], None]", connection.when_gone(do))
+        watching = asyncio.ensure_future(self.wait_gone())
+        watching.add_done_callback(lambda ended: None if ended.cancelled() else do())
+
+        def stop() -> None:
+            watching.cancel()
+
+        return stop
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -68,6 +69,23 @@ class Http1(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", WritesTogether(transport, self.loop)))
+        self._when_gone: dict[Callable[[], None], None] = {}
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["orpheus.connection"] = self  # type: ignore[typeddict-unknown-key]  # see Call.when_gone
+
+    def when_gone(self, do: Callable[[], None]) -> Callable[[], None]:
+        """Have `do` called when the connection is lost; return what ends the watching."""
+        self._when_gone[do] = None
+        return lambda: self._when_gone.pop(do, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.scope is not None:
+            self.scope.pop("orpheus.connection", None)  # type: ignore[typeddict-item]  # or the two would hold each other
+        for do in list(self._when_gone):
+            do()
 
     def on_response_complete(self) -> None:
         """The answer is whole: it goes out before anything else is done, since somebody waits for it."""

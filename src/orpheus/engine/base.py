@@ -404,7 +404,7 @@ class Engine(Protocol):
     async def hello(self, hello: WorkerHello) -> tuple[str, ...]:
         """Register a session and its definitions; return the runs of `held` that are no longer current."""
 
-    async def poll(
+    def poll(
         self,
         session_id: str,
         seq: int,
@@ -413,7 +413,9 @@ class Engine(Protocol):
         free: int,
         resources_free: Mapping[str, int],
         wait_s: float,
-    ) -> PollAnswer: ...
+    ) -> asyncio.Future[PollAnswer]:
+        """Ask for tasks (R8). Cancelled when nobody is there any more to be answered: nothing is granted to it then."""
+
     async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]: ...
     async def heartbeat(
         self, session_id: str, held: Sequence[str], memory_bytes: int

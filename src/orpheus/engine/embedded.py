@@ -461,7 +461,7 @@ class EmbeddedEngine:
         assert isinstance(answer, HelloAnswer)
         return answer.unknown
 
-    async def poll(
+    def poll(
         self,
         session_id: str,
         seq: int,
@@ -470,27 +470,29 @@ class EmbeddedEngine:
         free: int,
         resources_free: Mapping[str, int],
         wait_s: float,
-    ) -> PollAnswer:
+    ) -> asyncio.Future[PollAnswer]:
         self._check_running()
-        future: asyncio.Future[PollAnswer | OrpheusError] = asyncio.get_running_loop().create_future()
+        # A future and no coroutine: whoever serves the poll is woken by the commit itself, not by a task in between.
+        future: asyncio.Future[PollAnswer] = asyncio.get_running_loop().create_future()
 
         def answer(given: PollAnswer | OrpheusError) -> None:
-            if not future.done():
+            if future.done():
+                return
+            if isinstance(given, OrpheusError):
+                future.set_exception(given)
+            else:
                 future.set_result(given)
+
+        def over(asked: asyncio.Future[PollAnswer]) -> None:
+            if asked.cancelled():  # the connection is gone: what is granted from here on waits for the next poll
+                self.machine.sessions.hang_up(session_id, seq, answer)
 
         self.machine.workers.poll(
             session_id, seq, held=held, free=free, resources_free=resources_free, wait_s=wait_s, answer=answer
         )
         self._wake()
-        try:
-            given = await future
-        except asyncio.CancelledError:
-            # The connection is gone: what is granted from here on waits for the next poll.
-            self.machine.sessions.hang_up(session_id, seq, answer)
-            raise
-        if isinstance(given, OrpheusError):
-            raise given
-        return given
+        future.add_done_callback(over)
+        return future
 
     async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]:
         self._check_running()

@@ -94,11 +94,9 @@ class Poller:
     async def _work_off(self) -> None:
         """Wait until the next question is worth its round trip: half of what was asked for ahead is done.
 
-        Handlers that end at once have ended after a turn of the loop, and their report goes out in the next, before the
-        question: somebody waits for it.
+        With room to spare it goes out before the handlers begin: the server takes it in while they work, and has it when
+        their reports make the next tasks ready.
         """
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
         overdue: asyncio.TimerHandle | None = None
         until = time.monotonic() + LONGEST_PAUSE_S
         while not (self._runs.room * 2 >= self._runs.ahead or self._must_ask or time.monotonic() >= until):

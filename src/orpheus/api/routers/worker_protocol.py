@@ -6,7 +6,7 @@ Lean on purpose: a worker's every task passes here twice. The rules are the engi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -129,20 +129,25 @@ async def poll(call: Call) -> Answer:
     return json_answer(_reply(answer, services.options.env))
 
 
-async def _unless_gone(call: Call, waiting: Coroutine[Any, Any, PollAnswer]) -> PollAnswer:
+async def _unless_gone(call: Call, polling: asyncio.Future[PollAnswer]) -> PollAnswer:
     """Wait for the engine, but let go when the worker hangs up: nothing must be granted to a connection that is
     dead."""
-    polling = asyncio.ensure_future(waiting)
-    gone = asyncio.ensure_future(call.wait_gone())
-    gone.add_done_callback(lambda _gone: polling.cancel())
+    is_gone = False
+
+    def gone() -> None:
+        nonlocal is_gone
+        is_gone = True
+        polling.cancel()
+
+    stop = call.when_gone(gone)
     try:
         answer = await call.services.unless_stopping(polling)
     except asyncio.CancelledError:
-        if gone.done() and polling.cancelled():
+        if is_gone and polling.cancelled():
             raise ClientGone from None
         raise
     finally:
-        gone.cancel()
+        stop()
     if answer is None:
         raise EngineStopping("the server is going down", hint="poll again in a moment")
     return answer
