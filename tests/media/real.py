@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from PIL import Image, ImageDraw
 
 from orpheus.client import Client, ClientError
@@ -99,13 +100,14 @@ class Cluster:
         """Return the command lines of what the worker's tasks have started."""
         found = []
         for pid in self.processes():
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if "ffmpeg" in words[0] or "orpheus.media.guard" in " ".join(words):
-                found.append(" ".join(words))
+            line = _command_line(pid)
+            if "ffmpeg" in line.partition(" ")[0] or "orpheus.media.guard" in line:
+                found.append(line)
         return found
+
+    def children(self) -> set[int]:
+        """Return the worker's child processes that make attempts."""
+        return {pid for pid in self.processes() if "orpheus.worker.child" in _command_line(pid)}
 
     def left(self) -> list[str]:
         """Return temporary files of attempts."""
@@ -128,6 +130,76 @@ class Cluster:
         return (self.folder / "worker.log").read_text(errors="replace")[-3000:]
 
 
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""  # it has ended
+
+
+SOON_S = 2.0
+"""From the order to cancel until nothing of the task is left."""
+TRIES = 3
+"""Other work on this machine may hold up one of them; what does not heed a cancel is late in all."""
+
+
+def stops_soon(
+    cluster: Cluster,
+    workflow: str,
+    task: str,
+    params: dict[str, Any],
+    *,
+    in_child: bool = False,
+    under_way: Callable[[str], object] = lambda _job_id: True,
+    gone: Callable[[str], object] = lambda _job_id: True,
+) -> None:
+    """Cancel a job in the middle of a task: in one of three tries its processes, files and the task itself are gone in time.
+
+    Args:
+        in_child: the task has a process of its own, which ends with it.
+        under_way: of the job, tells that the task is at what takes long.
+        gone: of the job, tells what else has to be over.
+    """
+    took = []
+    for _ in range(TRIES):
+        took.append(_stops_in(cluster, workflow, task, params, in_child=in_child, under_way=under_way, gone=gone))
+        if took[-1] <= SOON_S:
+            return
+    pytest.fail(f"{task} took {', '.join(f'{one:.1f}' for one in took)} s to stop, not {SOON_S:g} s\n{cluster.told()}")
+
+
+def _stops_in(
+    cluster: Cluster,
+    workflow: str,
+    task: str,
+    params: dict[str, Any],
+    *,
+    in_child: bool,
+    under_way: Callable[[str], object],
+    gone: Callable[[str], object],
+) -> float:
+    client = cluster.client
+    job_id = client.submit(workflow, params, requires_approval=False).job_id
+    until(
+        lambda: any(one.state == "running" and one.run_id for one in client.tasks(job_id, node=task)),
+        f"a running {task}",
+    )
+    until(lambda: under_way(job_id), f"the long part of {task}")
+    time.sleep(0.7)  # into the call that takes long
+    assert client.get(job_id).state == "running"
+    children = cluster.children()
+    client.cancel(job_id, reason="enough")
+    began = time.monotonic()
+    until(lambda: client.get(job_id).state == "cancelled", "the end of the job", timeout_s=20)
+    until(lambda: not cluster.programs(), "the end of its programs", timeout_s=20)
+    until(lambda: not in_child or children - cluster.children(), "the end of its process", timeout_s=20)
+    until(lambda: not cluster.left(), "the end of its files", timeout_s=20)
+    until(lambda: gone(job_id), "the end of what it had begun elsewhere", timeout_s=20)
+    took_s = time.monotonic() - began
+    assert not any(one.running for one in client.workers()), "a slot is still taken"
+    return took_s
+
+
 # Files
 # -------------------------------------------------------------------------------------------------------------
 
@@ -141,8 +213,8 @@ def make_photo(path: Path, number: int = 0, size: tuple[int, int] = (1600, 1200)
     return path
 
 
-def make_video(path: Path, *, seconds: float, size: str = "640x360") -> Path:
-    """Moving bars, without sound."""
+def make_video(path: Path, *, seconds: float, size: str = "640x360", sound: bool = False) -> Path:
+    """Moving bars; silent, or with a tone."""
     argv = [
         video.ffmpeg(),
         "-nostdin",
@@ -153,8 +225,16 @@ def make_video(path: Path, *, seconds: float, size: str = "640x360") -> Path:
         "lavfi",
         "-i",
         f"testsrc2=s={size}:r=25:d={seconds}",
+        *(("-f", "lavfi", "-i", f"sine=d={seconds}") if sound else ()),
     ]
     subprocess.run([*argv, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(path)], check=True)
+    return path
+
+
+def make_sound(path: Path, *, seconds: float) -> Path:
+    """A tone."""
+    argv = [video.ffmpeg(), "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", f"sine=d={seconds}:r=22050"]
+    subprocess.run([*argv, str(path)], check=True)
     return path
 
 

@@ -196,6 +196,7 @@ class Context(abc.ABC):
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
+        kill_after_s: float = 5.0,
     ) -> ProcessResult:
         """Run a program in a process group of its own, which a cancel ends. Async handlers write `await`.
 
@@ -206,6 +207,7 @@ class Context(abc.ABC):
             check: raise when its status is not 0.
             env: added to the environment.
             stdin: written to its standard input.
+            kill_after_s: between SIGTERM and SIGKILL, when it is to stop or its time is over.
 
         Raises:
             ProcessFailed: it failed, or passed its time limit.

@@ -180,6 +180,7 @@ class LocalContext(Context):
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
+        kill_after_s: float = 5.0,
     ) -> ProcessResult:
         """Run a program to its end, then hand on its lines: simpler than a worker's, which follows it while it runs."""
         self._check()

@@ -6,14 +6,19 @@ it: `ORPHEUS_FETCH_MAX_BYTES`, `ORPHEUS_FETCH_TIMEOUT_S` and `ORPHEUS_FETCH_ALLO
 
 from __future__ import annotations
 
+import contextvars
 import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any, Final
 
-from orpheus import Context, File, Permanent, Retry, RetryAfter, task
+from orpheus import Cancelled, Context, File, Permanent, Retry, RetryAfter, task
 from orpheus.core.fetching import TASK, URL
 from orpheus.fetch.download import Download, Failed, Limits, download
 
 _MB: Final = 1_000_000
+_LOOK_S: Final = 0.1
 
 
 def limits() -> Limits:
@@ -63,7 +68,7 @@ class _Walk:
         ctx = self._ctx
         target = ctx.temp_dir / f"download-{len(self._known)}"
         try:
-            found = download(url, target, self._bounds, heard=self._heard)
+            found = _left_behind_by_a_cancel(ctx, lambda: download(url, target, self._bounds, heard=self._heard))
         except Failed as failed:
             if failed.retry_after_s is not None:
                 raise RetryAfter(failed.retry_after_s, failed.message) from None
@@ -96,3 +101,24 @@ class _Walk:
             name = f"fetched/{folder}/{number}/{found.name}"
         self._names.add(name)
         return name
+
+
+def _left_behind_by_a_cancel(ctx: Context, call: Callable[[], Download]) -> Download:
+    """Make the call in a thread of its own: a name that is looked up and a server that is silent hear nothing of a cancel.
+
+    What goes on without anybody waiting ends with the next bytes it hears, or after its time of silence; its file is gone by then.
+    """
+    outcome: Future[Download] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            outcome.set_result(context.run(call))
+        except BaseException as raised:  # to be raised where it is waited for
+            outcome.set_exception(raised)
+
+    threading.Thread(target=work, name="fetch", daemon=True).start()
+    while not wait([outcome], timeout=_LOOK_S).done:
+        if ctx.is_cancelled:
+            raise Cancelled("the fetch was told to stop")
+    return outcome.result()

@@ -7,7 +7,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from orpheus import Context, Permanent, ProcessFailed, Retry
 from orpheus.media import guard, video
@@ -15,6 +15,9 @@ from orpheus.media.errors import Refused, TooLarge
 from orpheus.media.limits import CHILD_TIME_S
 
 T = TypeVar("T")
+
+_KILL_AFTER_S: Final = 0.5
+"""FFmpeg that is told to stop flushes its encoder and ends its file first, which of a large picture takes seconds; nobody wants that file."""
 
 RETRY: Final = Retry(max_retries=2, initial_s=1.0)
 """A verdict about a file is final whatever this says; what is retried is a full disk or a machine out of memory."""
@@ -51,7 +54,9 @@ def run_ffmpeg(ctx: Context, argv: list[str], *, duration_s: float, what: str, t
             ctx.progress(fraction, f"{what}: {fraction * duration_s:.0f} of {duration_s:.0f} s" if what else None)
 
     try:
-        done = ctx.run_process(video.limited(argv), on_line=heed, timeout_s=timeout_s, check=False)
+        done = ctx.run_process(
+            video.limited(argv), on_line=heed, timeout_s=timeout_s, check=False, kill_after_s=_KILL_AFTER_S
+        )
     except ProcessFailed as failed:
         raise TooLarge(f"converting it took more than {timeout_s:.0f} s") from failed
     if done.returncode < 0:
@@ -64,7 +69,8 @@ def run_ffmpeg(ctx: Context, argv: list[str], *, duration_s: float, what: str, t
 def guarded(ctx: Context, operation: str, **arguments: Any) -> dict[str, Any]:
     """Run an operation of `opening.py` in a child that a cancel reaches."""
     try:
-        done = ctx.run_process(guard.argv(operation, **arguments), timeout_s=CHILD_TIME_S, check=False)
+        argv = guard.argv(operation, **arguments)
+        done = ctx.run_process(argv, timeout_s=CHILD_TIME_S, check=False, kill_after_s=_KILL_AFTER_S)
     except ProcessFailed as failed:  # despite check=False: its time is over
         raise guard.took_too_long() from failed
     return guard.read(done.returncode, done.stdout)
@@ -88,3 +94,10 @@ def interruptibly(call: Callable[[], T]) -> T:
 
     threading.Thread(target=work, name="interruptibly", daemon=True).start()
     return outcome.result()
+
+
+def each(pending: Iterator[T]) -> Iterator[T]:
+    """Yield what `pending` yields, and make each of it interruptibly."""
+    nothing: Final = object()
+    while (one := interruptibly(lambda: next(pending, nothing))) is not nothing:
+        yield cast("T", one)

@@ -157,6 +157,7 @@ class WorkerContext(Context):
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
+        kill_after_s: float = processes.KILL_AFTER_S,
     ) -> Any:
         def start(stopping: StopFlag, tell: Callable[[str, str], None] | None) -> ProcessResult:
             watched = processes.Watched(stopping, started=self._voice.group_started, ended=self._voice.group_ended)
@@ -169,6 +170,7 @@ class WorkerContext(Context):
                     cwd=None if cwd is None else os.fspath(cwd),
                     env=None if env is None else {**os.environ, **env},
                     input_bytes=stdin,
+                    kill_after_s=kill_after_s,
                 )
             except processes.ProcessStopped:
                 raise Cancelled(f"{self.task} is to stop") from None

@@ -18,7 +18,7 @@ from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.providers import configured, replicate
 from orpheus.media.providers.http import ServiceFailed
-from orpheus.media.running import PATIENT, RETRY, guarded, run_ffmpeg, verdicts
+from orpheus.media.running import PATIENT, RETRY, guarded, interruptibly, run_ffmpeg, verdicts
 
 _POLL_S = 2.0
 
@@ -123,7 +123,8 @@ def _still(ctx: Context, file: File, target: Path, canvas: Canvas) -> Path:
     if checked.kind != "image":
         raise UnsupportedMedia(f"{file.name} is no image but a {checked.label}", hint="A scene shows images.")
     found = named(checked.sniffed, checked.opener)
-    stills.prepare(ctx.path(file), found, target, width=canvas.width, height=canvas.height)
+    path = ctx.path(file)
+    interruptibly(lambda: stills.prepare(path, found, target, width=canvas.width, height=canvas.height))
     return target
 
 

@@ -126,7 +126,6 @@ def _cut_sound(ctx: Context, source: File, checked: Checked, duration_s: float, 
     argv = render.pcm_argv(video.ffmpeg(), ctx.path(source), named(checked.sniffed, checked.opener), whole)
     if not run_ffmpeg(ctx, argv, duration_s=0.0, what="", timeout_s=ENCODE_TIME_S):
         raise CorruptMedia("the sound could not be decoded")
-    ctx.progress(0.05, "cutting the sound")
-    render.cut_pcm(whole, cut, kept)
+    render.cut_pcm(whole, cut, kept, on_done=lambda share: ctx.progress(0.05 * share, "cutting the sound"))
     whole.unlink()
     return cut

@@ -9,7 +9,7 @@ from orpheus.media import made_with, pdf
 from orpheus.media.documents.ocr import Reader, read_page
 from orpheus.media.extras import has
 from orpheus.media.limits import MAX_PICTURED_PAGES
-from orpheus.media.running import RETRY, interruptibly, verdicts
+from orpheus.media.running import RETRY, each, interruptibly, verdicts
 from orpheus.media.text.language import language_of
 
 
@@ -68,12 +68,12 @@ def read_text(ctx: Context, source: File) -> TextLayer:
     scans: list[int] = []
     with verdicts(source.name):
         path = ctx.path(source)
-        for page, count in pdf.texts(path):
+        for page, count in each(pdf.texts(path)):
             pages.append(page["text"])
             if page["page"] % 10 == 0:
                 ctx.progress(0.8 * page["page"] / count, f"page {page['page']} of {count}")
-        scans = pdf.pictured(path, pages)
-        outline = pdf.outline(path)
+        scans = interruptibly(lambda: pdf.pictured(path, pages))
+        outline = interruptibly(lambda: pdf.outline(path))
     able = has("tesserocr") and has("tessdata")
     return TextLayer(pages, scans if able else [], [] if able else scans, outline)
 
@@ -126,7 +126,7 @@ def render_pages(ctx: Context, source: File, most: int = MAX_PICTURED_PAGES) -> 
     files = []
     with verdicts(source.name):
         path = ctx.path(source)
-        for number, count, data, (width, height) in pdf.page_pictures(path, most=most):
+        for number, count, data, (width, height) in each(pdf.page_pictures(path, most=most)):
             files.append(ctx.save(f"pages/{number}.webp", data, "image/webp", {"width": width, "height": height}))
             ctx.progress(number / count, f"page {number} of {count}")
     return files

@@ -17,7 +17,7 @@ from orpheus.media.pictures import thumbnails
 from orpheus.media.pictures.looking import Looker, looker
 from orpheus.media.pictures.seen import Label, Seen, Sight, Thing
 from orpheus.media.pictures.vision import SHOWN_SIDE
-from orpheus.media.running import PATIENT, RETRY, interruptibly, verdicts
+from orpheus.media.running import PATIENT, RETRY, each, interruptibly, verdicts
 
 LEAST_SCORE: Final = 0.2
 UNSEEN: Final = "Nothing looked at the picture: the task analyse_image says why."
@@ -55,8 +55,7 @@ def make_thumbnails(
         made = interruptibly(lambda: thumbnails.decode(ctx.path(source), found, wanted, animated=animated))
         ctx.progress(0.3, "decoded")
         phash = made.phash()
-        pending = thumbnails.thumbnails(made, wanted, format)
-        while (one := interruptibly(lambda: next(pending, None))) is not None:
+        for one in each(thumbnails.thumbnails(made, wanted, format)):
             facts: dict[str, object] = {
                 "width": one.width,
                 "height": one.height,

@@ -6,15 +6,18 @@ Source: Replicate's HTTP API reference (predictions.create, .get, .cancel; files
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from orpheus import Permanent, RetryAfter
 from orpheus.media.providers import prices
 from orpheus.media.providers.configured import Configured
 from orpheus.media.providers.http import ServiceFailed
+
+_PATIENCE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,15 @@ def get(configured: Configured, prediction_id: str) -> Prediction:
 
 
 def cancel(configured: Configured, prediction_id: str) -> None:
-    """Stop a prediction, so that it costs no more. Asked once and not for long: a cancelled job does not wait for it."""
-    hurried = replace(configured.service, timeout_s=min(1.5, configured.service.timeout_s))
-    with contextlib.suppress(ServiceFailed, Permanent, RetryAfter):
-        hurried.call("POST", f"predictions/{prediction_id}/cancel")
+    """Stop a prediction, so that it costs no more. Asked once, and waited for no longer than a cancelled job has left."""
+
+    def ask() -> None:
+        with contextlib.suppress(ServiceFailed, Permanent, RetryAfter):
+            configured.service.call("POST", f"predictions/{prediction_id}/cancel")
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PATIENCE_S)
 
 
 def save_result(configured: Configured, prediction: Prediction, target: Path) -> None:
