@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from orpheus.api.app import OrpheusApp
+from orpheus.api.frames import FrameWriter
 from orpheus.api.http1 import Http1
 
 log = logging.getLogger("orpheus.api")
@@ -63,7 +64,7 @@ def configured(app: OrpheusApp | FastAPI, **where: Any) -> uvicorn.Config:
     """
     settings: dict[str, Any] = {
         "http": Http1,
-        "ws": "websockets-sansio",
+        "ws": FrameWriter,
         "ws_max_size": 64 * 1024,
         "ws_per_message_deflate": False,  # events are small, and a compressor per socket costs 300 kB
         "ws_ping_interval": 20.0,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from orpheus.api.broadcast import Broadcast
 from orpheus.api.catalog import Catalog
 from orpheus.api.metrics import Metrics
 from orpheus.api.options import ApiOptions
@@ -32,6 +33,11 @@ class Services:
     """Set when the server goes down: whoever waits answers with what there is."""
     waits: set[asyncio.Future[Any]] = field(default_factory=set)
     """What is let go then, see `unless_stopping`."""
+    broadcast: Broadcast = field(init=False)
+    """Tells WebSockets."""
+
+    def __post_init__(self) -> None:
+        self.broadcast = Broadcast(lambda: self.engine)
 
     def now(self) -> float:
         """Return the time of day, seconds since the epoch: the API's only clock."""

@@ -9,8 +9,9 @@ The client says `{"subscribe": [topics], "after"?: cursor}`, `{"unsubscribe": [t
     {"type": "reset", "cursor"}                      `after` is of no use any more: fetch anew what you show
     {"type": "pong", "ping"}, {"type": "error", "code", "message", "hint"}
 
-Three kinds of tasks: one listens, one pumps events, one per watched job pumps live messages. All send through one lock
-with a time limit: a reader that takes nothing is disconnected and comes back with its cursor (R2).
+Three kinds of tasks: one listens, one brings events, one per watched job pumps live messages. Events are read by the socket itself
+until it has caught up, and then told together with the other sockets (broadcast.py). All else is sent through one lock with a time
+limit: a reader that takes nothing is disconnected and comes back with its cursor (R2).
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Send
 
 from orpheus.api import render
+from orpheus.api.broadcast import TICK_S
 from orpheus.api.calls import Call
+from orpheus.api.frames import FrameWriter
 from orpheus.api.topics import Topics
 from orpheus.core.errors import InvalidRequest, OrpheusError
-from orpheus.engine.base import CursorReset, SlowReader
+from orpheus.engine.base import CursorReset, PublishedEvent, SlowReader
 
-TICK_S = 15.0
 MOST_WATCHED = 100
 """Jobs whose progress and logs one socket may follow at a time."""
 TRY_AGAIN, GOING_DOWN = 1013, 1012
@@ -54,20 +56,28 @@ _decoder = msgspec.json.Decoder(ClientSays)
 
 
 class Socket:
-    """Serves one accepted connection."""
+    """Serves one accepted connection.
 
-    def __init__(self, call: Call, receive: Receive, send: Send) -> None:
+    Args:
+        writer: the connection, if frames can be written straight to it; else events are sent one by one.
+    """
+
+    def __init__(self, call: Call, receive: Receive, send: Send, writer: FrameWriter | None) -> None:
         self._call = call
         self._services = call.services
         self._receive = receive
         self._send = send
+        self._writer = writer
+        self._broadcast = call.services.broadcast
         self._lock = asyncio.Lock()
-        self._topics = Topics(call.identity.tenant)
+        self.topics = Topics(call.identity.tenant)
         self._cursor = call.services.engine.cursor()
+        self._place: int | None = None
+        """Of the event that the cursor names, once one was read."""
         self._restart = asyncio.Event()
         self._after: str | None = None
         self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._last_sent = time.monotonic()
+        self.last_sent = time.monotonic()
 
     async def run(self) -> None:
         """Serve until the client goes, is too slow, or the server stops."""
@@ -116,16 +126,17 @@ class Socket:
         if said.ping is not msgspec.UNSET:
             await self._say({"type": "pong", "ping": said.ping})
         if said.unsubscribe:
-            self._topics.remove(said.unsubscribe)
+            self.topics.remove(said.unsubscribe)
         if said.subscribe:
-            self._topics.add(said.subscribe)
+            self.topics.add(said.subscribe)
         if said.subscribe or said.unsubscribe:
+            self._broadcast.topics_changed(self)
+            shown = self._broadcast.cursor_of(self) or self._cursor
             if said.after is not None:
-                self._after = said.after
-                self._restart.set()
+                self._after = shown = said.after
+                self.read_alone(self._broadcast.leave(self))
             self._watch()
-            shown = said.after if said.after is not None else self._cursor
-            await self._say({"type": "subscribed", "topics": self._topics.names(), "cursor": shown})
+            await self._say({"type": "subscribed", "topics": self.topics.names(), "cursor": shown})
 
     # Events ----------------------------------------------------------------------------------------------------------
 
@@ -133,21 +144,27 @@ class Socket:
         while True:
             self._restart.clear()
             if self._after is not None:
-                self._cursor, self._after = self._after, None
+                self._told(self._after)
+                self._after = None
             try:
-                await self._pump_after(self._cursor)
+                await self._catch_up()
             except CursorReset:
-                self._cursor = self._services.engine.cursor()
+                self._told(self._services.engine.cursor())
                 await self._say({"type": "reset", "cursor": self._cursor})
             except SlowReader:
                 raise _Closed(TRY_AGAIN, "too slow: come back with your cursor") from None
+            else:
+                await self._follow()
 
-    async def _pump_after(self, after: str) -> None:
-        source = self._services.engine.subscribe_pages(after=after)
+    async def _catch_up(self) -> None:
+        """Read until what is new may be told together with others, or the client wants to begin elsewhere."""
+        if self._may_follow():
+            return
+        source = self._services.engine.subscribe_pages(after=self._cursor)
         restart = asyncio.ensure_future(self._restart.wait())
         coming: asyncio.Future[Any] | None = None
         try:
-            while True:
+            while not self._may_follow():
                 coming = asyncio.ensure_future(_next(source))
                 await asyncio.wait({coming, restart}, return_when=asyncio.FIRST_COMPLETED)
                 if self._restart.is_set():
@@ -155,10 +172,9 @@ class Socket:
                 page = coming.result()
                 if page is _END:
                     raise _Closed(GOING_DOWN, "the server is going down")
-                for event in page or (None,):
-                    await self._tell(event)
-                    if self._restart.is_set():
-                        return
+                await self._tell(page)
+                if self._restart.is_set():
+                    return
         finally:
             restart.cancel()
             if coming is not None and not coming.done():
@@ -166,23 +182,50 @@ class Socket:
                 await asyncio.gather(coming, return_exceptions=True)
             await _close(source)
 
-    async def _tell(self, item: Any) -> None:
-        if item is None:
+    async def _tell(self, page: Sequence[PublishedEvent]) -> None:
+        async with self._broadcast.share:
+            wanted = [event for event in page if self.topics.match(event)]
+            frames = [self._broadcast.frame(event) for event in wanted] if self._writer is not None else ()
+            if page:  # before it is sent: topics that are added meanwhile begin after this page
+                self._cursor, self._place = page[-1].cursor, page[-1].place
+        if wanted and self._writer is not None:
+            await self._write(self._writer, b"".join(frames))
+        elif wanted:
+            for event in wanted:
+                await self._say(render.published_event(event))
+        elif not page or time.monotonic() - self.last_sent > TICK_S:
             await self._say({"type": "tick", "cursor": self._cursor})
+
+    # Told with others (broadcast.Follower)
+
+    def _may_follow(self) -> bool:
+        return self._writer is not None and self._broadcast.may_join(self._cursor, self._place)
+
+    async def _follow(self) -> None:
+        if self._restart.is_set():
             return
-        if self._topics.match(item):
-            await self._say(render.published_event(item))
-            self._cursor = item.cursor
-            return
-        self._cursor = item.cursor
-        if time.monotonic() - self._last_sent > TICK_S:
-            await self._say({"type": "tick", "cursor": self._cursor})
+        self._broadcast.join(self, self._cursor, self._place)
+        try:
+            await self._restart.wait()
+        finally:
+            self._told(self._broadcast.leave(self))
+
+    def take(self, frames: bytes) -> bool:
+        return self._writer is not None and self._writer.write(frames)
+
+    def read_alone(self, cursor: str | None) -> None:
+        self._told(cursor)
+        self._restart.set()
+
+    def _told(self, cursor: str | None) -> None:
+        if cursor is not None:
+            self._cursor, self._place = cursor, None
 
     # Progress and logs
     # -------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        wanted = list(self._topics.jobs)[:MOST_WATCHED]
+        wanted = list(self.topics.jobs)[:MOST_WATCHED]
         for job_id in [each for each in self._watchers if each not in wanted]:
             self._watchers.pop(job_id).cancel()
         for job_id in wanted:
@@ -201,14 +244,27 @@ class Socket:
 
     async def _say(self, message: Any) -> None:
         text = msgspec.json.encode(message).decode()
+        async with self._sending():
+            await self._send({"type": "websocket.send", "text": text})
+
+    async def _write(self, writer: FrameWriter, frames: bytes) -> None:
+        async with self._sending():
+            while not writer.write(frames):
+                if writer.gone:
+                    raise _Closed(0)
+                await writer.writable.wait()
+
+    @contextlib.asynccontextmanager
+    async def _sending(self) -> AsyncIterator[None]:
+        """One at a time, and not for ever."""
         try:
             async with self._lock, asyncio.timeout(self._services.options.send_timeout_s):
-                await self._send({"type": "websocket.send", "text": text})
+                yield
         except TimeoutError:
             raise _Closed(TRY_AGAIN, "too slow: come back with your cursor") from None
         except (OSError, RuntimeError):
             raise _Closed(0) from None
-        self._last_sent = time.monotonic()
+        self.last_sent = time.monotonic()
 
 
 _END: Any = object()

@@ -37,6 +37,17 @@ class Topics:
         self._jobs: frozenset[str] = frozenset()
         self._all = False
 
+    def copy(self) -> Topics:
+        """Return the same topics, which later changes of these do not touch."""
+        same = Topics(self._tenant)
+        same._topics = dict(self._topics)
+        same._know()
+        return same
+
+    def identity(self) -> tuple[str | None, frozenset[str]]:
+        """Return what is equal for those who want, and may see, the same."""
+        return self._tenant, frozenset(self._topics)
+
     def names(self) -> list[str]:
         return list(self._topics)
 

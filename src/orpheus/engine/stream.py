@@ -44,7 +44,8 @@ class Stream:
         self._most = ring
         self._held = 0
         self._listeners: dict[Callable[[], None], None] = {}
-        self._live: dict[Callable[[LiveMessage], None], str | None] = {}
+        self._live: dict[str | None, dict[Callable[[LiveMessage], None], None]] = {}
+        """Who hears live messages: of one job, or (None) of all."""
 
     def cursor(self, place: int) -> str:
         return f"{self.epoch}.{place}"
@@ -113,22 +114,24 @@ class Stream:
 
     def listen_live(self, heard: Callable[[LiveMessage], None], job_id: str | None) -> Callable[[], None]:
         """Have `heard` called with progress and log messages, of one job or of all; return what ends it."""
-        self._live[heard] = job_id
+        self._live.setdefault(job_id, {})[heard] = None
 
         def stop() -> None:
-            self._live.pop(heard, None)
+            listeners = self._live.get(job_id, {})
+            listeners.pop(heard, None)
+            if not listeners:
+                self._live.pop(job_id, None)
 
         return stop
 
     @property
     def subscribers(self) -> int:
-        return len(self._listeners) + len(self._live)
+        return len(self._listeners) + sum(len(listeners) for listeners in self._live.values())
 
     def wants_live(self) -> bool:
         return bool(self._live)
 
     def say(self, message: LiveMessage) -> None:
         """Pass on a live message; it is not kept."""
-        for heard, job_id in list(self._live.items()):
-            if job_id is None or job_id == message.job_id:
-                heard(message)
+        for heard in (*self._live.get(message.job_id, ()), *self._live.get(None, ())):
+            heard(message)

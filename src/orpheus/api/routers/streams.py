@@ -14,6 +14,7 @@ from orpheus.api import render
 from orpheus.api.auth import authorise
 from orpheus.api.calls import Call, Streamed
 from orpheus.api.ending import ends_with_key
+from orpheus.api.frames import writer_of
 from orpheus.api.route import Media, Routes
 from orpheus.api.socket import Socket
 from orpheus.api.topics import Topics
@@ -130,7 +131,7 @@ class WebSocket:
             await send({"type": "websocket.accept"})
             scope["orpheus.accepted"] = True
             with ends_with_key(call):
-                await Socket(call, receive, send).run()
+                await Socket(call, receive, send, writer_of(scope)).run()
         finally:
             gauge.dec()
 
