@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from orpheus.core.job import TERMINAL, Job, JobState
-from orpheus.core.task import SETTLED, Task, TaskState
+from orpheus.core.task import NODE, SETTLED, Task, TaskState
 
 MAX_JOBS = 8_192
 MAX_TASKS = 32_768
@@ -26,7 +26,17 @@ TaskPlace = tuple[str, str, int]
 class JobEntry:
     """A job's row, and what the file says of it until the next flush."""
 
-    __slots__ = ("dirty", "job", "job_no", "new_result", "stored_labels", "stored_seq", "stored_state", "usual")
+    __slots__ = (
+        "dirty",
+        "job",
+        "job_no",
+        "new_result",
+        "settled",
+        "stored_labels",
+        "stored_seq",
+        "stored_state",
+        "usual",
+    )
 
     def __init__(self, job_no: int, job: Job, *, stored: bool) -> None:
         self.job_no = job_no
@@ -40,6 +50,8 @@ class JobEntry:
         self.stored_labels = job.labels if stored else {}
         self.new_result: str | int | None = None
         """The job's result as JSON when it is to be written; ABSENT clears it."""
+        self.settled: list[TaskEntry] = []
+        """Its settled rows that are remembered, for what refers to them."""
 
 
 class TaskEntry:
@@ -107,14 +119,28 @@ class RowCache:
             state = job.job.state
             if state in TERMINAL or (state is not JobState.RUNNING and len(self.jobs) > self._max_jobs):
                 self.jobs.pop(job.job.job_id, None)
+                for settled in job.settled:
+                    self.drop_task(settled)
+                job.settled = []
         for task in tasks:
             row = task.task
-            if row.state in SETTLED or (row.state is not TaskState.RUNNING and len(self.tasks) > self._max_tasks):
+            if row.state in SETTLED:
+                self._settled(task)
+            elif row.state is not TaskState.RUNNING and len(self.tasks) > self._max_tasks:
                 self.drop_task(task)
         while len(self.jobs) > self._max_jobs:
             self.jobs.popitem(last=False)
         while len(self.tasks) > self._max_tasks:
             self.drop_task(next(iter(self.tasks.values())))
+
+    def _settled(self, task: TaskEntry) -> None:
+        """Keep a node's row while its job goes on and there is room: the next node refers to it."""
+        row = task.task
+        job = self.jobs.get(row.job_id)
+        if job is None or row.index != NODE or row.superseded or len(self.tasks) > self._max_tasks // 2:
+            self.drop_task(task)
+        else:
+            job.settled.append(task)
 
 
 class PayloadCache:
