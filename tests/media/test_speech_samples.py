@@ -13,7 +13,7 @@ from orpheus.media import media, video
 from orpheus.media.cutting import fillers, plan, render, repeats, retime
 from orpheus.media.sniff import sniff
 from orpheus.media.speech import sound
-from orpheus.media.speech.placing import placed
+from orpheus.media.speech.alone import settled
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.speech.transcript import Span, Transcript, words_of
 from orpheus.testing.inline import run_job
@@ -109,14 +109,12 @@ def talk(
     found = sniff(source.read_bytes()[:65536], size_bytes=source.stat().st_size)
     heard = decoded(source, folder)
     silent = sound.silences(heard)
-    said = placed(recogniser.transcribe(heard), silent)
+    said = settled(recogniser.transcribe(heard), silent, lambda some: recogniser.hear(heard, some))
     words = list(words_of(said))
     made = plan.plan(
         duration_s=sound.duration_s(heard),
         silences=silent,
-        fillers=fillers.find(
-            silent, words, total_s=sound.duration_s(heard), hear=lambda some: recogniser.hear(heard, some)
-        ),
+        fillers=fillers.find(silent, words, total_s=sound.duration_s(heard)),
         repeats=repeats.find(words),
         fps=25.0,
     )

@@ -24,12 +24,12 @@ _NOTHING: Final = "nothing"
 
 
 def listening() -> str:
-    """Who writes down what is said."""
-    return _service(configured.transcriptions) or hearing()
+    """Who writes down what is said: a service, or this machine, which listens to short sounds in any case."""
+    service = _service(configured.transcriptions)
+    return f"{service}, {_hearing()}" if service else _hearing()
 
 
-def hearing() -> str:
-    """Who listens to short sounds: always this machine."""
+def _hearing() -> str:
     try:
         found = recogniser.find_model()
     except Refused:

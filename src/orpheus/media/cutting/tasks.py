@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orpheus import Context, File, Resource, task
-from orpheus.media import made_with, video
+from orpheus import Context, File, task
+from orpheus.media import video
 from orpheus.media.checked import Checked
 from orpheus.media.cutting import fillers, plan, render, repeats, retime
 from orpheus.media.cutting.edited import settled
 from orpheus.media.cutting.edl import edl
 from orpheus.media.cutting.plan import CutPlan, Settings
-from orpheus.media.errors import CorruptMedia, ExtraMissing
+from orpheus.media.errors import CorruptMedia
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
-from orpheus.media.running import RETRY, interruptibly, run_ffmpeg, verdicts
+from orpheus.media.running import RETRY, run_ffmpeg, verdicts
 from orpheus.media.speech import captions, sound
-from orpheus.media.speech.tasks import Listener, Transcribed, load_listener, read_transcript, samples_of
+from orpheus.media.speech.tasks import Transcribed, read_transcript, samples_of
 from orpheus.media.speech.transcript import Span, words_of
 from orpheus.media.summary import Metadata
 
@@ -41,7 +40,6 @@ class Cut:
     start_to_close_s=ENCODE_TIME_S,
     weight=2,
     cache=True,
-    made_with=made_with.hearing,
 )
 def plan_cuts(
     ctx: Context,
@@ -51,21 +49,15 @@ def plan_cuts(
     *,
     words: Transcribed,
     settings: Settings | None = None,
-    listener: Listener = Resource(load_listener, scope="process"),
 ) -> CutPlan:
     """Find silences, hesitations and repeated takes, and plan the cut: `plan/cut_plan.json` and an EDL."""
     with verdicts(source.name):
         samples = samples_of(ctx, source, checked, ctx.temp_dir / "sound.wav")
     said = list(words_of(read_transcript(ctx, words.transcript)))
-    ctx.progress(0.3, "listening for hesitations")
     silent = sound.silences(samples)
     total_s = max(meta.duration_s or 0.0, sound.duration_s(samples))
     chosen = settings or Settings()
-    hesitations = (
-        fillers.find(silent, said, total_s=total_s, hear=lambda spans: _heard(listener, samples, spans))
-        if chosen.remove_fillers
-        else []
-    )
+    hesitations = fillers.find(silent, said, total_s=total_s) if chosen.remove_fillers else []
     rate = render.frame_rate(meta.fps) if meta.has_video else None
     made = plan.plan(
         duration_s=total_s,
@@ -80,14 +72,6 @@ def plan_cuts(
     ctx.save("plan/cut_plan.edl", listed.encode(), "text/plain")
     ctx.log.info("%d cuts, %.1f of %.1f s stay", len(made.removed), made.kept_duration_s, made.source_duration_s)
     return made
-
-
-def _heard(listener: Listener, samples: sound.Samples, spans: Sequence[Span]) -> list[str]:
-    """Listen to short sounds; where a service transcribes and nothing here can listen, the transcript alone decides."""
-    try:
-        return interruptibly(lambda: listener.recogniser.hear(samples, spans))
-    except ExtraMissing:
-        return ["unheard"] * len(spans)
 
 
 @task(name="orpheus.render_cut", version=2, retry=RETRY, start_to_close_s=ENCODE_TIME_S + 600, weight=8, cache=True)

@@ -76,7 +76,7 @@ def _breathed(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
     start = 0
     for place in range(1, len(words)):
         before, after = words[place - 1], words[place]
-        whole = before.word.endswith(_CLAUSE_ENDS) or min(place - start, len(words) - place) >= PHRASE_WORDS
+        whole = not before.word[-1:].isalnum() or min(place - start, len(words) - place) >= PHRASE_WORDS
         if whole and after.start_s - before.end_s >= BREATH_S:
             yield words[start:place]
             start = place

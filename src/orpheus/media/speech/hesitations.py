@@ -18,3 +18,25 @@ def is_filler(text: str) -> bool:
     """Tell whether a text is nothing but hesitation."""
     said = normal(text).replace("-", " ")
     return bool(said) and (said in PHRASES or all(_SOUNDS.match(word) for word in said.split()))
+
+
+_NO_UTTERANCE = frozenset(
+    "a am an are at buh burr earth er her i'm per the them".split()  # noqa: SIM905 (a list of words)
+)
+_NO_NEWS = frozenset("f go h hey hi huh hum i in m oh third yeah".split())  # noqa: SIM905
+_MAY_BE_SAID = frozenset("and but come on or".split())  # noqa: SIM905
+
+
+def may_be_filler(text: str) -> bool:
+    """Tell whether a recogniser may have made this of a hesitation: it wants words."""
+    return normal(text) in _NO_UTTERANCE | _NO_NEWS | _MAY_BE_SAID or is_filler(text)
+
+
+def is_no_utterance(text: str) -> bool:
+    """Tell whether nobody says this between two pauses, while recognisers make it of hesitations."""
+    return normal(text) in _NO_UTTERANCE
+
+
+def is_worth_adding(text: str) -> bool:
+    """Tell whether a word that is heard alone, and was left out among others, is missed: not if it may have been a hesitation."""
+    return normal(text) in _MAY_BE_SAID or not may_be_filler(text)

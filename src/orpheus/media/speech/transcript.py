@@ -64,6 +64,22 @@ def normal(word: str) -> str:
     return _STRIPPED.sub(" ", word).strip().casefold()
 
 
+_SPELT = {
+    **{
+        str(number): word
+        for number, word in enumerate(
+            ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+        )
+    },
+    "ok": "okay",
+}
+
+
+def spelt(text: str) -> str:
+    """Return words to compare by, as they are spelt among others: `"8."` → `eight`."""
+    return " ".join(_SPELT.get(word, word) for word in normal(text).split())
+
+
 _ABBREVIATIONS = frozenset(["mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "etc", "no", "approx"])
 
 
