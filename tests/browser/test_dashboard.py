@@ -236,4 +236,8 @@ def test_a_server_with_keys_asks_for_one(browser, server):
     until(page, "document.getElementById('live').textContent === 'live'")
     assert form.count() == 0
     assert page.evaluate("document.cookie") == ""
+    page.goto(f"{server}/#/settings")
+    page.wait_for_selector(".panel:has-text('Signed in as root, role admin, all tenants.')")
+    page.get_by_role("button", name="Sign out").click()
+    form.wait_for()
     context.close()

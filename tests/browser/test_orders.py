@@ -62,6 +62,10 @@ def test_a_cut_plan_is_edited_over_its_sound_and_approved(page, hand, server):
     assert review["result"]["kept_duration_s"] == 3.4
     page.goto(f"{server}/#/jobs/{job}/files")
     page.wait_for_selector(".cutplan:has-text('approved it, with changes') .legend:has-text('kept 3.4 s of 4.0 s')")
+    until(page, "document.querySelector('.cutplan .wave').getAttribute('d').startsWith('M')")
+    box = page.locator(".cutplan svg").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    until(page, "Math.abs(document.querySelector('.cutplan audio').currentTime - 3.2) < 0.5")
 
 
 def test_a_node_is_rejected_with_a_reason(page, hand, server):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -106,6 +108,27 @@ def test_nothing_is_missed_while_the_server_is_away(browser, restarting):
         assert '"after"' in heard[-1]
     assert page.evaluate("window.here"), "the page was not loaded anew"
     page.close()
+
+
+def test_times_are_in_the_readers_zone(browser, server):
+    """Nine hours ahead in Tokyo; the hour after midnight is 0."""
+    httpx.post(f"{server}/workflows", json=WAIT).raise_for_status()
+    job = submit(server, workflow="wait", delay_s=9999)
+    created = datetime.fromisoformat(httpx.get(f"{server}/jobs/{job}").json()["created_at"])
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    show(page, server, f"jobs/{job}")
+    there = created.astimezone(ZoneInfo("Asia/Tokyo"))
+    assert page.locator(".facts time").first.inner_text() == there.strftime("%H:%M:%S")
+    midnight = page.evaluate(
+        """async () => {
+          const { clock, moment } = await import("./static/format.js");
+          const at = new Date().setHours(0, 5, 0, 0);
+          return [clock(at), moment(at)];
+        }"""
+    )
+    assert midnight == ["00:05:00.000", "00:05:00"]
+    context.close()
 
 
 def test_times_stay_true_and_tell_utc(page, server):

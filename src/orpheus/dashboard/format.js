@@ -35,7 +35,7 @@ export function ago(at) {
 }
 
 export function clock(at) {
-  return new Date(at).toLocaleTimeString([], { hour12: false }) + "." + String(new Date(at).getMilliseconds()).padStart(3, "0");
+  return new Date(at).toLocaleTimeString([], { hourCycle: "h23" }) + "." + String(new Date(at).getMilliseconds()).padStart(3, "0");
 }
 
 // "4 done, 4 skipped" when all have settled, "2 done, 1 skipped of 8" before.
@@ -62,7 +62,7 @@ export function moment(at) {
   if (!at) return "–";
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
-  return today ? date.toLocaleTimeString([], { hour12: false }) : date.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+  return today ? date.toLocaleTimeString([], { hourCycle: "h23" }) : date.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
 /** "in 3 h 20 min", or how long ago it was. */

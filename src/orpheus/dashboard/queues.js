@@ -71,7 +71,7 @@ function drawWorkers(items) {
   }
   const gone = items.filter((each) => !each.alive);
   const columns = [
-    ["worker", (each) => [h("b", {}, each.worker), " ", h("code", {}, short(each.session_id)), " ", h("span", { class: "hint" }, `${each.host} ${each.pid || ""}`)]],
+    ["worker", (each) => [h("b", {}, each.worker), h("div", { class: "hint" }, h("code", {}, short(each.session_id)), ` ${each.host} ${each.pid || ""}`)]],
     ["state", (each) => (each.alive ? pill(each.running ? "running" : "completed", each.running ? "working" : "idle") : pill("cancelled", "gone"))],
     ["slots", (each) => slots(each)],
     ["takes", (each) => [each.queues.length ? each.queues.join(", ") : "all queues", ...Object.entries(each.resources).map(([name, count]) => `${name} ${count}`)].join(", ")],
