@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orpheus.core import facts as f
-from orpheus.core.errors import BudgetExceeded, InvalidGraph
+from orpheus.core.errors import BudgetExceeded, InvalidGraph, TaskError
 
 PARAMS = {"items": {"type": "array"}, "file": {}}
 FILE = {"$file": {"name": "a", "key": "k", "size_bytes": 2_500_000, "sha256": "0" * 64, "content_type": "x/y"}}
@@ -134,3 +134,54 @@ def test_what_an_attempt_says_it_cost_counts_in_place_of_its_price(bench):
     assert [event.data["price"] for event in b.view.events if event.type == "task.completed"] == [0.25, 2]
     b.claim("c")
     assert b.view.job().error.code == "budget_exceeded"
+
+
+HANDED_OVER = [{"name": "a", "price": 1}]
+
+
+def _hands_over(bench, node=None, **more):
+    b = bench([{**HANDED_OVER[0], **(node or {})}], extra={"budget": 3})
+    run_id = b.claim("a")
+    b.tell(f.RunWaiting(node="a", run_id=run_id, timeout_s=60, **more))
+    return b, run_id
+
+
+def _money(b):
+    extra = b.view.job().extra
+    return extra.get("cost", 0.0), extra.get("held", 0.0)
+
+
+def test_what_was_spent_before_a_wait_is_the_price_when_the_callback_comes(bench):
+    b, run_id = _hands_over(bench, price=0.4)
+    assert _money(b) == (0, 0.4)
+    b.tell(f.CallbackReceived(node="a", run_id=run_id, result=1))
+    assert (b.job, _money(b)) == ("completed", (0.4, 0))
+    assert next(event.data["price"] for event in b.view.events if event.type == "task.completed") == 0.4
+
+
+def test_also_when_the_callback_was_faster(bench):
+    b = bench(HANDED_OVER)
+    run_id = b.claim("a")
+    b.tell(f.CallbackReceived(node="a", run_id=run_id, result=1))
+    b.tell(f.RunWaiting(node="a", run_id=run_id, timeout_s=60, price=0.4))
+    assert (b.job, _money(b)) == ("completed", (0.4, 0))
+
+
+def test_an_attempt_that_told_nothing_before_its_wait_costs_its_price(bench):
+    b, run_id = _hands_over(bench)
+    assert _money(b) == (0, 1)
+    b.tell(f.CallbackReceived(node="a", run_id=run_id, result=1))
+    assert _money(b) == (1, 0)
+
+
+@pytest.mark.parametrize("end", ["error", "timeout", "cancel"])
+def test_what_was_spent_before_a_wait_stays_spent_however_it_ends(bench, end):
+    b, run_id = _hands_over(bench, {"retry": {"max_retries": 0}}, price=0.4)
+    if end == "error":
+        error = TaskError(code="task_failed", message="no luck")
+        b.tell(f.CallbackReceived(node="a", run_id=run_id, error=error))
+    elif end == "timeout":
+        b.sleep_until_due()
+    else:
+        b.tell(f.CancelRequested(reason="enough"))
+    assert (b.job, _money(b)) == ("cancelled" if end == "cancel" else "failed", (0.4, 0))

@@ -12,6 +12,7 @@ from orpheus.testing import Kit, run_job
 @task(retry=None)
 def transcode(ctx: Context, n: int) -> int:
     ctx.log.info("token %s", ctx.callback_token())
+    ctx.spend(0.25)
     found: int = wait_for_callback(timeout_s=3600)
     return found
 
@@ -39,6 +40,7 @@ def test_a_callback_comes_after_a_restart() -> None:
         with pytest.raises(InvalidParams):
             job.call_back(result="five")
         assert job.call_back("transcode", result=5).run().result == 5
+        assert job.row.extra["cost"] == 0.25, "what was spent before the wait is what it cost"
 
 
 def test_a_callback_fails_or_never_comes() -> None:

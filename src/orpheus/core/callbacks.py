@@ -23,6 +23,7 @@ from orpheus.core.decision import Callback
 from orpheus.core.draft import Draft
 from orpheus.core.errors import StaleRun, TaskError, UnknownTask
 from orpheus.core.facts import ArtifactRef, CallbackReceived, RunWaiting
+from orpheus.core.spending import tell
 from orpheus.core.task import Task, TaskState
 
 
@@ -32,6 +33,8 @@ def waiting(draft: Draft, fact: RunWaiting) -> None:
     assert draft.view is not None
     end_run(draft, task)
     task.extra = {**task.extra, "callback_s": fact.timeout_s, "artifacts": [asdict(ref) for ref in fact.artifacts]}
+    if fact.price is not None:
+        tell(draft.job, task, fact.price)
     early = draft.view.callback(fact.run_id)
     if early is not None:
         _settle(draft, task, early)

@@ -150,7 +150,7 @@ class Draft:
         self._count(task.state, -1)
         self._count(state, +1)
         if "price" in task.extra and task.state is not TaskState.READY and state is not TaskState.WAITING:
-            release(self.job, task)
+            release(self.job, task, state)
         task.state = state
         if state in SETTLED:
             task.finished_at = self.now

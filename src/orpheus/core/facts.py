@@ -182,6 +182,8 @@ class RunWaiting(RunFact, frozen=True, kw_only=True, gc=False):
 
     timeout_s: float
     artifacts: tuple[ArtifactRef, ...] = ()
+    price: float | None = None
+    """What it has cost so far."""
 
 
 class CallbackReceived(RunFact, frozen=True, kw_only=True, gc=False):

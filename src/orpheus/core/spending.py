@@ -5,7 +5,8 @@ what is spent, what is held and its own price stay within the budget together, s
 time. What an attempt says it has really cost (`ctx.spend`) counts in place of its price, also when it failed; that may pass the budget,
 and then nothing more begins. Cached tasks begin nothing and cost nothing. All generations of a job share its budget (R20).
 
-`job.extra`: `budget`, `cost` (spent), `held`. `task.extra`: `price`, of the attempt that runs or was completed.
+`job.extra`: `budget`, `cost` (spent), `held`. `task.extra`: `price`, of the attempt that runs or was completed; `told`, while it waits
+for its callback and has said that this is what it has cost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orpheus.core.errors import BudgetExceeded, TaskError
 from orpheus.core.job import Job
 from orpheus.core.price import Price, total
-from orpheus.core.task import Task
+from orpheus.core.task import Task, TaskState
 
 if TYPE_CHECKING:
     from orpheus.core.draft import Draft
@@ -44,10 +45,19 @@ def hold(draft: Draft, task: Task, price: Price, args: Any) -> TaskError | None:
     return None
 
 
-def release(job: Job, task: Task) -> None:
-    """Give back what an attempt held: it neither runs nor waits for its callback any more."""
+def tell(job: Job, task: Task, amount: float) -> None:
+    """Hold what an attempt says it has cost when it hands its work over, in place of its price: it is spent however the wait ends."""
+    job.extra = {**job.extra, "held": total(job.extra.get("held", 0.0), amount, -task.extra.get("price", 0.0))}
+    task.extra = {**task.extra, "price": amount, "told": True}
+
+
+def release(job: Job, task: Task, state: TaskState) -> None:
+    """Give back what an attempt held: it neither runs nor waits for its callback any more. What it told is lost unless it completed."""
     extra = dict(task.extra)
-    job.extra = {**job.extra, "held": total(job.extra.get("held", 0.0), -extra.pop("price"))}
+    amount = extra.pop("price")
+    job.extra = {**job.extra, "held": total(job.extra.get("held", 0.0), -amount)}
+    if extra.pop("told", False) and state is not TaskState.COMPLETED:
+        lose(job, amount)
     task.extra = extra
 
 

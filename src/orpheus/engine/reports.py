@@ -174,9 +174,9 @@ class EndRun(Operation):
         if isinstance(fact, RunCompleted) and run.task.started_at is not None:
             took_s, size = work.now - run.task.started_at, job.extra.get("input_bytes", 0)
             work.after_commit(lambda: self._durations.note(run.task.handler, size, took_s))
-            if report.price is not None:
-                price = report.price
-                work.after_commit(lambda: self._durations.note_price(run.task.handler, size, price))
+        if isinstance(fact, RunCompleted | RunWaiting) and report.price is not None:
+            price, size = report.price, job.extra.get("input_bytes", 0)
+            work.after_commit(lambda: self._durations.note_price(run.task.handler, size, price))
 
     def _fact(self, run: Run) -> RunFact:
         report, task = self._report, run.task
@@ -188,7 +188,7 @@ class EndRun(Operation):
             return RunFailed(error=replace(fault, task=task.node), **where)  # type: ignore[arg-type]
         if report.kind == "waiting":
             assert report.timeout_s is not None, "checked when it came"
-            return RunWaiting(timeout_s=report.timeout_s, artifacts=report.artifacts, **where)  # type: ignore[arg-type]
+            return RunWaiting(timeout_s=report.timeout_s, artifacts=report.artifacts, price=report.price, **where)  # type: ignore[arg-type]
         error = report.error
         if error is None:
             word = "the worker stopped it" if report.kind == "cancelled" else "the worker gave no reason"

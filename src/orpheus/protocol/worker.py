@@ -185,7 +185,7 @@ class ReportItem(msgspec.Struct, kw_only=True, omit_defaults=True):
     artifacts: list[ReportedArtifact] = []
     error: ReportedError | None = None
     price: Annotated[float, msgspec.Meta(ge=0, le=1e12)] | None = None
-    """completed, failed: what the attempt really cost, in place of its task's price."""
+    """completed, failed, waiting: what the attempt really cost, in place of its task's price."""
     timeout_s: float | None = None
     """waiting: how long to wait for the callback that brings the result."""
     fraction: float | None = None
