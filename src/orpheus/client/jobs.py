@@ -124,8 +124,13 @@ def new_key() -> str:
 
 def submit(job: NewJob | SubmitJob | Mapping[str, Any], patience: Patience) -> Operation[JobInfo]:
     """Upload its files, then create the job. Safe to repeat: it carries a key."""
-    body = yield from build(job, new_key(), patience)
+    body = yield from _body(job, patience)
     return _JOB((yield from send(post("/jobs", body), patience)))
+
+
+def _body(job: NewJob | SubmitJob | Mapping[str, Any], patience: Patience) -> Operation[SubmitJob]:
+    key = new_key()
+    return plain_body(job, key) or (yield from build(job, key, patience))
 
 
 def submit_many(
@@ -211,7 +216,7 @@ def run(job: NewJob | SubmitJob | Mapping[str, Any], wait_s: float | None, patie
         JobFailed: it ended as failed or cancelled.
         WaitTimeout: it did not end within `wait_s` of its creation; it goes on.
     """
-    body = yield from build(job, new_key(), patience)
+    body = yield from _body(job, patience)
     deadline = _deadline(wait_s)
     done = _JOB((yield from send(post("/jobs", body, wait_s=_left(deadline)), patience)))
     if done.state not in ENDED:

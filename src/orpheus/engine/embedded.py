@@ -80,6 +80,8 @@ QUICK_COMMIT_S = 0.002
 CPU and, while the loop is busy, up to 5 ms of waiting for the interpreter's lock: more than a fast disk takes to sync."""
 COMMIT_WEIGHT = 0.1
 """Of the latest COMMIT in the mean."""
+LOOK_EVERY_S = 0.005
+"""How often the clocks are looked at while there is work: before each batch, it was a twentieth of what a job alone costs."""
 WAL_BYTES = 4 << 20
 """A checkpoint is worth its reads from this size of the write-ahead log on."""
 
@@ -206,10 +208,15 @@ class EmbeddedEngine:
 
     async def _run(self) -> None:
         machine = self.machine
+        look_at = 0.0
         try:
             while True:
-                if machine.next_due_in() <= 0:
-                    machine.tick()
+                now = self._clock.monotonic()
+                if now >= look_at or not machine.has_work():
+                    due_in = machine.next_due_in()
+                    if due_in <= 0:
+                        machine.tick()
+                    look_at = now + min(due_in, LOOK_EVERY_S)
                 batch = machine.run_batch()
                 if batch is not None:
                     await self._commit(batch)
@@ -490,7 +497,8 @@ class EmbeddedEngine:
         self.machine.workers.poll(
             session_id, seq, held=held, free=free, resources_free=resources_free, wait_s=wait_s, answer=answer
         )
-        self._wake()
+        if self.machine.has_work() or wait_s < self.options.tick_s:  # else the next look at the clocks is early enough
+            self._wake()
         future.add_done_callback(over)
         return future
 
