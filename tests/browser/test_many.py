@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -83,6 +84,50 @@ def test_a_hundred_thousand_jobs_scroll(browser, restarting, tmp_path):
           return [...document.querySelectorAll(".rows li")].some((each) => each.ariaPosInSet > 1200);
         })()""",
     )
+    page.close()
+
+
+# Places and jobs of the rows that are wholly in sight, from the top down.
+IN_SIGHT = """() => {
+  const { top, bottom } = document.querySelector("#list").getBoundingClientRect();
+  return [...document.querySelectorAll(".rows li")]
+    .map((each) => [each.getBoundingClientRect(), Number(each.ariaPosInSet), each.querySelector("a").dataset.job])
+    .filter(([box]) => box.top >= top - 1 && box.bottom <= bottom + 1)
+    .sort(([a], [b]) => a.top - b.top).map(([, place, job]) => [place, job]);
+}"""
+
+
+def test_more_jobs_than_a_browser_can_scroll_through(browser, server):
+    """Three million are told of; rows stand where they belong at both ends, in the middle, and on the way down by keys."""
+    job = submit(server, workflow="media", params={"source": {"url": "https://example.org/x"}}, delay_s=9999)
+    one = httpx.get(f"{server}/jobs?limit=1").json()["items"][0]
+    many = 3_000_000
+
+    def some(route):
+        query = {name: values[0] for name, values in parse_qs(urlsplit(route.request.url).query).items()}
+        begin = int(query.get("cursor", 0)) + int(query.get("skip", 0))
+        end = min(many, begin + int(query["limit"]))
+        items = [{**one, "job_id": f"{job[:24]}{place:012}"} for place in range(begin, end)]
+        route.fulfill(json={"items": items, "next_cursor": str(end) if end < many else None})
+
+    page = browser.new_page(viewport={"width": 1360, "height": 860})
+    page.route("**/jobs?*", some)
+    page.route("**/stats", lambda route: route.fulfill(json={"jobs": {"completed": many}, "tasks": {}}))
+    show(page, server, "jobs")
+    list_ = page.locator("#list")
+    for share, place in ((1, many), (0.5, many // 2), (0, 1)):
+        list_.evaluate(f"(list) => {{ list.scrollTop = list.scrollHeight * {share}; }}")
+        near = f"Math.abs(document.querySelector('.rows li:nth-child(12)')?.ariaPosInSet - {place}) < 100"
+        until(page, near)
+        page.wait_for_timeout(100)
+        seen = page.evaluate(IN_SIGHT)
+        assert len(seen) > 10
+        assert [int(job[-12:]) + 1 for _, job in seen] == [place for place, _ in seen]
+        assert seen == sorted(seen), "one below the other"
+    for place in range(1, 30):
+        page.keyboard.press("j")
+        until(page, f"document.activeElement.closest('li')?.ariaPosInSet === '{place}'")
+    assert page.evaluate("document.activeElement.getBoundingClientRect().bottom <= innerHeight + 1")
     page.close()
 
 

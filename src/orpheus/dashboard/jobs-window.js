@@ -5,6 +5,7 @@ import { ago, between, exact, short } from "./format.js";
 
 const BEYOND = 8; // rows drawn above and below what is seen
 const AHEAD = 60; // rows loaded beyond them
+const TALLEST = 15_000_000; // px: what is taller, browsers cut off; a longer list is scrolled through faster than the hand moves
 
 export class VirtualList {
   constructor(rows, selected, { more, select, empty }) {
@@ -22,6 +23,7 @@ export class VirtualList {
     this.head = h("div", { class: "list-head job", "aria-hidden": "true" }, ["State", "Job", "What it does", "Tenant"].map((name, place) => h("span", { class: place === 3 ? "tenant" : "" }, name)),
       h("span", { class: "when" }, h("span", {}, "Created"), h("span", {}, "Took")));
     this.due = false;
+    this.shift = 0; // px between where a row stands in the list and in the page
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });
     this.resized = new ResizeObserver(() => this.draw(true));
     this.resized.observe(this.element);
@@ -56,7 +58,6 @@ export class VirtualList {
 
   paint() {
     const { rows } = this;
-    const height = this.element.clientWidth < 640 ? 68 : 46;
     if (!rows.loaded) {
       this.forget();
       this.space.style.height = "0px";
@@ -72,15 +73,20 @@ export class VirtualList {
     }
     if (this.none.childElementCount) fill(this.none);
     this.anew = false;
-    this.space.style.height = `${rows.length * height}px`;
+    const { height, whole, room, ratio } = this.measures();
+    const above = this.element.scrollTop * ratio;
+    this.shift = this.element.scrollTop - above;
+    this.space.style.height = `${Math.min(whole, TALLEST)}px`;
     this.space.style.setProperty("--row", `${height}px`);
-    const from = Math.max(0, Math.floor(this.element.scrollTop / height) - BEYOND);
-    const to = Math.min(rows.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / height) + BEYOND);
+    this.space.style.backgroundPositionY = `${this.shift % height}px`;
+    const from = Math.max(0, Math.floor(above / height) - BEYOND);
+    const to = Math.min(rows.length, Math.ceil((above + room) / height) + BEYOND);
     const seen = Object.entries(rows.items.slice(from, to)); // what is not loaded is left out
     const wanted = new Set(seen.map(([, job]) => job.job_id));
     const free = []; // rows that went out of sight are used again: making them is what costs
     for (const [jobId, made] of this.made) {
-      if (wanted.has(jobId) || made.element.contains(document.activeElement)) continue; // the focus is not lost by scrolling
+      if (wanted.has(jobId)) continue;
+      if (made.element.contains(document.activeElement)) { this.put(made, height); continue; } // the focus is not lost by scrolling
       free.push(made);
       this.made.delete(jobId);
     }
@@ -115,10 +121,22 @@ export class VirtualList {
     return made;
   }
 
+  /** Heights in px: of a row, of all of them, of what is seen; and how many px of rows a px of scrolling is. */
+  measures() {
+    const height = this.element.clientWidth < 640 ? 68 : 46;
+    const [whole, room] = [this.rows.length * height, this.element.clientHeight];
+    return { height, whole, room, ratio: whole > TALLEST ? (whole - room) / (TALLEST - room) : 1 };
+  }
+
+  put({ element, place }, height) {
+    element.style.transform = `translateY(${place * height + this.shift}px)`;
+    element.style.height = `${height}px`;
+  }
+
   show(made, job, place, height) {
     const { element, parts, link } = made;
-    element.style.transform = `translateY(${place * height}px)`;
-    element.style.height = `${height}px`;
+    made.place = place;
+    this.put(made, height);
     element.setAttribute("aria-setsize", this.rows.length);
     element.setAttribute("aria-posinset", place + 1);
     parts.check.checked = this.selected.has(job.job_id);
@@ -170,10 +188,11 @@ export class VirtualList {
     const next = this.rows.items[Math.max(0, at + step)];
     if (!next) return;
     event.preventDefault();
-    const height = this.element.clientWidth < 640 ? 68 : 46;
+    const { height, room, ratio } = this.measures();
     const top = Math.max(0, at + step) * height;
-    if (top < this.element.scrollTop) this.element.scrollTop = top;
-    if (top + height > this.element.scrollTop + this.element.clientHeight) this.element.scrollTop = top + height - this.element.clientHeight;
+    const above = this.element.scrollTop * ratio;
+    if (top < above) this.element.scrollTop = Math.floor(top / ratio);
+    if (top + height > above + room) this.element.scrollTop = Math.ceil((top + height - room) / ratio);
     this.paint();
     this.made.get(next.job_id)?.link.focus({ preventScroll: true });
   }
