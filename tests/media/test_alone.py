@@ -45,6 +45,9 @@ def said_in_lone(between: list[Word], heard: Heard, *, before: str = "He asked h
         ("Yes.", 0.97, None, "Yes."),
         ("I'm", 0.91, Heard("Um.", 0.8), "Um."),
         ("Burr.", 0.97, Heard("Buh.", 0.4), ""),
+        ("Turn.", 0.2, Heard("Done.", 0.6), ""),
+        ("Third,", 0.6, Heard("Bird.", 0.6), "Third,"),
+        ("Umm,", 0.3, Heard("Um.", 0.8), "Umm,"),
         ("or", 0.2, Heard("Yeah.", 0.6), ""),
         ("Or,", 0.57, Heard("Four.", 0.4), "Or,"),
         ("or", 0.99, Heard("Or.", 0.4), "or"),
@@ -57,6 +60,8 @@ def said_in_lone(between: list[Word], heard: Heard, *, before: str = "He asked h
         (None, 0.0, Heard("Or.", 0.6), "Or."),
         (None, 0.0, Heard("Great.", 0.2), ""),
         (None, 0.0, Heard("Yeah.", 0.7), ""),
+        (None, 0.0, Heard("Sir.", 0.6), ""),
+        (None, 0.0, Heard("Thank you.", 0.8), "Thank you."),
         (None, 0.0, Heard("", 0.0), ""),
     ],
 )
@@ -85,6 +90,22 @@ def test_the_last_word_of_a_sentence_stays_with_it() -> None:
     heard = Heard("Um.", 0.8)
     text, _ = said_in_lone([Word("week.", 1.9, 2.7, 0.99)], heard, before="He asked him to rest for a")
     assert text == "Um."
+
+
+def test_a_sentence_that_was_left_out_is_listened_to() -> None:
+    """Whisper passes over whole sentences between two others."""
+    late = Span(5.6, 8.0)
+    silent = [*SILENT[:2], Span(5.0, 5.6), Span(8.0, 9.0)]
+    words = [
+        *sentence("He asked him to rest.", DOCTOR),
+        *sentence("Yes.", LONE),
+        *sentence("They painted it green.", AFTER),
+    ]
+    for heard, outcome in ((Heard("Water boils early.", 0.9), "Water boils early."), (Heard("Mm mm what.", 0.3), "")):
+        out = settled(transcript(words, 9.0), silent, lambda spans, heard=heard: [heard] * len(spans))
+        inside = [word for word in words_of(out) if late.overlap_s(word) > 0.1]
+        assert " ".join(word.word for word in inside) == outcome
+        assert not inside or (inside[0].start_s, inside[-1].end_s) == (late.start_s, late.end_s)
 
 
 def test_nobody_is_listened_to_where_nobody_speaks() -> None:

@@ -27,9 +27,9 @@ class Settings:
 
     min_silence_s: float = 0.6
     """Shorter pauses are how people speak, and stay."""
-    lead_s: float = 0.03
+    lead_s: float = 0.025
     """Silence kept before speech, so that no soft consonant is lost."""
-    tail_s: float = 0.02
+    tail_s: float = 0.015
     """Silence kept after speech."""
     min_kept_s: float = 0.1
     """A kept piece shorter than this between two cuts is a click, not speech, and goes."""

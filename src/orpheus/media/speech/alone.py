@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final
 
 from orpheus.media.speech import placing
-from orpheus.media.speech.hesitations import is_filler, is_no_utterance, is_worth_adding, may_be_filler
+from orpheus.media.speech.hesitations import (
+    is_filler,
+    is_no_utterance,
+    is_worth_adding,
+    may_be_filler,
+    rhymes_with_filler,
+)
 from orpheus.media.speech.sound import islands
 from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build, spelt, words_of
 
@@ -22,6 +29,10 @@ _SURE: Final = 0.8
 """From this probability a word that is told at the place of a sound is believed."""
 _GUESSED: Final = 0.5
 """Below this a little word is not, where the sound alone is heard as another."""
+_HARDLY: Final = 0.35
+"""Below this no word is that rhymes with a hesitation."""
+_SENTENCE_S: Final = 15.0
+"""What is longer, and has no word, is music or noise."""
 _ROUNDS: Final = 3
 """A word that moves to another sound leaves one behind that has none: how often to look again."""
 
@@ -62,8 +73,21 @@ def settled(said: Transcript, silent: Sequence[Span], hear: Hear) -> Transcript:
         heard |= zip(open_questions, hear(open_questions), strict=True)
     placed = placing.placed(said, silent, _texts(heard))
     shares = _shares(placed, short)
+    passed_over = _passed_over(placed, silent)
+    heard |= zip(passed_over, hear(passed_over), strict=True)
+    shares |= _shares(placed, passed_over)
     changed = {span: told for span, one in heard.items() if (told := _verdict(shares[span], one, span)) != shares[span]}
     return _with(placed, shares, changed)
+
+
+def _passed_over(placed: Transcript, silent: Sequence[Span]) -> list[Span]:
+    """Return the longer sounds in which the transcript has no word: sentences that the recogniser left out, or no speech."""
+    longer = [
+        span
+        for span in placing.sounds(silent, total_s=placed.duration_s, pause_s=PAUSE_S)
+        if LONGEST_S < span.length_s <= _SENTENCE_S
+    ]
+    return [span for span, share in _shares(placed, longer).items() if not share]
 
 
 def _texts(heard: Mapping[Span, Heard]) -> dict[Span, str]:
@@ -86,13 +110,13 @@ def _is_sure(said: Transcript, share: Sequence[Word], span: Span) -> bool:
         bool(share)
         and [word.word for word in told] == [word.word for word in share]
         and all(word.probability >= _SURE for word in share)
-        and not (len(share) == 1 and may_be_filler(share[0].word))
+        and not (len(share) == 1 and (may_be_filler(share[0].word) or rhymes_with_filler(share[0].word)))
     )
 
 
 def _verdict(share: list[Word], heard: Heard, span: Span) -> list[Word]:
     """Return the words of a sound: those of the transcript, or what was heard alone."""
-    alone = [Word(heard.text, span.start_s, span.end_s, heard.probability)]
+    alone = _spread(heard, span)
     if not share:
         # Left out by the recogniser, as hesitations are; a clear word that it missed is put back.
         clear = heard.probability >= _GUESSED and is_worth_adding(heard.text)
@@ -100,14 +124,36 @@ def _verdict(share: list[Word], heard: Heard, span: Span) -> list[Word]:
     if len(share) > 1 or not heard.text:
         return share
     (word,) = share
-    if spelt(word.word) == spelt(heard.text):
+    if spelt(word.word) == spelt(heard.text) or (is_filler(word.word) and is_filler(heard.text)):
         return [Word(word.word, word.start_s, word.end_s, max(word.probability, heard.probability))]
-    doubtful = may_be_filler(word.word) or word.probability < _SURE
-    if is_filler(heard.text) and doubtful and not is_filler(word.word):
-        return alone
-    if is_no_utterance(word.word) or (may_be_filler(word.word) and word.probability < _GUESSED):
-        return []
-    return share
+    if is_filler(word.word):
+        return share
+    if is_filler(heard.text):
+        return alone if may_be_filler(word.word) or word.probability < _SURE else share
+    return [] if _is_hardly_said(word, heard.text) else share
+
+
+def _is_hardly_said(word: Word, heard: str) -> bool:
+    """Tell whether a word was made of a hesitation, though nowhere is one heard: a doubtful one, and alone it is another."""
+    if may_be_filler(word.word):
+        return is_no_utterance(word.word) or word.probability < _GUESSED
+    return word.probability < _HARDLY and (rhymes_with_filler(word.word) or rhymes_with_filler(heard))
+
+
+def _spread(heard: Heard, span: Span) -> list[Word]:
+    """Return what was heard as words, each as long as it is written."""
+    words = heard.text.split()
+    ends = [span.start_s, *(span.start_s + span.length_s * part for part in _parts(words))]
+    return [
+        Word(word, round(start_s, 3), round(end_s, 3), heard.probability)
+        for word, (start_s, end_s) in zip(words, pairwise(ends), strict=True)
+    ]
+
+
+def _parts(words: Sequence[str]) -> list[float]:
+    """Return where each word ends, as a part of the whole."""
+    lengths = list(accumulate(len(word) + 1 for word in words))
+    return [length / lengths[-1] for length in lengths]
 
 
 def _with(

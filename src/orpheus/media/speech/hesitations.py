@@ -23,8 +23,16 @@ def is_filler(text: str) -> bool:
 _NO_UTTERANCE = frozenset(
     "a am an are at buh burr earth er her i'm per the them".split()  # noqa: SIM905 (a list of words)
 )
-_NO_NEWS = frozenset("f go h hey hi huh hum i in m oh third yeah".split())  # noqa: SIM905
-_MAY_BE_SAID = frozenset("and but come on or".split())  # noqa: SIM905
+_NO_NEWS = frozenset("and come f go h hey hi huh i in m oh on yeah".split())  # noqa: SIM905
+_MAY_BE_SAID = frozenset(["but", "or"])
+
+
+_RHYMES = re.compile(r"^[^\W\daeiou]{1,3}(?:[eiu]r|ear)[a-z]{0,2}$|^[^\W\daeiou]{1,2}(?:um+|om|ome|one|un)$")
+"""Turn, burn, sir, third; come, done, hum: what "er", "erm" and "um" are taken for when they must be words."""
+
+
+def rhymes_with_filler(text: str) -> bool:
+    return bool(_RHYMES.match(normal(text)))
 
 
 def may_be_filler(text: str) -> bool:
@@ -39,4 +47,4 @@ def is_no_utterance(text: str) -> bool:
 
 def is_worth_adding(text: str) -> bool:
     """Tell whether a word that is heard alone, and was left out among others, is missed: not if it may have been a hesitation."""
-    return normal(text) in _MAY_BE_SAID or not may_be_filler(text)
+    return normal(text) in _MAY_BE_SAID or not (may_be_filler(text) or rhymes_with_filler(text))

@@ -25,6 +25,8 @@ _COMPANY_S: Final = 0.4
 """What it costs to give a hesitation to a sound that holds other words as well: most stand alone between two pauses."""
 _BREAK_S: Final = 0.2
 """What it costs to pause after a word without a full stop or comma."""
+_PASSED_OVER_S: Final = 1.5
+"""What it costs at most to give no word to a sound: recognisers pass over whole sentences."""
 _LEFT_OUT_S: Final = 0.1
 """What it costs to give no word to a sound that is heard as a hesitation: recognisers leave them out."""
 _UNTOLD_S: Final = 0.5
@@ -104,6 +106,8 @@ def dealt(
         for before, cost in costs.items():
             for upto in range(max(before, least), most + 1):
                 misfit_s = abs(written_s[upto] - written_s[before] - span.length_s)
+                if upto == before:
+                    misfit_s = min(misfit_s, _PASSED_OVER_S)
                 far_s = away_s[upto - first] - away_s[before - first]
                 if said is not None:
                     misfit_s = _unlike_s(words[before:upto], said, misfit_s)

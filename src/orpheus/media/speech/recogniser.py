@@ -28,6 +28,7 @@ token). Whisper's own rule (0.6 and -1.0) let "Mm-hmm." stand over music."""
 
 _HESITANT: Final = "Um, uh, er. Hmm. You know, uh, so, um."
 """Said before a short sound is heard: Whisper was taught on texts without hesitations, and makes words of them else."""
+_SHORT_S: Final = 1.5
 
 
 class Recogniser:
@@ -76,7 +77,7 @@ class Recogniser:
         for one in found:
             if on_segment is not None:
                 on_segment(min(one.end, total_s))
-            if one.no_speech_prob > _NOTHING_SAID and one.avg_logprob < _UNSURE:
+            if _is_nothing(one):
                 continue
             words = _words(one.words or ())
             if one.text.strip():
@@ -88,7 +89,7 @@ class Recogniser:
     def hear(
         self, samples: Samples, spans: Sequence[Span], *, language: str = "en", margin_s: float = 0.1
     ) -> list[Heard]:
-        """Return what is said in each short span, listened to on its own.
+        """Return what is said in each span of at most 30 s, listened to on its own; nothing where it is no speech.
 
         In its sentence, Whisper leaves a hesitation out or places it anywhere; alone, and told that people hesitate, it hears it.
         """
@@ -98,6 +99,7 @@ class Recogniser:
             start, end = int(max(0.0, span.start_s - margin_s) * RATE_HZ), int((span.end_s + margin_s) * RATE_HZ)
             quiet = np.zeros(int(0.3 * RATE_HZ), dtype=np.float32)
             alone = np.concatenate((quiet, samples[start:end], quiet))
+            short = span.length_s <= _SHORT_S
             found, _info = self._model.transcribe(
                 alone,
                 language=language if self.multilingual else "en",
@@ -106,13 +108,17 @@ class Recogniser:
                 condition_on_previous_text=False,
                 without_timestamps=True,
                 temperature=0.0,
-                initial_prompt=_HESITANT if language == "en" else None,
+                initial_prompt=_HESITANT if language == "en" and short else None,
             )
-            parts = list(found)
+            parts = [one for one in found if short or not _is_nothing(one)]
             text = " ".join(one.text.strip() for one in parts)
             likely = math.exp(min((one.avg_logprob for one in parts), default=-10.0))
             heard.append(Heard(text, likely))
         return heard
+
+
+def _is_nothing(segment: Any) -> bool:
+    return bool(segment.no_speech_prob > _NOTHING_SAID and segment.avg_logprob < _UNSURE)
 
 
 def _words(found: Sequence[Any]) -> list[Word]:
