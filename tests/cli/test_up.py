@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orpheus.cli.connect import live_server
@@ -270,6 +272,27 @@ def test_a_killed_worker_comes_back(up: Up) -> None:
             os.kill(pid, signal.SIGKILL)
         job = client.submit("talk", {"text": "still here"})
         assert client.result(job.job_id, timeout_s=60) == "STILL HERE"
+
+
+def test_what_a_killed_worker_held_begins_anew_at_once(up: Up) -> None:
+    """`up` has seen it die, so nobody waits for its lease (30 s): the second attempt has begun long before."""
+    with up.client() as client:
+        job = client.submit("slow", {"seconds": 0.5})
+        until(lambda: client.get(job.job_id).state == "running", "running")
+        for one in client.workers():
+            if one.alive:
+                os.kill(one.pid, signal.SIGKILL)
+        assert client.result(job.job_id, timeout_s=60) == "done"
+        (task,) = client.tasks(job.job_id, attempts=True)
+        assert not isinstance(task.attempts, msgspec.UnsetType)
+        lost, done = task.attempts
+        assert (lost.outcome, done.outcome) == ("lost", "completed")
+        assert _seconds(lost.started_at, done.started_at) < 20
+
+
+def _seconds(begin: str | None, end: str | None) -> float:
+    assert begin is not None and end is not None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
 
 
 def test_stopping_lets_running_work_finish(tmp_path: Path) -> None:

@@ -171,6 +171,13 @@ def test_options_reach_the_wire(both: Any, scripted: Any, answer: Any, job: Any)
     assert body["depends_on"] == ["a", {"job": "b", "on": "end"}]
 
 
+@pytest.mark.parametrize("wrong", [5, ["a"], {"job": 5}, {"on": "end"}, None])
+def test_what_is_no_dependency_is_refused_in_words(both: Any, scripted: Any, wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"depends_on: .*neither a job's id"):
+        both("submit", "one", depends_on=[wrong])
+    assert scripted.asked == []
+
+
 @dataclass
 class Cut:
     start_s: float

@@ -211,6 +211,14 @@ def test_a_bad_file_holds_up_nobody(up, watch):
     assert jobs_of(up, watch) == []
 
 
+def test_a_single_look_ends_when_there_is_no_such_workflow(up, watch):
+    """Who looks for ever waits for a workflow to come; who looks once says so and ends."""
+    (watch.inbox / "a.txt").write_bytes(b"1")
+    process = watch("--once", workflow="wiegh").process
+    assert process.wait(30) != 0
+    assert "weigh" in watch.said()
+
+
 def test_two_watches_of_a_folder_are_told(up, watch):
     """The second one ends with what to do."""
     first = watch()

@@ -307,6 +307,23 @@ def test_a_rewind_fences_what_runs_and_tells_the_worker(cluster, flow):
     assert cluster.job(job_id).state == "completed"
 
 
+def test_what_was_claimed_for_a_session_that_said_goodbye_meanwhile_goes_back(cluster, flow):
+    """The claim was on its way when the goodbye came (of a worker that was killed, by who started it). No answer carried the
+    grant, so the task is ready at once, and no attempt was made (R8)."""
+    cluster.publish(flow("plain"))
+    worker = cluster.worker()
+    jobs = [cluster.submit("plain") for _ in range(2)]
+    worker.ask(free=2, settle=False)
+    assert cluster.machine.has_work(), "the claim waits for its transaction"
+    cluster.machine.workers.bye(worker.session_id, lambda _outcome: None)
+    cluster.settle()
+    for job_id in jobs:
+        task = cluster.task(job_id, "a")
+        assert (task.state, task.attempt, task.run_id) == ("ready", 0, None)
+    other = cluster.worker(name="other")
+    assert {grant.job.job_id for grant in other.take(other.ask(free=2)).grants} == set(jobs)
+
+
 def test_a_goodbye_gives_up_what_is_still_held(cluster, flow):
     """The rescue follows at once instead of after a lease (R9)."""
     job_id = cluster.submit(flow())

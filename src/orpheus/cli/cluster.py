@@ -7,11 +7,13 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from orpheus.cli.errors import CommandError
 from orpheus.cli.exits import ExitCode
+from orpheus.cli.farewell import say_goodbye_for
 from orpheus.cli.own_keys import OwnKeys
 from orpheus.cli.sockets import listening_socket, port_error, url_of
 from orpheus.cli.supervise import Child, ChildFailed, Supervisor, command
@@ -55,7 +57,9 @@ class Plan:
 
     def worker(self, number: int) -> Child:
         name = f"worker-{number}" if self.workers > 1 else "worker"
-        return worker_child(self.settings, self.url, name, env=self.keys.of_worker())
+        child = worker_child(self.settings, self.url, name, env=self.keys.of_worker())
+        child.on_death = partial(say_goodbye_for, url=self.url, keys=self.keys)
+        return child
 
 
 def worker_child(settings: Settings, url: str, name: str, *, env: Mapping[str, str]) -> Child:

@@ -10,7 +10,9 @@ import typer
 from orpheus.cli.connect import ServerFlag, connect
 from orpheus.cli.errors import CommandError
 from orpheus.cli.output import JsonFlag, note, print_json, say, table
+from orpheus.client import Client
 from orpheus.client.limits import KEEP
+from orpheus.core.suggest import did_you_mean
 from orpheus.protocol.limits import QueueInfo
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="List queues, pause them, set their limits.")
@@ -55,21 +57,21 @@ def set_queue(
         "rate_limit": KEEP if rate is None else parse_rate(rate),
     }
     with connect(server) as client:
-        _print(client.set_queue(name, **changes), json=json)
+        _change(client, name, json=json, **changes)
 
 
 @app.command()
 def pause(name: NameArgument, server: ServerFlag = None, json: JsonFlag = False) -> None:
     """Start none of the queue's tasks; what runs goes on."""
     with connect(server) as client:
-        _print(client.set_queue(name, paused=True), json=json)
+        _change(client, name, json=json, paused=True)
 
 
 @app.command()
 def resume(name: NameArgument, server: ServerFlag = None, json: JsonFlag = False) -> None:
     """Undo pause."""
     with connect(server) as client:
-        _print(client.set_queue(name, paused=False), json=json)
+        _change(client, name, json=json, paused=False)
 
 
 def whole_or_none(flag: str, text: str) -> int | None:
@@ -111,6 +113,15 @@ def _running(queue: QueueInfo) -> str:
 
 def _rate(queue: QueueInfo) -> str:
     return f"{queue.rate_limit['limit']:g} in {queue.rate_limit['period_s']:g} s" if queue.rate_limit else ""
+
+
+def _change(client: Client, name: str, *, json: bool, **changes: Any) -> None:
+    """Change a queue's settings; one that nobody knew may be a slip of the pen, so say that it is new."""
+    known = [queue.name for queue in client.queues()]
+    changed = client.set_queue(name, **changes)
+    if name not in known:
+        note(f"the queue {name!r} is new: no task has used it yet. {did_you_mean(name, known)}".strip())
+    _print(changed, json=json)
 
 
 def _print(queue: QueueInfo, *, json: bool) -> None:

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orpheus.cli.exits import ExitCode
@@ -42,6 +42,8 @@ class Child:
     """How long it may take to end after SIGTERM."""
     fds: tuple[int, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    on_death: Callable[[int], Awaitable[None]] | None = None
+    """Told of the process that ended unexpectedly, by its pid, before another is started."""
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=30))
@@ -142,6 +144,8 @@ class Supervisor:
             if time.monotonic() - began > STEADY_S:
                 pause = RESTART_FIRST_S
             self._sink(child.name, f"ended unexpectedly ({_status(status)}); starts again in {pause:g} s")
+            if child.on_death is not None:
+                await child.on_death(child.process.pid)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RESTART_MAX_S)
             if child.is_stopping():

@@ -72,6 +72,8 @@ def watch(
     try:
         with connect(server, patience=PATIENCE) as client:
             inbox = Inbox(client, folder, workflow, parse_params(param), options, memory, json=json)
+            if once:
+                inbox.check_workflow()
             watched = Watched(memory, settle_s=settle_s, existing=existing)
             inbox.run(watched, Selection(tuple(pattern or ()), recursive), stop, once=once, interval_s=interval_s)
     finally:
@@ -118,6 +120,15 @@ class Inbox:
     _away: tuple[float, float] = (0.0, 0.0)
     """The same of a server that is not there."""
     _told: dict[str, str] = field(default_factory=dict)
+
+    def check_workflow(self) -> None:
+        """Refuse to begin when there is no such workflow: who goes on for ever waits for it, who ends must not.
+
+        Raises:
+            OrpheusHTTPError: there is none.
+        """
+        name, _, version = self.workflow.partition("@")
+        self.client.workflow(name, version=int(version) if version.isdigit() else None)
 
     def run(
         self, watched: Watched, selection: Selection, stop: threading.Event, *, once: bool, interval_s: float

@@ -103,8 +103,10 @@ def _dependency(one: str | DependsOn | Mapping[str, str]) -> str | DependsOn:
         return one
     try:
         return msgspec.convert(dict(one), DependsOn)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"depends_on: {error}") from None
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"depends_on: {one!r} is neither a job's id nor a mapping with `job` and `on`: {error}"
+        ) from None
 
 
 def rfc3339(when: datetime, name: str) -> str:

@@ -379,6 +379,8 @@ class Machine:
         session.runs[grant.run_id] = None
         session.grants.append(grant)
         self.meter.claims += 1
+        if self.sessions.find(session.session_id) is not session:
+            self.workers.never_arrives(grant.run_id)  # it said goodbye while the claim was on its way
 
     # Start
 

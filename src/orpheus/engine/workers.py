@@ -125,12 +125,16 @@ class Workers:
         machine = self._machine
         told = machine.sessions.compare(session, held, current=lambda run_id: self._adopt(session, run_id))
         for run_id in told.missing:
-            run = machine.runs.get(run_id)
-            if run is not None and not run.expiring:
-                run.expiring = True
-                machine.queue(Return(self, run))
+            self.never_arrives(run_id)
         self._renew(session, held, now)
         return told.unknown
+
+    def never_arrives(self, run_id: str) -> None:
+        """No answer that its worker got carried the run: its task goes back, without an attempt."""
+        run = self._machine.runs.get(run_id)
+        if run is not None and not run.expiring:
+            run.expiring = True
+            self._machine.queue(Return(self, run))
 
     def _adopt(self, session: Session, run_id: str) -> bool:
         """Take over a run that is this session's by its row: it was granted before the server's last start."""
@@ -244,8 +248,11 @@ class Workers:
             reply(None)
             return
         now = machine.clock.monotonic()
-        for run_id in session.runs:
-            machine.runs.give_up(run_id, now)
+        for run_id, carried in session.runs.items():
+            if carried is None:
+                self.never_arrives(run_id)
+            else:
+                machine.runs.give_up(run_id, now)
         machine.call("bye", lambda work: work.tx.end_worker(session_id, work.now), lambda _outcome: reply(None))
 
     # The clock
