@@ -13,6 +13,8 @@ pytestmark = pytest.mark.timeout(120)
 
 BAR_S = 30
 """What a bar of the sparkline stands for."""
+TOOK_S = 3600
+"""Longer than the sparkline reaches back: jobs are counted by when they ended."""
 # Of each bar: what it tells, its place from the left, its height.
 BARS = """() => [...document.querySelectorAll(".spark rect")].map((each) => [each.getAttribute("class"), Math.round(each.x.baseVal.value / 4),
   Math.round(each.height.baseVal.value)])"""
@@ -37,8 +39,10 @@ def test_the_sparkline_tells_what_came_through_and_what_failed(browser, restarti
     restarting.stop()
     with sqlite3.connect(tmp_path / "orpheus.db") as database:
         for job, minutes in zip(jobs, (10, 10, 10, 40, 20), strict=True):
-            shift = "created_at = created_at - ?1, started_at = started_at - ?1, finished_at = finished_at - ?1"
-            database.execute(f"UPDATE jobs SET {shift} WHERE job_id = ?2", (minutes * 60, job))
+            shift = (
+                "created_at = created_at - ?1 - ?2, started_at = started_at - ?1 - ?2, finished_at = finished_at - ?1"
+            )
+            database.execute(f"UPDATE jobs SET {shift} WHERE job_id = ?3", (minutes * 60, TOOK_S, job))
     database.close()
     restarting.start()
     page = browser.new_page()

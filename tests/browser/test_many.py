@@ -114,6 +114,7 @@ def test_more_jobs_than_a_browser_can_scroll_through(browser, server):
     page.route("**/jobs?*", some)
     page.route("**/stats", lambda route: route.fulfill(json={"jobs": {"completed": many}, "tasks": {}}))
     show(page, server, "jobs")
+    page.wait_for_selector(".spark-text:text('at least')")  # only the newest are counted
     list_ = page.locator("#list")
     for share, place in ((1, many), (0.5, many // 2), (0, 1)):
         list_.evaluate(f"(list) => {{ list.scrollTop = list.scrollHeight * {share}; }}")

@@ -5,11 +5,13 @@ import { fill, h, s, say } from "./dom.js";
 
 const BARS = 60;
 const SPAN_S = 30;
+const LONGEST_MS = 86_400_000; // jobs that took longer than this are not looked for
 const [W, H] = [240, 36];
 
 export function sparkline() {
   const buckets = new Map(); // number of the half minute -> [completed, failed]
   const told = new Set();
+  let more = false; // whether others ended before those that were fetched
   const text = h("span", { class: "spark-text" });
   const drawing = s("svg", { viewBox: `0 0 ${W} ${H}`, width: W, height: H, "aria-hidden": "true" });
   const element = h("div", { class: "spark", title: "Jobs that ended in the last 30 minutes" }, drawing, text);
@@ -42,13 +44,14 @@ export function sparkline() {
       if (failed) bars.push(s("rect", { class: "bad", x, y: H - up - over, width: step - 1, height: over, rx: 1 }));
     }
     fill(drawing, s("line", { class: "base", x1: 0, x2: W, y1: H - 0.5, y2: H - 0.5 }), bars);
-    say(text, `${good.toLocaleString()} completed, ${bad.toLocaleString()} failed in 30 min`);
+    say(text, `${more ? "at least " : ""}${good.toLocaleString()} completed, ${bad.toLocaleString()} failed in 30 min`);
   }
 
   async function seed() {
-    const after = new Date(Date.now() - BARS * SPAN_S * 1000).toISOString();
-    const page = await ask(`jobs?state=completed&state=failed&limit=500&created_after=${after}`).catch(() => ({ items: [] }));
+    const now = Date.now();
+    const page = await ask(`jobs?state=completed&state=failed&limit=500&created_after=${new Date(now - LONGEST_MS).toISOString()}`).catch(() => ({ items: [] }));
     for (const job of page.items) if (job.finished_at) count(job.job_id, job.finished_at, job.state === "failed");
+    more = page.next_cursor && Date.parse(page.items.at(-1)?.created_at) > now - BARS * SPAN_S * 1000;
     draw();
   }
 
