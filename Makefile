@@ -62,6 +62,8 @@ bench: env ## Measure us, beside peers where ../shared/peers is (ARGS="huey dbos
 
 bench-scale: env ## Rates, lists, start-up and memory with a million queued and five million finished jobs (ARGS="--finished 100000")
 	$(BIN)/python benchmarks/scale.py $(ARGS)
+	$(BIN)/python benchmarks/crowd.py
+	$(BIN)/python benchmarks/growth.py
 
 pictures: env ## Take the pictures of docs/dashboard.md anew, from real jobs
 	$(BIN)/python scripts/screenshots.py docs/pictures --docs $(ARGS)

@@ -2,6 +2,7 @@
 
     ../shared/peers/run.py huey --own benchmarks/peer_orpheus.py --own-python .venv/bin/python
     .venv/bin/python benchmarks/peer_orpheus.py throughput        # alone; PEERS names the folder that holds common.py
+    BACKLOG=20000 .venv/bin/python benchmarks/peer_orpheus.py     # beside so many jobs that wait for a key that is taken
 
 The server and the worker are started by the normal command line with their ordinary settings; only the worker's
 concurrency is raised, as the handlers do nothing.
@@ -9,6 +10,7 @@ concurrency is raised, as the handlers do nothing.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -23,6 +25,8 @@ from orpheus import task, workflow
 from orpheus.client import Client
 
 CONCURRENCY = 100
+BACKLOG = int(os.environ.get("BACKLOG", "0"))
+"""Jobs of two tenants and all priorities that stand before what is measured and may not run."""
 
 
 @task
@@ -43,6 +47,17 @@ async def numbers(count: int) -> list[int]:
 @task
 async def add(values: list[int]) -> int:
     return sum(values)
+
+
+@task
+async def hold(value: int) -> int:
+    await asyncio.sleep(3600)
+    return value
+
+
+@workflow
+def kept(value: int) -> int:
+    return hold.using(concurrency_key="the only one", concurrency_limit=1)(value)
 
 
 @workflow
@@ -92,11 +107,23 @@ class Orpheus(Peer):
         )
         self.client = Client(url)
         wait_until(self.published, timeout=60)
+        if BACKLOG:
+            held = self.client.submit("kept", {"value": 0})
+            wait_until(lambda: self.client.get(held.job_id).state == "running", timeout=60)
+            self.client.submit_many(
+                {
+                    "workflow": "kept",
+                    "params": {"value": n},
+                    "priority": 1 + n % 5,
+                    "tenant": ("default", "acme")[n % 2],
+                }
+                for n in range(BACKLOG)
+            )
         self.roundtrip()
 
     def published(self) -> bool:
         names = {info.name for info in self.client.workflows()}
-        return {"one", "chain", "stamped", "fan"} <= names
+        return {"one", "chain", "stamped", "fan", "kept"} <= names
 
     def stop(self) -> None:
         self.client.close()
