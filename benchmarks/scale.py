@@ -106,7 +106,7 @@ def main() -> None:
         jobs = options.queued + options.finished
         say(filled=jobs, seconds=time.monotonic() - begin, database_mb=size / 1e6, bytes_per_job=size / max(1, jobs))
         with serving(full) as (client, pid, took):
-            say(what="start-up", seconds=took, memory_mb=memory_mb(pid))
+            say(what="start-up", seconds=took, cpu_s=cpu_s(pid), memory_mb=memory_mb(pid))
             found = rates(client, pid, full)
             say(database="full", **found, **{f"{name}_ratio": found[name] / least[name] for name in found})
             say(what="memory after the work", memory_mb=memory_mb(pid))
