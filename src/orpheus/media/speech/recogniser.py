@@ -15,7 +15,7 @@ from typing import Any, Final
 from orpheus.media.errors import ExtraMissing
 from orpheus.media.extras import need
 from orpheus.media.speech.alone import Heard
-from orpheus.media.speech.sound import RATE_HZ, Samples
+from orpheus.media.speech.sound import RATE_HZ, Samples, made_audible
 from orpheus.media.speech.transcript import Segment, Span, Transcript, Word, build
 
 MODEL_SETTING: Final = "ORPHEUS_WHISPER_MODEL"
@@ -65,7 +65,7 @@ class Recogniser:
         """
         total_s = len(samples) / RATE_HZ
         found, info = self._model.transcribe(
-            samples,
+            made_audible(samples),
             language=language if self.multilingual else "en",
             vad_filter=True,
             vad_parameters={"min_silence_duration_ms": 500},
@@ -94,6 +94,7 @@ class Recogniser:
         In its sentence, Whisper leaves a hesitation out or places it anywhere; alone, and told that people hesitate, it hears it.
         """
         np = need("numpy")
+        samples = made_audible(samples)
         heard = []
         for span in spans:
             start, end = int(max(0.0, span.start_s - margin_s) * RATE_HZ), int((span.end_s + margin_s) * RATE_HZ)

@@ -35,6 +35,10 @@ Samples = Any
 _SIDE: Final = ",aformat=channel_layouts=stereo,pan=mono|c0=0.5*c0-0.5*c1"
 _FAINT_DB: Final = -35.0
 _LOST_DB: Final = 6.0
+_NOTHING_DB, _WHISPERED_DB, _SPOKEN_DB = -90.0, -45.0, -25.0
+_COMB: Final = 5
+"""Samples. A signal less itself so much earlier keeps speech, and a tenth of a mains hum (50 Hz); nothing of a constant offset."""
+_DROWNED_DB: Final = 10.0
 
 
 def wav_argv(program: str, source: Path, found: Type, target: Path, *, side: bool = False) -> list[str]:
@@ -94,6 +98,28 @@ def _loud_db(samples: Samples) -> float:
     return float(np.percentile(loud, 90)) if len(loud) else -100.0
 
 
+def made_audible(samples: Samples) -> Samples:
+    """Return a very quiet recording louder, for recognisers that take it for silence; any other as it is."""
+    np = need("numpy")
+    loud_db = _loud_db(samples)
+    if not _NOTHING_DB < loud_db < _WHISPERED_DB:
+        return samples
+    return np.clip(samples * 10.0 ** ((_SPOKEN_DB - loud_db) / 20.0), -1.0, 1.0).astype(np.float32)
+
+
+def _without_hum(samples: Samples) -> Any:
+    """Return how loud a recording is without what is lower than speech, where that drowns its pauses; else as it is."""
+    np = need("numpy")
+    loud = loudness(samples)
+    clean = loudness(samples - np.concatenate((samples[:_COMB], samples[:-_COMB])))
+    return clean if _range_db(clean) > _range_db(loud) + _DROWNED_DB else loud
+
+
+def _range_db(loud: Any) -> float:
+    np = need("numpy")
+    return float(np.percentile(loud, 90) - np.percentile(loud, 10)) if len(loud) else 0.0
+
+
 def threshold_db(loud: Any, *, share: float = 0.4) -> float:
     """Return below which loudness this recording is silent: two fifths of the way from its noise to its speech."""
     np = need("numpy")
@@ -109,7 +135,7 @@ def silences(samples: Samples, *, least_s: float = 0.1) -> list[Span]:
     most 0.15 s, and so does the burst that ends a word ("-ts", "-ch") after its consonant has closed the mouth.
     """
     np = need("numpy")
-    loud = loudness(samples)
+    loud = _without_hum(samples)
     if not len(loud):
         return []
     high = loudness(np.diff(samples, prepend=samples[:1]))
