@@ -7,7 +7,7 @@ import sqlite3
 import httpx
 import pytest
 from tests.browser.conftest import MEDIA, Hand
-from tests.browser.steps import show, submit, until
+from tests.browser.steps import REVIEW, show, submit, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -80,6 +80,8 @@ def test_a_workflow_tells_how_often_it_fails_and_how_long_its_nodes_take(page, h
         assert [row.locator(f"td[data-name={share}]").inner_text() for share in ("p50", "p95")] == words
         assert row.locator("td[data-name='runs recorded']").inner_text() == str(node["samples"])
         page.wait_for_selector(f".node[data-node={node['node']}] .status:has-text('{words[0]}')")
+    ended(server, hand, 1, fails={0})
+    page.wait_for_selector(".about:has-text('Of the last 6 that ended, 2 failed (33 %).')")  # by itself
     page.get_by_role("link", name="Try it").click()
     page.wait_for_selector("form.sheet")
     assert page.locator("#workflow").input_value() == "media"
@@ -93,6 +95,9 @@ def test_a_workflow_tells_how_often_it_fails_and_how_long_its_nodes_take(page, h
     page.get_by_role("link", name="1", exact=True).click()
     page.wait_for_selector("h1:has-text('v1')")
     assert page.locator(".graph .node").count() == 2
+    show(page, server, "workflows")
+    httpx.post(f"{server}/workflows", json=REVIEW).raise_for_status()
+    page.wait_for_selector(".tile h2:has-text('review')")  # of a worker that has just come
 
 
 def test_a_job_is_replayed_from_its_events(page, hand, server):
