@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from orpheus import File
 from orpheus.media import image, media
@@ -252,6 +252,20 @@ def test_objects_have_boxes_in_pixels_of_the_upright_picture(
         return
     assert found[0].label == label
     assert found[0].box == pytest.approx(box, abs=20)
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("name", ["cat-alpha.png", "astronaut.avif", "coffee.webp", "panorama-9mp.jpg"])
+def test_a_picture_and_its_mirror_image_show_the_same_objects(samples: Path, name: str) -> None:
+    finder = objects.detector()
+    if finder is None:
+        pytest.skip("the extra labels is not installed")
+    path = samples / "images" / name
+    picture, _ = image.upright(path, type_of(path), at_least=vision.SHOWN_SIDE)
+    seen, mirrored = (finder.things(one, one.size, least_score=0.2) for one in (picture, ImageOps.mirror(picture)))
+    assert [one.label for one in seen] == [one.label for one in mirrored]
+    scores = [one.score for one in mirrored]
+    assert [one.score for one in seen] == pytest.approx(scores, abs=0.01)
 
 
 def test_weights_of_another_length_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

