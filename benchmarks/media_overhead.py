@@ -40,7 +40,7 @@ from orpheus.media.documents import ocr
 from orpheus.media.opening import type_of
 from orpheus.media.renditions import sprite
 from orpheus.media.speech import captions, sound, transcript
-from orpheus.media.speech.placing import placed
+from orpheus.media.speech.alone import settled
 from orpheus.media.speech.recogniser import Recogniser
 from orpheus.media.text.chapters import chapters
 from orpheus.media.text.embedder import Embedder
@@ -75,7 +75,7 @@ class Plain:
         self.ffmpeg(sound.wav_argv(self.program, source, found, wav))
         samples = sound.load(wav)
         silent = sound.silences(samples)
-        said = placed(self.recogniser.transcribe(samples), silent)
+        said = settled(self.recogniser.transcribe(samples), silent, lambda spans: self.recogniser.hear(samples, spans))
         (self.folder / "transcript.json").write_text(json.dumps(transcript.to_json(said)))
         shown = captions.cues(said)
         (self.folder / "transcript.srt").write_text(captions.srt(shown))
@@ -93,9 +93,7 @@ class Plain:
         made = plan.plan(
             duration_s=total_s,
             silences=silent,
-            fillers=fillers.find(
-                silent, words, total_s=total_s, hear=lambda spans: self.recogniser.hear(samples, spans)
-            ),
+            fillers=fillers.find(silent, words, total_s=total_s),
             repeats=repeats.find(words),
             fps=float(rate),
         )

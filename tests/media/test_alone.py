@@ -46,6 +46,8 @@ def said_in_lone(between: list[Word], heard: Heard, *, before: str = "He asked h
         ("I'm", 0.91, Heard("Um.", 0.8), "Um."),
         ("Burr.", 0.97, Heard("Buh.", 0.4), ""),
         ("Turn.", 0.2, Heard("Done.", 0.6), ""),
+        ("Thirst.", 0.17, Heard("First.", 0.7), "First."),
+        ("Our,", 0.11, Heard("Far.", 0.5), "Our,"),
         ("Third,", 0.6, Heard("Bird.", 0.6), "Third,"),
         ("Umm,", 0.3, Heard("Um.", 0.8), "Umm,"),
         ("or", 0.2, Heard("Yeah.", 0.6), ""),

@@ -33,6 +33,8 @@ _HARDLY: Final = 0.35
 """Below this no word is that rhymes with a hesitation."""
 _SENTENCE_S: Final = 15.0
 """What is longer, and has no word, is music or noise."""
+_CLEAR: Final = 0.6
+"""From this probability what is heard alone takes the place of such a word."""
 _ROUNDS: Final = 3
 """A word that moves to another sound leaves one behind that has none: how often to look again."""
 
@@ -130,7 +132,10 @@ def _verdict(share: list[Word], heard: Heard, span: Span) -> list[Word]:
         return share
     if is_filler(heard.text):
         return alone if may_be_filler(word.word) or word.probability < _SURE else share
-    return [] if _is_hardly_said(word, heard.text) else share
+    if _is_hardly_said(word, heard.text):
+        return []
+    clear = heard.probability >= _CLEAR and is_worth_adding(heard.text)
+    return alone if clear and word.probability < _HARDLY else share
 
 
 def _is_hardly_said(word: Word, heard: str) -> bool:

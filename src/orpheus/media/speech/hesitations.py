@@ -27,8 +27,8 @@ _NO_NEWS = frozenset("and come f go h hey hi huh i in m oh on yeah".split())  # 
 _MAY_BE_SAID = frozenset(["but", "or"])
 
 
-_RHYMES = re.compile(r"^[^\W\daeiou]{1,3}(?:[eiu]r|ear)[a-z]{0,2}$|^[^\W\daeiou]{1,2}(?:um+|om|ome|one|un)$")
-"""Turn, burn, sir, third; come, done, hum: what "er", "erm" and "um" are taken for when they must be words."""
+_RHYMES = re.compile(r"^[^\W\daeiou]{1,3}(?:[eiu]r|ear)[demnt]?h?$|^[^\W\daeiou]{1,2}(?:um+|oo?m|ome|one|un)$")
+"""Turn, burn, sure, third; come, done, boom: what "er", "erm" and "um" are taken for when they must be words."""
 
 
 def rhymes_with_filler(text: str) -> bool:
