@@ -25,7 +25,7 @@ include-path-regex = "^/(schedules(/.name.)?|webhooks(/.webhook_id.(/rotate)?)?)
 enabled = false
 
 [[operations]]
-include-name = "GET /jobs/{job_id}"
+include-name = ["GET /jobs/{job_id}", "POST /jobs"]
 [operations.parameters]
 wait_s = 0.1
 
