@@ -1,8 +1,9 @@
 """How much of the loop's time may those have who only watch? An eighth, while it has anything else to do.
 
 Claims, reports and submissions run on the same loop. With a thousand watchers of every job each event is a thousand messages: told as
-they come, they took all of its time and workers lost contact. So whoever tells watchers rests after each piece of work, seven times
-as long as it took, or until the loop is idle. Nothing is lost by it: a watcher has a place in the stream, and hears more at a time.
+they come, they took all of its time and workers lost contact. So whoever tells watchers rests after each piece of work until others
+have used seven times as much CPU time, or the loop is idle. Nothing is lost by it: a watcher has a place in the stream, and hears more at
+a time.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import asyncio
 import time
 
 RESTS = 7
-"""Lengths of its work that a teller rests."""
+"""What others may use, in lengths of the teller's work."""
+LONGEST = 4 * RESTS
+"""A rest ends after so many of these lengths, whatever others used: on a machine that is short of time they use little of each."""
 IDLE = 0.1
-"""A loop that used less than this part of a rest for others is idle."""
+"""A loop that used less than this part of such a length for others is idle."""
 LEAST_S = 0.0005
 """Work up to this length is followed by no rest of its own; it is added up."""
 
@@ -47,8 +50,10 @@ class Share:
 
 
 async def _rest(length_s: float) -> None:
-    for _ in range(RESTS):
-        began, used = time.monotonic(), time.thread_time()
+    begun = time.thread_time()
+    for _ in range(LONGEST):
+        wall, used = time.monotonic(), time.thread_time()
         await asyncio.sleep(length_s)
-        if time.thread_time() - used < IDLE * (time.monotonic() - began):
+        now = time.thread_time()
+        if now - begun >= RESTS * length_s or now - used < IDLE * (time.monotonic() - wall):
             return
