@@ -69,9 +69,11 @@ class Stream:
         assert cursor - len(events) >= self.head, "events are published in the order of their cursors"
         ring = self._ring
         ring.append((cursor, events, job))
-        self._held += len(events)
-        while self._held - len(ring[0][1]) >= self._most:
-            self._held -= len(ring.popleft()[1])
+        spare = self._held + len(events) - self._most
+        while spare >= (oldest := len(ring[0][1])):
+            ring.popleft()
+            spare -= oldest
+        self._held = spare + self._most
         self.head = cursor
 
     def ring_after(self, place: int, limit: int) -> list[tuple[int, PublishedEvent]] | None:
