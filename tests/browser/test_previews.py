@@ -95,7 +95,7 @@ def test_the_pages_of_a_pdf_are_turned(browser, up):
     told = pages.get_by_role("status")
     shown = page.locator(".page-view > img")
     until(page, "document.querySelectorAll('.strip button').length === 3")
-    assert told.inner_text() == "Page 1 of 3"
+    until(page, "document.querySelector('section.pages [role=status]').textContent === 'Page 1 of 3'")
     seen = set()
     for number, turn in (
         (1, lambda: None),

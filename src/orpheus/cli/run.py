@@ -99,14 +99,16 @@ def _file_param(client: Client, chosen: Target) -> str:
 
 def _run(backstage: Backstage, workflow: str, params: dict[str, Any], *, quiet: bool) -> JobInfo:
     client = backstage.client
-    job = client.submit(workflow, params)
-    if not quiet:
-        note(f"{job.job_id} {workflow}")
+    job: JobInfo | None = None
     try:
+        job = client.submit(workflow, params)
+        if not quiet:
+            note(f"{job.job_id} {workflow}")
         with _terminable():
             return follow_progress(client, job.job_id, quiet=quiet, check=backstage.check)
     except KeyboardInterrupt:
-        _cancel(client, job.job_id)
+        if job is not None:
+            _cancel(client, job.job_id)
         raise
 
 
