@@ -69,13 +69,14 @@ class Plain:
         (self.folder / "metadata.json").write_text(json.dumps(facts))
         return facts
 
-    def hear(self, source: Path) -> tuple[sound.Samples, transcript.Transcript]:
+    def hear(self, source: Path, *, closely: bool) -> tuple[sound.Samples, transcript.Transcript]:
         found, wav = type_of(source), self.folder / "sound.wav"
         self.ffmpeg(video.audio_argv(self.program, source, found, self.folder / "audio.mp3"))
         self.ffmpeg(sound.wav_argv(self.program, source, found, wav))
         samples = sound.load(wav)
         silent = sound.silences(samples)
-        said = settled(self.recogniser.transcribe(samples), silent, lambda spans: self.recogniser.hear(samples, spans))
+        heard = self.recogniser.transcribe(samples)
+        said = settled(heard, silent, lambda spans: self.recogniser.hear(samples, spans), closely=closely)
         (self.folder / "transcript.json").write_text(json.dumps(transcript.to_json(said)))
         shown = captions.cues(said)
         (self.folder / "transcript.srt").write_text(captions.srt(shown))
@@ -84,7 +85,7 @@ class Plain:
 
     def talk(self, source: Path) -> None:
         facts, found = self.look(source), type_of(source)
-        _, said = self.hear(source)
+        _, said = self.hear(source, closely=True)
         self.ffmpeg(sound.wav_argv(self.program, source, found, self.folder / "again.wav"))
         samples = sound.load(self.folder / "again.wav")
         silent, words = sound.silences(samples), list(transcript.words_of(said))
@@ -111,7 +112,7 @@ class Plain:
         sheet = sprite.layout(duration_s, int(str(facts["width"])), int(str(facts["height"])))
         self.ffmpeg(sprite.argv(self.program, source, found, self.folder / "sprite.webp", sheet))
         (self.folder / "sprite.vtt").write_text(sprite.vtt(sheet, duration_s=duration_s))
-        _, said = self.hear(source)
+        _, said = self.hear(source, closely=False)
         spoken = timed_sentences(said)
         texts = [one.text for one in spoken]
         extract(texts, self.embedder.embed, count=3)

@@ -113,3 +113,21 @@ def test_a_sentence_that_was_left_out_is_listened_to() -> None:
 def test_nobody_is_listened_to_where_nobody_speaks() -> None:
     nothing = build([], language="en", duration_s=6.0)
     assert settled(nothing, SILENT, lambda spans: pytest.fail("listened")) == nothing
+
+
+def test_without_a_close_look_only_whole_sentences_are_listened_to() -> None:
+    """`media` and `video` cut nothing: there hesitations are not worth half a second each."""
+    silent = [Span(1.0, 2.0), Span(2.4, 3.4), Span(6.4, 7.4)]
+    said = transcript([*sentence("Hello you", Span(0.0, 1.0)), *sentence("there", Span(7.4, 8.2))], 8.2)
+    asked: list[Span] = []
+
+    def hear(spans: object) -> list[Heard]:
+        new = list(spans)  # type: ignore[call-overload]
+        asked.extend(new)
+        return [Heard("and this was left out", 0.9)] * len(new)
+
+    out = settled(said, silent, hear, closely=False)
+    assert asked == [Span(3.4, 6.4)]
+    assert "and this was left out" in " ".join(word.word for word in words_of(out))
+    settled(said, silent, hear)
+    assert Span(2.0, 2.4) in asked

@@ -71,7 +71,7 @@ def talk(
     checked = validate_file.using(cache_extra=source.name)(source)
     meta = extract_metadata.using(cache_extra=source.name)(source, checked)
     # Begun first, since it takes longest: the others find room beside it.
-    words = transcribe.using(when=meta.has_audio)(source, checked, meta, language)
+    words = transcribe.using(when=meta.has_audio)(source, checked, meta, language, closely=True)
     audio = extract_audio.using(when=meta.has_audio)(source, checked, meta)
     planned = plan_cuts(source, checked, meta, words=words, settings=settings)
     plan = approval("Review the cuts", planned, editable=True, timeout_s=7 * 86_400, name="review", when=review)

@@ -55,17 +55,18 @@ def short_sounds(silent: Sequence[Span], *, total_s: float) -> list[Span]:
     return islands(silent, total_s=total_s, longest_s=LONGEST_S, pause_s=PAUSE_S)
 
 
-def settled(said: Transcript, silent: Sequence[Span], hear: Hear) -> Transcript:
+def settled(said: Transcript, silent: Sequence[Span], hear: Hear, *, closely: bool = True) -> Transcript:
     """Return the transcript with every word in the sound it was said in, and with the hesitations that it had left out.
 
     Args:
         said: as the recogniser gave it.
         silent: every pause that is heard, in order.
         hear: what is said in each of some spans.
+        closely: listen to doubtful short sounds too, not only to sentences that were passed over.
     """
     if not any(words_of(said)):
         return said
-    short = short_sounds(silent, total_s=said.duration_s)
+    short = short_sounds(silent, total_s=said.duration_s) if closely else []
     heard: dict[Span, Heard] = {}
     for _ in range(_ROUNDS):
         shares = _shares(placing.placed(said, silent, _texts(heard)), short)

@@ -72,11 +72,16 @@ def transcribe(
     meta: Metadata,
     language: str | None = None,
     *,
+    closely: bool = False,
     listener: Listener = Resource(load_listener, scope="process"),
 ) -> Transcribed:
     """Write down what is said, with the time of every word: on this machine, or by the service that is configured.
 
     Silence and noise give an empty transcript, not an error.
+
+    Args:
+        closely: listen to doubtful short sounds one by one, for hesitations and for the sound each little word was said in; what
+            is to be cut needs it (ADR 0029).
     """
     wav = ctx.temp_dir / "sound.wav"
     with verdicts(source.name):
@@ -97,7 +102,7 @@ def transcribe(
             )
         else:
             said = _by_service(ctx, service, wav, sound.duration_s(samples), silences=silent, language=language)
-        said = _settled(ctx, said, silent, samples, listener)
+        said = _settled(ctx, said, silent, samples, listener, closely=closely)
     shown = captions.cues(said)
     name = f"transcripts/{ctx.job_id}"
     return Transcribed(
@@ -115,17 +120,19 @@ def _settled(
     silent: list[transcript.Span],
     samples: sound.Samples,
     listener: Listener,
+    *,
+    closely: bool,
 ) -> transcript.Transcript:
     """Put every word into its sound; where a service transcribes and nothing here can listen, by what it says alone."""
 
     def hear(spans: Sequence[transcript.Span]) -> Sequence[Heard]:
-        ctx.progress(0.9, f"listening to {len(spans)} short sounds")
+        ctx.progress(0.9, f"listening to {len(spans)} sounds again")
         try:
             return interruptibly(lambda: listener.recogniser.hear(samples, spans, language=said.language))
         except ExtraMissing:
             return [Heard("", 0.0)] * len(spans)
 
-    return settled(said, silent, hear)
+    return settled(said, silent, hear, closely=closely)
 
 
 def _by_service(
