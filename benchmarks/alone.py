@@ -8,45 +8,17 @@ a real disk.
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orpheus import task, workflow
-from orpheus.client import Client, ClientError
+from deployment import say, serving, working
+
+from orpheus.client import Client
 
 JOBS, SINGLE_JOBS, ITEMS, NODES, WIDTH = 3000, 200, 5000, 2000, 10
-
-
-@task
-async def noop(value: int) -> int:
-    return value
-
-
-@task
-async def numbers(count: int) -> list[int]:
-    return list(range(count))
-
-
-@task
-async def add(values: list[int]) -> int:
-    return sum(values)
-
-
-@workflow
-def one(value: int) -> int:
-    return noop(value)
-
-
-@workflow
-def fan(count: int) -> int:
-    return add(noop.map(numbers(count)))
 
 
 def graph() -> dict[str, Any]:
@@ -80,11 +52,11 @@ def took(call: Callable[[], object]) -> float:
 
 def measure(client: Client) -> None:
     def many() -> None:
-        jobs = client.submit_many({"workflow": "one", "params": {"value": value}} for value in range(JOBS))
+        jobs = client.submit_many({"workflow": "single", "params": {"value": value}} for value in range(JOBS))
         client.wait_states((job.job_id for job in jobs), timeout_s=300)
 
     def single() -> None:
-        client.result(client.submit("one", {"value": 1}).job_id, timeout_s=30)
+        client.result(client.submit("single", {"value": 1}).job_id, timeout_s=30)
 
     single()
     show("throughput", jobs_per_s=JOBS / took(many))
@@ -98,42 +70,16 @@ def measure(client: Client) -> None:
 
 
 def show(scenario: str, **figures: float) -> None:
-    print(json.dumps({"scenario": scenario} | {name: round(figure, 2) for name, figure in figures.items()}), flush=True)
+    say(scenario=scenario, **{name: round(figure, 2) for name, figure in figures.items()})
 
 
 def main() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "orpheus.cli"]
-    quiet = ["--log-level", "error"]
-    with tempfile.TemporaryDirectory(prefix="alone-") as folder:
-        processes = [
-            subprocess.Popen([*command, "server", "--port", str(port), "--data", str(Path(folder) / "data"), *quiet]),
-            subprocess.Popen([*command, "worker", "--server", url, "--import", str(Path(__file__).resolve()), *quiet]),
-        ]
-        try:
-            with Client(url) as client:
-                wait_for(client)
-                measure(client)
-        finally:
-            for process in reversed(processes):
-                process.terminate()
-                process.wait(30)
-
-
-def wait_for(client: Client) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if "fan" in {info.name for info in client.workflows()}:
-                return
-        except ClientError:
-            pass
-        if time.monotonic() > deadline:
-            raise TimeoutError("the worker did not come")
-        time.sleep(0.1)
+    with (
+        tempfile.TemporaryDirectory(prefix="alone-") as folder,
+        serving(Path(folder) / "data") as (client, _, _),
+        working(client, Path(folder), concurrency=None),
+    ):
+        measure(client)
 
 
 if __name__ == "__main__":

@@ -74,12 +74,14 @@ def serving(folder: Path) -> Iterator[tuple[Client, int, float]]:
 
 
 @contextmanager
-def working(client: Client, folder: Path, *, workers: int = 1, concurrency: int = 100) -> Iterator[None]:
-    """Worker processes for the tasks of `WORKER`, in contact with the server."""
+def working(client: Client, folder: Path, *, workers: int = 1, concurrency: int | None = 100) -> Iterator[None]:
+    """Worker processes for the tasks of `WORKER`, in contact with the server; None starts them as they come."""
     flows = folder / "flows.py"
     flows.write_text(WORKER)
-    command = [*CLI, "worker", "--server", client.url, "--import", str(flows), "--concurrency", str(concurrency)]
-    processes = [subprocess.Popen([*command, "--log-level", "error"]) for _ in range(workers)]
+    command = [*CLI, "worker", "--server", client.url, "--import", str(flows), "--log-level", "error"]
+    if concurrency is not None:
+        command += ["--concurrency", str(concurrency)]
+    processes = [subprocess.Popen(command) for _ in range(workers)]
     try:
         while len(list(client.workers())) < workers:
             time.sleep(0.05)

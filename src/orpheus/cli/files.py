@@ -8,6 +8,7 @@ from typing import Any
 
 from orpheus.cli.errors import CommandError
 from orpheus.client import Client, NotFound
+from orpheus.protocol.jobs import WorkflowInfo
 
 USUAL = "source"
 
@@ -18,12 +19,21 @@ def file_param(client: Client, workflow: str) -> str:
     Raises:
         CommandError: it has none, or several, so that the file must be given by `-p name=@file`.
     """
-    name, _, version = workflow.partition("@")
     try:
-        shown = client.workflow(name, version=int(version) if version.isdigit() else None)
+        shown = named_workflow(client, workflow)
     except NotFound:
         return USUAL  # the submission says what is wrong, with the nearest name
     return file_param_of(shown.params, workflow)
+
+
+def named_workflow(client: Client, workflow: str) -> WorkflowInfo:
+    """Return the workflow that somebody named, `name` or `name@version`.
+
+    Raises:
+        NotFound: there is none.
+    """
+    name, _, version = workflow.partition("@")
+    return client.workflow(name, version=int(version) if version.isdigit() else None)
 
 
 def file_param_of(schema: Mapping[str, Any], workflow: str) -> str:

@@ -16,7 +16,7 @@ import typer
 from orpheus.cli.connect import ServerFlag, connect
 from orpheus.cli.errors import CommandError, explain
 from orpheus.cli.exits import ExitCode
-from orpheus.cli.files import file_param
+from orpheus.cli.files import file_param, named_workflow
 from orpheus.cli.output import JsonFlag, note, print_json, say
 from orpheus.cli.params import ParamFlag, parse_labels, parse_params
 from orpheus.cli.watching import STATE, Known, Look, Memory, Selection, Watched, key_of, scan, sha256_of
@@ -127,8 +127,7 @@ class Inbox:
         Raises:
             OrpheusHTTPError: there is none.
         """
-        name, _, version = self.workflow.partition("@")
-        self.client.workflow(name, version=int(version) if version.isdigit() else None)
+        named_workflow(self.client, self.workflow)
 
     def run(
         self, watched: Watched, selection: Selection, stop: threading.Event, *, once: bool, interval_s: float

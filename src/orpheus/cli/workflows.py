@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from orpheus.cli.connect import ServerFlag, connect
-from orpheus.cli.files import takes_file
+from orpheus.cli.files import named_workflow, takes_file
 from orpheus.cli.output import JsonFlag, note, print_json, say, table
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="List and show published workflows.")
@@ -38,9 +38,8 @@ def show(
     json: JsonFlag = False,
 ) -> None:
     """Show a workflow: params, nodes, versions."""
-    bare, _, version = name.partition("@")
     with connect(server) as client:
-        found = client.workflow(bare, version=int(version) if version.isdigit() else None)
+        found = named_workflow(client, name)
     if json:
         print_json(found)
         return

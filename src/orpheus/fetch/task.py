@@ -6,14 +6,13 @@ it: `ORPHEUS_FETCH_MAX_BYTES`, `ORPHEUS_FETCH_TIMEOUT_S` and `ORPHEUS_FETCH_ALLO
 
 from __future__ import annotations
 
-import contextvars
 import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from typing import Any, Final
 
 from orpheus import Cancelled, Context, File, Permanent, Retry, RetryAfter, task
+from orpheus.authoring.own_thread import begin
 from orpheus.core.fetching import TASK, URL
 from orpheus.fetch.download import Download, Failed, Limits, download
 
@@ -108,16 +107,7 @@ def _left_behind_by_a_cancel(ctx: Context, call: Callable[[], Download]) -> Down
 
     What goes on without anybody waiting ends with the next bytes it hears, or after its time of silence; its file is gone by then.
     """
-    outcome: Future[Download] = Future()
-    context = contextvars.copy_context()
-
-    def work() -> None:
-        try:
-            outcome.set_result(context.run(call))
-        except BaseException as raised:  # to be raised where it is waited for
-            outcome.set_exception(raised)
-
-    threading.Thread(target=work, name="fetch", daemon=True).start()
+    outcome = begin(call, name="fetch")
     while not wait([outcome], timeout=_LOOK_S).done:
         if ctx.is_cancelled:
             raise Cancelled("the fetch was told to stop")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from typing import Any, Final, TypeVar, cast
 
 from orpheus import Context, Permanent, ProcessFailed, Retry
+from orpheus.authoring.own_thread import begin
 from orpheus.media import guard, video
 from orpheus.media.errors import Refused, TooLarge
 from orpheus.media.limits import CHILD_TIME_S
@@ -83,17 +81,7 @@ def interruptibly(call: Callable[[], T]) -> T:
     thread of its own while this one waits. What is still running when the wait is broken off ends with the process, which is
     not used again after a cancel.
     """
-    outcome: Future[T] = Future()
-    context = contextvars.copy_context()
-
-    def work() -> None:
-        try:
-            outcome.set_result(context.run(call))
-        except BaseException as raised:  # to be raised where it is waited for
-            outcome.set_exception(raised)
-
-    threading.Thread(target=work, name="interruptibly", daemon=True).start()
-    return outcome.result()
+    return begin(call, name="interruptibly").result()
 
 
 def each(pending: Iterator[T]) -> Iterator[T]:
