@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 
 import httpx
 import msgspec
@@ -206,3 +207,15 @@ def test_answers_decode_into_the_client_types(client, submit):
     assert job.params == {"text": "a b c"}
     [listed] = msgspec.convert(client.get("/jobs", params={"q": job_id}).json()["items"], list[JobInfo])
     assert listed.params is msgspec.UNSET
+
+
+def test_all_of_the_page_is_less_than_150_kb_as_sent(client):
+    """Every file that any view may fetch, as a browser gets it."""
+    folder = re.search(r'src="(static/[^"/]+)/', client.get("/").text)[1]
+    sizes = {}
+    for path in resources.files("orpheus.dashboard").iterdir():
+        if path.name.endswith((".js", ".css", ".svg", ".html")):
+            with client.stream("GET", f"/{folder}/{path.name}", headers={"accept-encoding": "gzip"}) as answer:
+                sizes[path.name] = sum(len(chunk) for chunk in answer.iter_raw()) if answer.status_code == 200 else 0
+    assert sizes["app.js"] > 0 and sum(1 for size in sizes.values() if size) > 40
+    assert sum(sizes.values()) < 150_000
