@@ -6,23 +6,12 @@ from collections.abc import Iterable
 
 from orpheus.core.errors import InvalidRequest
 from orpheus.core.suggest import did_you_mean
+from orpheus.core.webhooks import EVENT_TYPES
 from orpheus.engine.base import PublishedEvent
+from orpheus.engine.wanted import Wanted
 
-JOB_EVENTS = (
-    "created",
-    "approved",
-    "rejected",
-    "queued",
-    "started",
-    "paused",
-    "resumed",
-    "cancel_requested",
-    "completed",
-    "failed",
-    "cancelled",
-    "retried",
-    "updated",
-)
+_OF_JOBS = frozenset(type_ for type_ in EVENT_TYPES if type_.startswith("job."))
+JOB_EVENTS = tuple(type_[4:] for type_ in EVENT_TYPES if type_ in _OF_JOBS)
 KNOWN = ("jobs", *(f"jobs:{name}" for name in JOB_EVENTS), "job:<id>")
 MOST = 1000
 
@@ -33,9 +22,7 @@ class Topics:
     def __init__(self, tenant: str | None = None) -> None:
         self._tenant = tenant
         self._topics: dict[str, None] = {}
-        self._types: frozenset[str] = frozenset()
-        self._jobs: frozenset[str] = frozenset()
-        self._all = False
+        self._know()
 
     def copy(self) -> Topics:
         """Return the same topics, which later changes of these do not touch."""
@@ -54,7 +41,7 @@ class Topics:
     @property
     def jobs(self) -> frozenset[str]:
         """Ids of the jobs that are watched one by one; they get progress and log lines too."""
-        return self._jobs
+        return self.wanted.jobs
 
     def add(self, topics: Iterable[str]) -> None:
         """Want these too.
@@ -77,15 +64,16 @@ class Topics:
         self._know()
 
     def _know(self) -> None:
-        self._all = "jobs" in self._topics
-        self._types = frozenset(f"job.{topic[5:]}" for topic in self._topics if topic.startswith("jobs:"))
-        self._jobs = frozenset(topic[4:] for topic in self._topics if topic.startswith("job:"))
+        types = {f"job.{topic[5:]}" for topic in self._topics if topic.startswith("jobs:")}
+        self.wanted = Wanted(
+            tenant=self._tenant,
+            types=_OF_JOBS if "jobs" in self._topics else frozenset(types),
+            jobs=frozenset(topic[4:] for topic in self._topics if topic.startswith("job:")),
+        )
+        """The same as the engine understands it."""
 
     def match(self, published: PublishedEvent) -> bool:
-        if self._tenant is not None and published.tenant != self._tenant:
-            return False
-        kind = published.event.type
-        return (self._all and kind.startswith("job.")) or kind in self._types or published.job_id in self._jobs
+        return self.wanted.has(published.event.type, published.job_id, published.tenant)
 
 
 def _check(topic: str) -> None:

@@ -28,6 +28,7 @@ from orpheus.engine.audit import AuditEntry, AuditFilter
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import NewKey
 from orpheus.engine.upkeep_contract import UpkeepOrders
+from orpheus.engine.wanted import Wanted
 from orpheus.engine.webhook_contract import WebhookDesk
 
 
@@ -432,6 +433,11 @@ class Engine(Protocol):
     def subscribe_pages(self, *, after: str | None) -> AsyncIterator[Sequence[PublishedEvent]]:
         """Yield the same in pages, as much as has come since the last one; an empty page is a tick. For those who tell
         many events at once."""
+
+    def subscribe_wanted(
+        self, wanted: Wanted, *, after: str | None
+    ) -> AsyncIterator[tuple[str, Sequence[PublishedEvent]]]:
+        """Yield the same of the wanted events only, each page with the cursor up to which nothing is missing."""
 
     def subscribe_live(self, *, job_id: str | None = None) -> AsyncIterator[LiveMessage]:
         """Yield progress and log messages from now on, of one job or of all; lossy for a reader that is behind."""

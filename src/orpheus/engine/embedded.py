@@ -65,6 +65,7 @@ from orpheus.engine.submissions import Prepared, Submit, check_tenant, prepare
 from orpheus.engine.subscribers import Subscribers
 from orpheus.engine.tenants import tenant_changes
 from orpheus.engine.upkeep import Upkeep
+from orpheus.engine.wanted import Wanted
 from orpheus.engine.webhook_desk import EmbeddedWebhooks
 from orpheus.engine.work import Operation, Work
 from orpheus.engine.workers import HelloAnswer
@@ -549,6 +550,11 @@ class EmbeddedEngine:
 
     def subscribe_pages(self, *, after: str | None) -> AsyncIterator[Sequence[PublishedEvent]]:
         return self.subscribers.pages(self._place(after))
+
+    def subscribe_wanted(
+        self, wanted: Wanted, *, after: str | None
+    ) -> AsyncIterator[tuple[str, Sequence[PublishedEvent]]]:
+        return self.subscribers.wanted(self._place(after), wanted)
 
     def _place(self, after: str | None) -> int:
         stream = self.machine.stream

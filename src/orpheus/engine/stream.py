@@ -10,15 +10,22 @@ A cursor is `{epoch}.{number}`: the store's epoch, and the place in its stream. 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from orpheus.engine.base import CursorReset, LiveMessage, PublishedEvent
+from orpheus.engine.wanted import EVERYTHING, Wanted
 
 if TYPE_CHECKING:
     from orpheus.core.decision import Event
     from orpheus.core.job import Job
+
+
+_last_place = itemgetter(0)
 
 
 def foreign(text: str) -> CursorReset:
@@ -76,28 +83,38 @@ class Stream:
         self._held = spare + self._most
         self.head = cursor
 
-    def ring_after(self, place: int, limit: int) -> list[tuple[int, PublishedEvent]] | None:
-        """Return events after a place, or None when the ring does not reach back so far."""
+    def ring_after(
+        self, place: int, limit: int, wanted: Wanted = EVERYTHING
+    ) -> tuple[int, list[PublishedEvent]] | None:
+        """Return the place up to which was looked, and the wanted events after `place` and up to there; None when the ring
+        does not reach back so far.
+
+        Most who ask want the ends of jobs, one event in seven: of the others they are shown nothing but the type.
+        """
         if place >= self.head:
-            return []
-        after: list[tuple[int, Sequence[Event], Job]] = []
-        for group in reversed(self._ring):  # most who ask are near the end
-            if group[0] <= place:
-                break
-            after.append(group)
-        else:
-            if not after or after[-1][0] - len(after[-1][1]) > place:
-                return None
-        found: list[tuple[int, PublishedEvent]] = []
+            return self.head, []
+        ring = self._ring
+        known = bisect_right(ring, place, key=_last_place)
+        if not known and (not ring or ring[0][0] - len(ring[0][1]) > place):
+            return None
+        after = list(islice(reversed(ring), len(ring) - known))  # from the end, where most who ask are
+        tenant, types, jobs, epoch = wanted.tenant, wanted.types, wanted.jobs, self.epoch
+        found: list[PublishedEvent] = []
         for last, events, job in reversed(after):
-            for at, event in enumerate(events, last - len(events) + 1):
+            if tenant is not None and job.tenant != tenant:
+                continue
+            chosen = (
+                events
+                if types is None or (jobs and job.job_id in jobs)
+                else [event for event in events if event.type in types]
+            )
+            for event in chosen:
+                at = last - events[-1].seq + event.seq  # a decision's events are numbered without a gap
                 if at > place:
-                    found.append(
-                        (at, PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, self.epoch, at))
-                    )
+                    found.append(PublishedEvent(event, job.job_id, job.tenant, job.correlation_id, epoch, at))
                     if len(found) == limit:  # a map's decision may have ten thousand
-                        return found
-        return found
+                        return at, found
+        return self.head, found
 
     # Who listens
 

@@ -15,6 +15,7 @@ from orpheus.engine.base import LiveMessage, PublishedEvent, SlowReader
 from orpheus.engine.options import EngineOptions
 from orpheus.engine.reads import EmbeddedReads
 from orpheus.engine.stream import Stream, foreign
+from orpheus.engine.wanted import EVERYTHING, Wanted
 
 PAGE = 500
 
@@ -46,35 +47,45 @@ class Subscribers:
 
     async def pages(self, place: int) -> AsyncGenerator[Sequence[PublishedEvent], None]:
         """Yield every event after the place, as many at a time as have come; an empty page when nothing happened for a
-        while.
+        while. Raises what `wanted` does."""
+        async with contextlib.aclosing(self.wanted(place, EVERYTHING)) as pages:
+            async for _cursor, page in pages:
+                yield page
+
+    async def wanted(self, place: int, wanted: Wanted) -> AsyncGenerator[tuple[str, Sequence[PublishedEvent]], None]:
+        """Yield the wanted events after the place, as many at a time as have come, with the cursor up to which they are
+        complete; an empty page when there were none for a while.
 
         Raises:
             CursorReset: events after the place were pruned.
             SlowReader: it had caught up once, and fell too far behind.
         """
         stream = self._stream
+        loop = asyncio.get_running_loop()
         news = asyncio.Event()
         stop = stream.listen(news.set)
         self._news.add(news)
         caught_up = False
+        tick_at = loop.time() + self._options.idle_tick_s
         try:
             while not self._stopping:
                 news.clear()
                 caught_up = caught_up or place >= stream.head
                 if caught_up and stream.head - place > self._options.subscriber_lag_events:
                     raise SlowReader("the subscriber fell too far behind", hint="Go on from the last cursor.")
-                entries = stream.ring_after(place, PAGE)
-                if entries is None:
+                read = stream.ring_after(place, PAGE, wanted)
+                if read is None:
                     if place < stream.floor:
                         raise foreign(stream.cursor(place))
-                    entries = await self._from_file(place)
+                    read = await self._from_file(place, wanted)
                     if place < stream.floor:
                         raise foreign(stream.cursor(place))
-                if entries:
-                    place = entries[-1][0]
-                    yield [event for _number, event in entries]
-                elif not await self._heard(news):
-                    yield ()
+                before, (place, page) = place, read
+                if page or loop.time() >= tick_at:
+                    yield stream.cursor(place), page
+                    tick_at = loop.time() + self._options.idle_tick_s
+                elif place in (before, stream.head):
+                    await self._hear(news, tick_at)
         finally:
             self._news.discard(news)
             stop()
@@ -101,18 +112,18 @@ class Subscribers:
             self._news.discard(news)
             stop()
 
-    async def _heard(self, news: asyncio.Event) -> bool:
-        """Wait for news; False when there was none for a tick's length."""
+    async def _hear(self, news: asyncio.Event, until: float) -> None:
+        """Wait for news, but no longer than to an instant of the loop's clock."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._options.idle_tick_s):
+            async with asyncio.timeout_at(until):
                 await news.wait()
-                return True
-        return False
 
-    async def _from_file(self, place: int) -> list[tuple[int, PublishedEvent]]:
-        """Read a page of the stream that the ring does not hold any more."""
+    async def _from_file(self, place: int, wanted: Wanted) -> tuple[int, list[PublishedEvent]]:
+        """Read a page of the stream that the ring does not hold any more; return how far it goes and what is wanted of
+        it."""
         found = await self._reads.events_after(place, PAGE)
-        return [
-            (number, PublishedEvent(event, job_id, tenant, correlation_id, self._stream.epoch, number))
+        return (found[-1][0] if found else place), [
+            PublishedEvent(event, job_id, tenant, correlation_id, self._stream.epoch, number)
             for number, job_id, tenant, correlation_id, event in found
+            if wanted.has(event.type, job_id, tenant)
         ]

@@ -81,22 +81,19 @@ async def _events(call: Call, topics: Topics, after: str) -> AsyncIterator[bytes
 
 async def _until_reset(call: Call, topics: Topics, after: str) -> AsyncIterator[bytes]:
     services = call.services
-    source = services.engine.subscribe_pages(after=after)
-    last = after
+    source = services.engine.subscribe_wanted(topics.wanted, after=after)
     try:
         while True:
-            page = await services.unless_stopping(_next(source))
-            if page is _END or services.stopping.is_set():
+            told = await services.unless_stopping(_next(source))
+            if told is None or told is _END or services.stopping.is_set():
                 return
-            if not page:
+            cursor, page = told
+            if page:
+                # One piece for all that came together: told one by one, each event cost two tasks, a timer and a write.
+                yield b"".join([_message(event) for event in page])
+            else:
                 # A comment keeps proxies from hanging up; the id lets a reader that filters come back near the end.
-                yield b": tick\nid: %b\n\n" % last.encode()
-                continue
-            last = page[-1].cursor
-            # One piece for all that came together: told one by one, each event cost two tasks, a timer and a write.
-            chunk = b"".join(_message(event) for event in page if topics.match(event))
-            if chunk:
-                yield chunk
+                yield b": tick\nid: %b\n\n" % cursor.encode()
     finally:
         close = getattr(source, "aclose", None)
         if close is not None:
@@ -105,8 +102,10 @@ async def _until_reset(call: Call, topics: Topics, after: str) -> AsyncIterator[
 
 
 def _message(published: PublishedEvent) -> bytes:
-    data = msgspec.json.encode(render.published_event(published))
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (published.cursor.encode(), published.event.type.encode(), data)
+    cursor = published.cursor
+    event = published.event
+    data = msgspec.json.encode(render.event_info(event, published.job_id, published.correlation_id, cursor))
+    return f"id: {cursor}\nevent: {event.type}\ndata: ".encode() + data + b"\n\n"
 
 
 _END: Any = object()

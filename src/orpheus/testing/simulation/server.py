@@ -103,10 +103,10 @@ class SimServer:
             nonlocal place
             fresh = machine.stream.ring_after(place, 1_000_000)
             assert fresh is not None, "the ring does not reach back to the latest commit"
-            for number, published in fresh:
-                assert number == place + 1, f"event {number} was published after {place} (R2)"
-                place = number
-                self.published.append((number, published.job_id, published.event.seq))
+            for published in fresh[1]:
+                assert published.place == place + 1, f"event {published.place} was published after {place} (R2)"
+                place = published.place
+                self.published.append((place, published.job_id, published.event.seq))
 
         machine.stream.listen(heard)
 
