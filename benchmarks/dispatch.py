@@ -21,7 +21,7 @@ def measure(name: str, *, tenants: int, keys: int = 0, limit: int | None = None)
     offer = Offer(handlers=("h@1",), free=BATCH)
     dispatcher.pick(offer, 0.0)  # from here on the pool exists and is kept in step
     refs = [
-        ReadyRef(f"j{n}", "n", -1, 1, n, Source("q", 3, f"t{n % tenants}", "h@1", f"k{n % keys}" if keys else None))
+        ReadyRef((f"j{n}", "n", -1, 1), n, Source("q", 3, f"t{n % tenants}", "h@1", f"k{n % keys}" if keys else None))
         for n in range(READY)
     ]
     began = time.perf_counter()

@@ -267,6 +267,23 @@ def test_a_binding_that_cannot_be_made_fails_the_task_and_the_poll_goes_on(clust
     assert cluster.task(broken, "b").attempt == 0
 
 
+def test_a_run_claimed_beside_one_that_fails_its_job_is_told_to_stop(cluster, flow):
+    """Runs claimed together are granted together, but before what a later claim of the same transaction brings upon them."""
+    beside = [{"name": name, "after": ["a"]} for name in ("b", "c")]
+    fails = {"name": "d", "args": {"x": {"$get": [{"$ref": "a"}, "field"]}}}
+    job_id = cluster.submit(flow("broken", {"name": "a"}, *beside, fails, {"name": "e", "after": ["a"]}))
+    worker = cluster.worker()
+    worker.complete(worker.poll()[0], {"other": 1})
+    grants = worker.poll()
+    assert [grant.task.node for grant in grants] == ["b", "c"]
+    assert [order.run_id for order in worker.last.cancel] == [grant.run_id for grant in grants]
+    for grant in grants:
+        worker.report(RunReport(run_id=grant.run_id, kind="cancelled"))
+    job = cluster.job(job_id)
+    assert job.state == "failed" and job.error.code == "binding_failed"
+    assert not cluster.machine.feed.dispatcher.running("default")
+
+
 def test_a_backlog_larger_than_the_window_is_handed_out_in_order(make_cluster, flow):
     """Windows are refilled from the rows; nothing is lost or doubled between them (promise 5)."""
     cluster = make_cluster()

@@ -88,7 +88,7 @@ def test_a_fault_while_claiming_gives_the_tasks_back(cluster, flow, monkeypatch)
     """Nothing stays reserved: the next poll gets them."""
     cluster.submit(flow())
     worker = cluster.worker()
-    monkeypatch.setattr(claims.Claim, "_claim", lambda *_args: 1 / 0)
+    monkeypatch.setattr(claims.Claim, "run", lambda *_args: 1 / 0)
     box = worker.ask()
     cluster_is_quiet = not box.done
     monkeypatch.undo()

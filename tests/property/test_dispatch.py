@@ -38,7 +38,7 @@ def ref(
     key: str | None = None,
     needs: Needs = NEEDS[0],
 ) -> ReadyRef:
-    return ReadyRef(f"job-{seq}", "node", -1, 1, seq, Source(queue, priority, tenant, handler, key), needs)
+    return ReadyRef((f"job-{seq}", "node", -1, 1), seq, Source(queue, priority, tenant, handler, key), needs)
 
 
 @dataclass
@@ -182,7 +182,7 @@ def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window:
                                 assert one.ready_seq <= other.ready_seq
                     model.take(one, now)
                     if began:
-                        dispatcher.began(one.key, now)
+                        dispatcher.began(one.key, now=now)
                     for name, amount in one.needs.resources:
                         left[name] -= amount
                 if len(picked) < free:
@@ -194,7 +194,7 @@ def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window:
             case ("return", number) if model.held:
                 old = model.held.pop(list(model.held)[number % len(model.held)])
                 seq += 1
-                one = ReadyRef(*old.key, seq, old.source, old.needs)
+                one = ReadyRef(old.key, seq, old.source, old.needs)
                 model.never_began(old)
                 model.ready[one.key] = one
                 dispatcher.unbegun(one.key)
@@ -222,12 +222,12 @@ def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window:
                     paused[source.tenant] = gone
                     for other in gone:
                         del model.ready[other.key]
-                        dispatcher.remove_job(other.job_id)
+                        dispatcher.remove_job(other.key[0])
             case ("wait", length):
                 now += length
                 for key in model.held:  # claims are committed sooner or later; until then they count as of now
                     if not began:
-                        dispatcher.began(key, now - length)
+                        dispatcher.began(key, now=now - length)
             case ("tenant", tenant, most):
                 model.tenants[tenant] = most
                 dispatcher.set_tenant(tenant, max_running=most)
@@ -244,6 +244,90 @@ def test_never_over_a_limit_never_idle_and_in_order(script: list[tuple], window:
                 dispatcher.set_queue(queue, paused=closed, concurrency=concurrency, rate=rate)
     wake = dispatcher.next_wake()
     assert wake is None or wake > now - 30
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(script=actions, weight=st.sampled_from([1.0, 0.3, 7.0]), ageing_s=st.sampled_from([None, None, 3.0]))
+def test_an_answer_is_what_one_pick_after_another_gives(
+    script: list[tuple], weight: float, ageing_s: float | None
+) -> None:
+    """Those that are picked together, of one lane, are those which would be picked one by one, in the same order, and leave the same
+    behind."""
+    many, single = (Dispatcher(window=12, max_refs=10_000, ageing_s=ageing_s) for _ in range(2))
+    stores = [Store(dispatcher, Model()) for dispatcher in (many, single)]
+    ready, held = stores[0].model.ready, stores[0].model.held
+    stores[1].model = stores[0].model
+    now, seq = 1000.0, 0
+    for dispatcher in (many, single):
+        dispatcher.set_tenant("bob", weight=weight)
+    for action in script:
+        match action:
+            case ("add", tenant, priority, queue, handler, key, needs, count):
+                for _ in range(count):
+                    seq += 1
+                    one = ref(seq, tenant, priority=priority, queue=queue, handler=handler, key=key, needs=needs)
+                    ready[one.key] = one
+                    many.add(one)
+                    single.add(one)
+            case ("pick", free, handlers, queues, resources):
+                free, left, one_by_one = 3 * free, dict(resources), []
+                for store in stores:
+                    store.refill()
+                for _ in range(free):
+                    for one in single.pick(offer(1, handlers, queues, **left), now):
+                        one_by_one.append(one)
+                        for name, amount in one.needs.resources:
+                            left[name] -= amount
+                picked = many.pick(offer(free, handlers, queues, **resources), now)
+                assert [one.key for one in picked] == [one.key for one in one_by_one]
+                for one in picked:
+                    held[one.key] = ready.pop(one.key)
+                for dispatcher in (many, single):
+                    dispatcher.began(*[one.key for one in picked], now=now)
+            case ("end" | "return" | "give_back" as how, number) if held:
+                one = held.pop(list(held)[number % len(held)])
+                if how != "end":
+                    ready[one.key] = one
+                for dispatcher in (many, single):
+                    if how == "give_back":
+                        dispatcher.give_back(one)
+                    elif how == "return":
+                        dispatcher.unbegun(one.key)
+                        dispatcher.add(one)
+                    else:
+                        dispatcher.released(one.key)
+            case ("remove", number) if ready:
+                one = ready.pop(list(ready)[number % len(ready)])
+                many.remove(one.key)
+                single.remove(one.key)
+            case ("tenant", tenant, most):
+                for dispatcher in (many, single):
+                    dispatcher.set_tenant(tenant, weight=weight, max_running=most)
+            case ("queue", queue, closed, concurrency, rate):
+                for dispatcher in (many, single):
+                    dispatcher.set_queue(queue, paused=closed, concurrency=concurrency, rate=rate)
+            case ("wait", length):
+                now += length
+    assert many.refill_wanted() == single.refill_wanted()
+    assert many.next_wake() == single.next_wake()
+
+
+def test_one_lane_is_picked_in_one_go() -> None:
+    """What is surely next is not asked for again and again: an answer of a hundred from one lane looks at the gates once."""
+    dispatcher = Dispatcher()
+    for seq in range(120):
+        dispatcher.add(ref(seq))
+    asked = 0
+    blocked = dispatcher.gates.blocked
+
+    def counting(*args: object) -> object:
+        nonlocal asked
+        asked += 1
+        return blocked(*args)  # type: ignore[arg-type]
+
+    dispatcher.gates.blocked = counting  # type: ignore[method-assign, assignment]
+    assert [one.ready_seq for one in dispatcher.pick(offer(100), 0.0)] == list(range(100))
+    assert asked == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -460,7 +544,7 @@ def test_why_names_every_reason() -> None:
     dispatcher = Dispatcher()
     needs = Needs(resources=(("gpu", 1),), rate=(1, 60.0))
     source = Source("gpu", 3, "ada", "draw@1", "k")
-    running = ReadyRef("j", "n", -1, 1, 1, source, needs)
+    running = ReadyRef(("j", "n", -1, 1), 1, source, needs)
     dispatcher.set_queue("gpu", concurrency=1)
     dispatcher.restore(running)
     dispatcher.gates.recall("task:draw", 100.0, running.key)
@@ -487,7 +571,7 @@ def test_next_wake_says_when_a_rate_opens() -> None:
     assert len(picked) == 2
     assert dispatcher.next_wake() is None  # nobody knows before they have begun
     for one in picked:
-        dispatcher.began(one.key, 100.0)
+        dispatcher.began(one.key, now=100.0)
     assert dispatcher.pick(offer(4), 100.0) == []
     assert dispatcher.next_wake() == 110.0
     assert dispatcher.pick(offer(4), 109.9) == []

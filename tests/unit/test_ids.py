@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 
-from orpheus.core.ids import uuid7
+from orpheus.core.ids import uuid7, uuid7s
 
 
 def test_is_a_uuid7() -> None:
@@ -34,3 +34,9 @@ def test_same_arguments_same_id() -> None:
     """Nothing but the arguments goes in."""
     assert uuid7(5.0, 7) == uuid7(5.0, 7)
     assert uuid7(-1.0, 0).startswith("00000000-0000-7")
+
+
+def test_many_at_once_are_those_made_one_by_one() -> None:
+    rng = random.Random(2)
+    bits = [rng.getrandbits(74) for _ in range(20)] + [0, (1 << 74) - 1]
+    assert uuid7s(1_700_000_000.123, bits) == [uuid7(1_700_000_000.123, one) for one in bits]

@@ -15,7 +15,7 @@ the row is still ready). Nothing here is durable: after a start, `announce` the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
 from orpheus.core.dispatch_fair import Lane, Level, Pool
@@ -65,6 +65,7 @@ class Dispatcher:
         self._max_sources = max_sources
         self._ageing_s = ageing_s
         self._windows: dict[Source, _Window] = {}
+        self._share_out()
         self._where: dict[Key, _Window] = {}
         self._held: dict[Key, ReadyRef] = {}
         self.gates = Gates()
@@ -91,19 +92,22 @@ class Dispatcher:
 
         Adding a task again replaces what was known of it; one whose run still holds limits is taken as released.
         """
-        self.released(ref.key)
-        if ref.key in self._where:
-            self.remove(ref.key)
+        key = ref.key
+        if key in self._held:
+            self.released(key)
+        if key in self._where:
+            self.remove(key)
         window = self._windows.get(ref.source)
         if window is None:
             window = self._open_window(ref.source)
             if window is None:
                 return
         if ref.ready_seq > window.tail:
-            if window.more or self._is_full(window, ref.needs):
-                if not window.more:
-                    window.more = True
-                    self._look_for_thirst(window)
+            if window.more:
+                return
+            if self._is_full(window, ref.needs):
+                window.more = True
+                self._look_for_thirst(window)
                 return
             window.tail = ref.ready_seq
         self._keep(window, ref)
@@ -155,7 +159,7 @@ class Dispatcher:
             if window is None or not window.more:
                 del self._thirsty[source]
                 continue
-            wanted.append(Refill(source, window.tail, self._share()))
+            wanted.append(Refill(source, window.tail, self._share))
             if len(wanted) == limit:
                 break
         return wanted
@@ -190,6 +194,7 @@ class Dispatcher:
             self._overflowed = True
             return None
         window = self._windows[source] = _Window(source)
+        self._share_out()
         return window
 
     def _keep(self, window: _Window, ref: ReadyRef) -> None:
@@ -204,23 +209,22 @@ class Dispatcher:
                 handler=source.handler,
                 resources=ref.needs.resources,
             )
-        window.refs[ref.key] = ref
-        self._where[ref.key] = window
-        self._serial += 1
-        lane.push(ref.ready_seq, self._serial, ref)
-        if lane.refs[0][2] is ref:
+        key = ref.key
+        window.refs[key] = ref
+        self._where[key] = window
+        lane.push(ref)
+        if lane.refs[0] is ref:
             for pool in self._pools.values():
                 if pool.serves(lane.queue, lane.handler):
                     pool.woken(lane, ref.ready_seq)
 
-    def _share(self) -> int:
-        """Return how many refs a source may keep now."""
-        return max(4, min(self._window, self._max_refs // (len(self._windows) or 1)))
+    def _share_out(self) -> None:
+        """Note how many refs a source may keep now; whenever there are more or fewer sources."""
+        self._share = max(4, min(self._window, self._max_refs // (len(self._windows) or 1)))
 
     def _is_full(self, window: _Window, needs: Needs) -> bool:
-        share = self._share()
         lane = window.lanes.get(needs)
-        return (lane is not None and lane.live >= share) or len(window.refs) >= 8 * share
+        return (lane is not None and lane.live >= self._share) or len(window.refs) >= 8 * self._share
 
     def _look_for_thirst(self, window: _Window) -> None:
         """Ask for rows when a lane runs low, and forget a window that has nothing and expects nothing."""
@@ -228,8 +232,9 @@ class Dispatcher:
             if not window.refs:
                 self._windows.pop(window.source, None)
                 self._thirsty.pop(window.source, None)
+                self._share_out()
             return
-        share = self._share()
+        share = self._share
         if len(window.refs) < 8 * share and (
             not window.refs or any(lane.live <= share // 2 for lane in window.lanes.values())
         ):
@@ -249,13 +254,13 @@ class Dispatcher:
             return picked
         pool = self._pool(offer)
         free = dict(offer.resources_free)
-        while len(picked) < offer.free:
-            ref = self._pick_one(pool, free, now)
-            if ref is None:
-                break
-            for name, amount in ref.needs.resources:
-                free[name] -= amount
-            picked.append(ref)
+        if self._ageing_s is not None:
+            while len(picked) < offer.free and self._pick_aged(pool, free, now, self._ageing_s, picked):
+                pass
+            return picked
+        for level in pool.levels.values():  # what has nothing to give has nothing later in the answer either
+            while len(picked) < offer.free and self._pick_at(level, free, now, offer.free - len(picked), picked):
+                pass
         return picked
 
     def knows_any(self, handler: str) -> bool:
@@ -273,35 +278,32 @@ class Dispatcher:
         self.gates.take(ref)
         return True
 
-    def _pick_one(self, pool: Pool, free: Mapping[str, int], now: float) -> ReadyRef | None:
+    def _pick_aged(self, pool: Pool, free: dict[str, int], now: float, ageing_s: float, picked: list[ReadyRef]) -> bool:
+        """Pick one where a level that was passed over for long may go first; tell whether there was one."""
         levels: Sequence[Level] = tuple(pool.levels.values())
-        hungry: list[Level] = []
-        if self._ageing_s is not None:
-            hungry = [
-                level
-                for level in levels
-                if level.hungry_since is not None and now - level.hungry_since >= self._ageing_s
-            ]
-            if hungry:
-                levels = (*hungry, *(level for level in levels if level not in hungry))
+        hungry = [level for level in levels if level.hungry_since is not None and now - level.hungry_since >= ageing_s]
+        if hungry:
+            levels = (*hungry, *(level for level in levels if level not in hungry))
         for position, level in enumerate(levels):
-            ref = self._pick_at(level, free, now)
-            if ref is None:
+            if not self._pick_at(level, free, now, 1, picked):
                 level.hungry_since = None
                 continue
             level.hungry_since = now if level in hungry else None  # its next turn out of order is an ageing length away
-            if self._ageing_s is not None:
-                for passed_over in levels[position + 1 :]:
-                    if passed_over.hungry_since is None and passed_over.best(free) is not None:
-                        passed_over.hungry_since = now
-            return ref
-        return None
+            for passed_over in levels[position + 1 :]:
+                if passed_over.hungry_since is None and passed_over.best(free) is not None:
+                    passed_over.hungry_since = now
+            return True
+        return False
 
-    def _pick_at(self, level: Level, free: Mapping[str, int], now: float) -> ReadyRef | None:
-        while (found := level.best(free)) is not None:
-            shelf, seq, lane = found
-            first: ReadyRef = lane.refs[0][2]
-            blocked = self.gates.blocked(first.source, first.needs, now)
+    def _pick_at(self, level: Level, free: dict[str, int], now: float, most: int, picked: list[ReadyRef]) -> bool:
+        """Pick whose turn it is on this level, and with it those that would be next one by one: of the same lane, while nobody else
+        could go before them and no gate closes. Tells whether there was one; they are added to `picked`, `most` of them."""
+        gates = self.gates
+        while (turn := level.best(free)) is not None:
+            shelf, heap, seq, lane, alone = turn
+            window: _Window = lane.window
+            first: ReadyRef = lane.refs[0]
+            blocked = gates.blocked(first.source, first.needs, now)
             if blocked is not None:
                 gate, name, at = blocked
                 shelf.park(lane, seq, gate, (gate, name))
@@ -310,16 +312,25 @@ class Dispatcher:
                     self._serial += 1
                     heappush(self._due, (at, self._serial, gate))
                 continue
-            ref: ReadyRef = lane.pop()
-            window: _Window = lane.window
-            del window.refs[ref.key]
-            del self._where[ref.key]
-            level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0))
-            self._held[ref.key] = ref
-            self.gates.take(ref)
+            before = heap.only_before(lane) if alone and most > 1 else -math.inf
+            if before > seq:
+                most = min(most, gates.room(first.source, first.needs))
+                for name, amount in lane.resources:
+                    most = min(most, free[name] // amount)
+            taken: list[ReadyRef] = lane.take(most, before)
+            where, held = self._where, self._held
+            for ref in taken:
+                key = ref.key
+                del where[key]
+                held[key] = ref
+            level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0), len(taken))
+            gates.take_alike(taken)
+            for name, amount in lane.resources:
+                free[name] -= amount * len(taken)
             self._look_for_thirst(window)
-            return ref
-        return None
+            picked += taken
+            return True
+        return False
 
     def _pool(self, offer: Offer) -> Pool:
         name = (offer.queues, offer.handlers)
@@ -362,9 +373,11 @@ class Dispatcher:
             del self._weights[tenant]
         self.gates.set_tenant(tenant, max_running, self.running_of(tenant) if max_running is not None else 0)
 
-    def began(self, key: Key, now: float) -> None:
-        """The claim of a pick is on disk, as of this instant: rates count its start from then on."""
-        self.gates.began(key, now)
+    def began(self, *keys: Key, now: float) -> None:
+        """The claims of these picks are on disk, as of this instant: rates count their starts from then on."""
+        if self.gates.counts_any:
+            for key in keys:
+                self.gates.began(key, now)
 
     def released(self, key: Key) -> None:
         """The run is over. Safe to repeat."""

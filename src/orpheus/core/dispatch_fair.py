@@ -19,14 +19,20 @@ tenant in a heap and each lane of a pool has exactly one valid entry; others are
 
 from __future__ import annotations
 
+import math
+from bisect import insort
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush, heapreplace
-from typing import Any
+from heapq import heappop, heappush, heapreplace
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from orpheus.core.dispatch_limits import Gate
 
 Resources = tuple[tuple[str, int], ...]
+
+_place_in_time = attrgetter("ready_seq")
 
 SMALL_LINE = 4
 """Lanes of a line that go back to the heap when its gate opens. A longer line stays together, so that a queue limit
@@ -48,33 +54,59 @@ class Lane:
         self.tenant = tenant
         self.handler = handler
         self.resources = resources
-        self.refs: list[tuple[int, int, Any]] = []
-        """Heap of `(ready_seq, serial, ref)`; refs that are gone stay until they surface."""
+        self.refs: deque[Any] = deque()
+        """In the order of `ready_seq`; refs that are gone stay until they surface."""
         self.live = 0
 
-    def push(self, seq: int, serial: int, ref: Any) -> None:
-        heappush(self.refs, (seq, serial, ref))
+    def push(self, ref: Any) -> None:
+        if self.refs and ref.ready_seq < self.refs[-1].ready_seq:
+            insort(self.refs, ref, key=_place_in_time)  # it comes back to an old place
+        else:
+            self.refs.append(ref)
         self.live += 1
 
     def head(self) -> int | None:
-        """Return the ready_seq of the first live ref."""
-        while self.refs:
-            seq, _, ref = self.refs[0]
-            if self.window.refs.get(ref.key) is ref:
+        """Return the ready_seq of the first live ref, which then stands first."""
+        refs, live = self.refs, self.window.refs
+        while refs:
+            ref = refs[0]
+            if live.get(ref.key) is ref:
+                seq: int = ref.ready_seq
                 return seq
-            heappop(self.refs)
+            refs.popleft()
         return None
 
-    def pop(self) -> Any:
-        """Take the first live ref; `head` has just said there is one."""
-        self.live -= 1
-        return heappop(self.refs)[2]
+    def take(self, most: int, before: float) -> list[Any]:
+        """Take the first live ref, which `head` has just said there is, and those after it that stand `before` this place;
+        `most` in all."""
+        refs, live = self.refs, self.window.refs
+        first = refs.popleft()
+        del live[first.key]
+        taken = [first]
+        while most > len(taken) and refs and refs[0].ready_seq < before:
+            ref = refs.popleft()
+            key = ref.key
+            if live.get(key) is ref:
+                del live[key]
+                taken.append(ref)
+        self.live -= len(taken)
+        return taken
 
     def tidy(self) -> None:
         """Drop refs that are gone when they are many, so that removals cannot pile up."""
         if len(self.refs) > 2 * self.live + 64:
-            self.refs = [entry for entry in self.refs if self.window.refs.get(entry[2].key) is entry[2]]
-            heapify(self.refs)
+            self.refs = deque(ref for ref in self.refs if self.window.refs.get(ref.key) is ref)
+
+
+class Turn(NamedTuple):
+    """Whose turn it is on a level."""
+
+    shelf: Shelf
+    heap: FairHeap
+    seq: int
+    lane: Lane
+    alone: bool
+    """Nothing else of the level could go now, but for what stands in this heap."""
 
 
 class _Flow:
@@ -168,6 +200,14 @@ class FairHeap:
                 return seq, lane
         return None
 
+    def only_before(self, lane: Lane) -> float:
+        """Return the place in time before which nothing but this lane, whose turn it is here, can be next here: `-inf` when there
+        are other tenants, who take turns."""
+        if len(self.flows) > 1:
+            return -math.inf
+        others = self.flows[lane.tenant].lanes[1:3]  # a heap's second stands in one of these
+        return min((seq for seq, _, _ in others), default=math.inf)
+
     def opened(self) -> None:
         """The gate may have opened: stand where the next pick looks (or go back to the heap, when short)."""
         if self.gate is None:
@@ -227,20 +267,9 @@ class Shelf:
         if line.gate is not None:
             line.gate.lines.pop(line, None)
 
-    def best(self) -> tuple[float, int, Lane] | None:
-        """Return whose turn it is among the heap and the open lines."""
-        found = self.main.peek()
-        for line in list(self.open.values()) if self.open else ():
-            other = line.peek()
-            if other is None:
-                self.forget(line)
-            elif found is None or self._before(other, found):
-                found = other
-        return found
-
-    def _before(self, one: tuple[float, int, Lane], other: tuple[float, int, Lane]) -> bool:
-        virtual = self.level.virtual
-        return (max(one[0], virtual), one[1]) < (max(other[0], virtual), other[1])
+    def heaps(self) -> tuple[FairHeap, ...]:
+        """Return where the next pick looks: the heap and the open lines."""
+        return (self.main, *self.open.values()) if self.open else (self.main,)
 
 
 class Level:
@@ -263,23 +292,34 @@ class Level:
             shelf = self.shelves[resources] = Shelf(self, resources)
         return shelf
 
-    def best(self, free: Mapping[str, int]) -> tuple[Shelf, int, Lane] | None:
+    def best(self, free: Mapping[str, int]) -> Turn | None:
         """Return whose turn it is among the shelves whose resources are free."""
         found: tuple[float, int, Lane] | None = None
-        where: Shelf | None = None
+        alone, virtual = True, self.virtual
         for shelf in self.shelves.values():
-            if not shelf.fits(free):
+            if shelf.resources and not shelf.fits(free):
                 continue
-            other = shelf.best()
-            if other is not None and (found is None or shelf._before(other, found)):
-                found, where = other, shelf
-        return None if found is None or where is None else (where, found[1], found[2])
+            for heap in shelf.heaps():
+                other = heap.peek()
+                if other is None:
+                    if heap.gate is not None:
+                        shelf.forget(heap)
+                elif found is None:
+                    found, its_shelf, its_heap = other, shelf, heap
+                else:
+                    alone = False
+                    if (max(other[0], virtual), other[1]) < (max(found[0], virtual), found[1]):
+                        found, its_shelf, its_heap = other, shelf, heap
+        return None if found is None else Turn(its_shelf, its_heap, found[1], found[2], alone)
 
-    def serve(self, tenant: str, weight: float) -> None:
-        """Account one task to the tenant."""
+    def serve(self, tenant: str, weight: float, count: int) -> None:
+        """Account tasks to the tenant, which went one after another."""
+        step = 1.0 / weight
         start = max(self.tags.get(tenant, 0.0), self.virtual)
+        for _ in range(count - 1):  # and not at once: a sum of floats depends on how it is made
+            start += step
         self.virtual = start
-        self.tags[tenant] = start + 1.0 / weight
+        self.tags[tenant] = start + step
         if len(self.tags) > 4096 and len(self.tags) > 4 * len(self.pool.places):
             self.tags = {name: tag for name, tag in self.tags.items() if tag > start}
 

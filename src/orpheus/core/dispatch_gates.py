@@ -12,6 +12,8 @@ Work that was cancelled before it began eats no rate. A run that a worker has ha
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orpheus.core.dispatch_limits import Blocked, KeyGate, QueueGate, Rate, RateGate, TenantGate, task_name
@@ -62,6 +64,23 @@ class Gates:
                 return rate, needs.rate, free_at
         return None
 
+    def room(self, source: Source, needs: Needs) -> int:
+        """Return how many tasks like this one, which nothing blocks, could be taken before a gate closes; 1 where a rate counts
+        them, which has to be asked each time."""
+        queue = self._queues.get(source.queue)
+        if needs.rate is not None or (queue is not None and queue.rate is not None):
+            return 1
+        room = sys.maxsize
+        if queue is not None and queue.concurrency is not None:
+            room = queue.concurrency - queue.running
+        tenant = self._tenants.get(source.tenant)
+        if tenant is not None:
+            room = min(room, tenant.max_running - tenant.running)
+        if source.concurrency_key is not None:
+            key = self._keys.get(source.concurrency_key)
+            room = min(room, needs.concurrency_limit - (0 if key is None else key.running))
+        return room
+
     def why(self, source: Source, needs: Needs, now: float) -> list[Reason]:
         """List every gate that is closed to this task."""
         reasons: list[Reason] = []
@@ -100,6 +119,11 @@ class Gates:
         """Tell whether some rate counts the start of this held task."""
         return key in self._starts
 
+    @property
+    def counts_any(self) -> bool:
+        """Tell whether some rate counts the start of some held task."""
+        return bool(self._starts)
+
     def running(self, queue: str) -> int:
         gate = self._queues.get(queue)
         return gate.running if gate is not None else 0
@@ -132,6 +156,20 @@ class Gates:
             gate.starts.pick(needs.rate)
             gates.append(gate)
         self._starts[ref.key] = _Start(tuple(gates))
+
+    def take_alike(self, refs: Sequence[ReadyRef]) -> None:
+        """Take for each of these, one at least, which have the same source and needs, and of which no more are than there is `room`
+        for."""
+        first, count = refs[0], len(refs)
+        self.take(first)
+        if count > 1:
+            source = first.source
+            self._queues[source.queue].running += count - 1
+            tenant = self._tenants.get(source.tenant)
+            if tenant is not None:
+                tenant.running += count - 1
+            if source.concurrency_key is not None:
+                self._keys[source.concurrency_key].running += count - 1
 
     def began(self, key: Key, now: float) -> None:
         """The claim is on disk: its starts count from now on."""

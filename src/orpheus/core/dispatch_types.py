@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from orpheus.core.dispatch_fair import Resources
 from orpheus.core.dispatch_limits import Rate
 
@@ -23,8 +25,7 @@ class Source(NamedTuple):
     concurrency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """What a node asks for beside a slot; from its definition. Share one per node."""
 
     resources: Resources = ()
@@ -38,21 +39,13 @@ class Needs:
 NO_NEEDS = Needs()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadyRef:
+class ReadyRef(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A ready task, as much of it as the order needs."""
 
-    job_id: str
-    node: str
-    index: int
-    generation: int
+    key: Key
     ready_seq: int
     source: Source
     needs: Needs = NO_NEEDS
-    key: Key = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", (self.job_id, self.node, self.index, self.generation))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,16 @@ Pure as the rest of the core: the instant and the random bits are arguments, so 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 RANDOM_BITS = 74
 """Bits of randomness an id has room for; more are cut off."""
 
 _MAX_MS = (1 << 48) - 1
+_VARIANT = 1 << 63
+"""0b10, in front of the random bits."""
+_RANDOM = (1 << 62) - 1
 
 
 def uuid7(now: float, bits: int) -> str:
@@ -26,8 +30,15 @@ def uuid7(now: float, bits: int) -> str:
 
     Source: RFC 9562, section 5.7 and 6.2 (method 3).
     """
-    text = f"{1 << 63 | bits & ((1 << 62) - 1):x}"  # the variant, 0b10, and what is random
+    text = f"{_VARIANT | bits & _RANDOM:x}"
     return f"{_begins(now)}{text[:4]}-{text[4:]}"
+
+
+def uuid7s(now: float, all_bits: Iterable[int]) -> list[str]:
+    """Do as `uuid7` does for many of one instant."""
+    begin = _begins(now)
+    texts = [f"{_VARIANT | bits & _RANDOM:x}" for bits in all_bits]
+    return [f"{begin}{text[:4]}-{text[4:]}" for text in texts]
 
 
 @lru_cache(maxsize=4)

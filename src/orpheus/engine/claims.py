@@ -19,20 +19,22 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from orpheus.core.dispatch import Offer, ReadyRef
+from orpheus.core.dispatch import Needs, Offer, ReadyRef, Source
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import TaskClaimed
 from orpheus.core.graph import Graph
-from orpheus.core.ids import RANDOM_BITS, uuid7
+from orpheus.core.ids import RANDOM_BITS, uuid7s
 from orpheus.engine.base import Grant
 from orpheus.engine.work import Change, Operation, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orpheus.core.decision import Decision
     from orpheus.engine.limits import Feed
     from orpheus.engine.sessions import Session, Sessions
+
+Granted = tuple[ReadyRef, Grant, Graph]
+Path = tuple[str | int, ...]
 
 MOST_PER_ANSWER = 256
 """Tasks picked for one poll at a time; a worker with more slots polls again at once."""
@@ -118,9 +120,8 @@ class Claims:
         picks = self.feed.dispatcher.pick(offer, mono)
         if not picks:
             return 0
-        for pick in picks:
-            session.picked(dict(pick.needs.resources))
-            self.feed.picked(pick)
+        session.picked(picks)
+        self.feed.picked(picks)
         for start in range(0, len(picks), MOST_PER_CLAIM):
             self._queue(Claim(self, session, picks[start : start + MOST_PER_CLAIM]))
         return len(picks)
@@ -151,8 +152,8 @@ class Claims:
                 continue
             session = next((one for one in waiting if one.room() > 0 and one.takes(ref.source)), None)
             if session is not None and self.feed.dispatcher.take(ref, work.mono):
-                session.picked({})
-                self.feed.picked(ref)
+                session.picked([ref])
+                self.feed.picked([ref])
                 picks.setdefault(session.session_id, (session, []))[1].append(ref)
         return [
             Claim(self, session, refs[start : start + MOST_PER_CLAIM])
@@ -160,28 +161,30 @@ class Claims:
             for start in range(0, len(refs), MOST_PER_CLAIM)
         ]
 
-    def new_run_id(self, now: float) -> str:
-        return uuid7(now, self._rng.getrandbits(RANDOM_BITS))
+    def new_run_ids(self, now: float, count: int) -> list[str]:
+        return uuid7s(now, [self._rng.getrandbits(RANDOM_BITS) for _ in range(count)])
 
     def refuse(self, session: Session, pick: ReadyRef) -> None:
         """After the commit: the pick is not to be had any more; look again for its poll."""
-        session.unpicked(dict(pick.needs.resources))
-        self.feed.settled(pick)
+        session.unpicked([pick])
+        self.feed.settled([pick])
         self.feed.dispatcher.unbegun(pick.key)
         self.feed.stirred = True
 
-    def grant(self, session: Session, pick: ReadyRef, began: float, grant: Grant, graph: Graph) -> None:
-        """After the commit: the reservation becomes a run, `began` (monotonic) being the instant in its row."""
-        session.unpicked(dict(pick.needs.resources))
-        self.feed.settled(pick)
-        self.feed.dispatcher.began(pick.key, began)
-        self._granted(session, grant, graph)
+    def grant(self, session: Session, began: float, granted: list[Granted]) -> None:
+        """After the commit: the reservations become runs, `began` (monotonic) being the instant in their rows."""
+        picks = [pick for pick, _, _ in granted]
+        session.unpicked(picks)
+        self.feed.settled(picks)
+        self.feed.dispatcher.began(*[pick.key for pick in picks], now=began)
+        for _, grant, graph in granted:
+            self._granted(session, grant, graph)
 
     def give_back(self, session: Session, picks: list[ReadyRef]) -> None:
         """The transaction was dropped: the rows are as they were."""
+        session.unpicked(picks)
+        self.feed.settled(picks)
         for pick in picks:
-            session.unpicked(dict(pick.needs.resources))
-            self.feed.settled(pick)
             self.feed.dispatcher.give_back(pick)
         self.feed.stirred = True
 
@@ -197,56 +200,70 @@ class Claim(Operation):
         self._picks = picks
 
     def run(self, work: Work) -> None:
-        work.tx.foresee([(pick.job_id, pick.node, pick.index) for pick in self._picks])
-        for pick in self._picks:
-            made = self._claim(work, pick)
-            # One effect per pick, in its place: a later pick may fail its job and with it cancel an earlier one's run.
-            if made is None:
-                work.effects.append(partial(self._claims.refuse, self._session, pick))
-            else:
-                work.effects.append(partial(self._claims.grant, self._session, pick, work.mono, *made))
-
-    def _claim(self, work: Work, pick: ReadyRef) -> tuple[Grant, Graph] | None:
-        """Begin one attempt; None when the task is not to be had (cancelled, paused, rewound since), or cannot begin."""
-        run_id = self._claims.new_run_id(work.now)
-        fact = TaskClaimed(
-            node=pick.node,
-            index=pick.index,
-            run_id=run_id,
-            worker=self._session.session_id,
-            worker_name=self._session.hello.worker,
-            made_with=self._session.made_with.get(pick.source.handler, ""),
-            actor="worker",
-            generation=pick.generation,
-        )
-        try:
-            decision, graph = work.tell_in_graph(pick.job_id, fact)
-        except OrpheusError:
-            return None
-        if decision.assignment is None:
-            return None
-        self._claims.feed.write_start(work, pick, run_id)
-        return self._grant(decision, pick, run_id, decision.assignment["args"], graph), graph
+        claims, session, effects = self._claims, self._session, work.effects
+        session_id, worker_name, made_with = session.session_id, session.hello.worker, session.made_with
+        picks = self._picks
+        work.tx.foresee([pick.key[:3] for pick in picks])
+        granted: list[Granted] = []
+        source: Source | None = None
+        needs: Needs | None = None
+        graph: Graph | None = None
+        of_node = ""
+        for pick, run_id in zip(picks, claims.new_run_ids(work.now, len(picks)), strict=True):
+            job_id, node, index, generation = pick.key
+            if pick.source != source or pick.needs is not needs:
+                source, needs = pick.source, pick.needs
+                made = made_with.get(source.handler, "")
+                rated = claims.feed.dispatcher.gates.rates_of(source, needs)
+            fact = TaskClaimed(
+                node=node,
+                index=index,
+                run_id=run_id,
+                worker=session_id,
+                worker_name=worker_name,
+                made_with=made,
+                actor="worker",
+                generation=generation,
+            )
+            before = len(effects)
+            try:
+                decision, its_graph = work.tell_in_graph(job_id, fact)
+            except OrpheusError:  # cancelled, paused, rewound since
+                effects.append(partial(claims.refuse, session, pick))
+                continue
+            if granted and not decision.usual:
+                # It may fail its job, and with it cancel a run begun before it: what it brings follows on that one's grant.
+                effects.insert(before, partial(claims.grant, session, work.mono, granted))
+                granted = []
+            if decision.assignment is None:  # it cannot begin
+                effects.append(partial(claims.refuse, session, pick))
+                continue
+            if its_graph is not graph or node != of_node:
+                graph, of_node = its_graph, node
+                terms = _terms(graph, node)
+            if rated:
+                claims.feed.write_start(work, rated, run_id)
+            task = decision.tasks[0]
+            if task.node != node or task.index != index:
+                task = next(task for task in decision.tasks if task.key == pick.key)
+            args = decision.assignment["args"]
+            grant = Grant(run_id, claims.tokens.make(run_id), task, decision.job, args, *terms)
+            granted.append((pick, grant, graph))
+        if granted:
+            effects.append(partial(claims.grant, session, work.mono, granted))
 
     def failed(self, error: BaseException) -> None:
         self._claims.give_back(self._session, self._picks)
 
-    def _grant(
-        self, decision: Decision, pick: ReadyRef, run_id: str, args: Mapping[str, object], graph: Graph
-    ) -> Grant:
-        task = decision.tasks[0]
-        if task.node != pick.node or task.index != pick.index:
-            task = next(t for t in decision.tasks if t.key == pick.key)
-        node = graph.all_nodes[pick.node]
-        return Grant(
-            run_id=run_id,
-            run_token=self._claims.tokens.make(run_id),
-            task=task,
-            job=decision.job,
-            args=args,
-            max_retries=node.retry.max_retries,
-            start_to_close_s=node.timeouts.start_to_close_s,
-            heartbeat_s=node.timeouts.heartbeat_s,
-            resources=node.resources,
-            needed_paths=graph.needed_paths.get(pick.node, ()),
-        )
+
+def _terms(graph: Graph, name: str) -> tuple[int, float | None, float | None, Mapping[str, int], tuple[Path, ...]]:
+    """Return what the grants of a node have in common: their last five fields."""
+    node = graph.all_nodes[name]
+    timeouts = node.timeouts
+    return (
+        node.retry.max_retries,
+        timeouts.start_to_close_s,
+        timeouts.heartbeat_s,
+        node.resources,
+        graph.needed_paths.get(name, ()),
+    )

@@ -8,12 +8,12 @@ monotonic clock, so that a jump of the wall clock neither opens nor closes a rat
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.dispatch import NO_NEEDS, Dispatcher, Key, Needs, ReadyRef, Source
-from orpheus.core.dispatch_limits import lasting_s
+from orpheus.core.dispatch_limits import Rate, lasting_s
 from orpheus.core.graph import Graph, Node
 from orpheus.core.task import Task, TaskState
 from orpheus.engine.work import Change, Operation, Work
@@ -76,23 +76,17 @@ class Feed:
         self._in_flight: dict[Key, int] = {}
         """Picks whose claim is not committed yet, with their `ready_seq`."""
 
-    def picked(self, pick: ReadyRef) -> None:
-        self._in_flight[pick.key] = pick.ready_seq
+    def picked(self, picks: Sequence[ReadyRef]) -> None:
+        for pick in picks:
+            self._in_flight[pick.key] = pick.ready_seq
 
-    def settled(self, pick: ReadyRef) -> None:
-        self._in_flight.pop(pick.key, None)
+    def settled(self, picks: Sequence[ReadyRef]) -> None:
+        for pick in picks:
+            self._in_flight.pop(pick.key, None)
 
     def ref(self, task: Task, graph: Graph) -> ReadyRef:
         assert task.ready_seq is not None, "a ready row has its place"
-        return ReadyRef(
-            task.job_id,
-            task.node,
-            task.index,
-            task.generation,
-            task.ready_seq,
-            source_of(task),
-            self.needs.of(graph, task.node),
-        )
+        return ReadyRef(task.key, task.ready_seq, source_of(task), self.needs.of(graph, task.node))
 
     def changed(self, change: Change) -> None:
         """Follow one committed decision."""
@@ -124,9 +118,9 @@ class Feed:
         self.dispatcher.released(task.key)
         self.stirred = True
 
-    def write_start(self, work: Work, pick: ReadyRef, run_id: str) -> None:
-        """Keep a start with its claim, if some rate counts it: a restart must not let a period's worth through at once."""
-        for scope, rate in self.dispatcher.gates.rates_of(pick.source, pick.needs):
+    def write_start(self, work: Work, rates: Iterable[tuple[str, Rate]], run_id: str) -> None:
+        """Keep a start that these rates count with its claim: a restart must not let a period's worth through at once."""
+        for scope, rate in rates:
             work.tx.limits.started(run_id, scope, at=work.now, over_at=work.now + lasting_s(rate))
             self.keeps_starts = True
 
@@ -158,15 +152,7 @@ class Feed:
         for task in running:
             if task.handler and task.run_id is not None:
                 graph = tx.view(task.job_id).graph
-                ref = ReadyRef(
-                    task.job_id,
-                    task.node,
-                    task.index,
-                    task.generation,
-                    task.ready_seq or 0,
-                    source_of(task),
-                    self.needs.of(graph, task.node),
-                )
+                ref = ReadyRef(task.key, task.ready_seq or 0, source_of(task), self.needs.of(graph, task.node))
                 self.dispatcher.restore(ref)
                 held[task.run_id] = ref.key
         for run_id, scope, at in tx.limits.starts(now):
@@ -219,10 +205,7 @@ class Refilling(Operation):
             rows = work.tx.ready_window(source, after_seq, limit)
             refs = [
                 ReadyRef(
-                    row.job_id,
-                    row.node,
-                    row.index,
-                    row.generation,
+                    (row.job_id, row.node, row.index, row.generation),
                     row.ready_seq,
                     source,
                     feed.needs.of(work.tx.graph(row.definition_id), row.node),

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orpheus.core.dispatch import Source
+from orpheus.core.dispatch import ReadyRef, Source
 from orpheus.core.errors import OrpheusError
 from orpheus.engine.base import CancelOrder, Grant, PollAnswer, UnknownSession, WorkerHello
 from orpheus.engine.leases import Run
@@ -111,16 +111,18 @@ class Session:
                 room[name] = room.get(name, 0) - count
         return room
 
-    def picked(self, resources: Mapping[str, int]) -> None:
-        self.claiming += 1
-        for name, count in resources.items():
-            self.claiming_resources[name] = self.claiming_resources.get(name, 0) + count
+    def picked(self, picks: Sequence[ReadyRef]) -> None:
+        self.claiming += len(picks)
+        for pick in picks:
+            for name, count in pick.needs.resources:
+                self.claiming_resources[name] = self.claiming_resources.get(name, 0) + count
 
-    def unpicked(self, resources: Mapping[str, int]) -> None:
-        self.claiming -= 1
+    def unpicked(self, picks: Sequence[ReadyRef]) -> None:
+        self.claiming -= len(picks)
         assert self.claiming >= 0, "a claim was counted back twice"
-        for name, count in resources.items():
-            self.claiming_resources[name] -= count
+        for pick in picks:
+            for name, count in pick.needs.resources:
+                self.claiming_resources[name] -= count
 
     def tell_cancel(self, run: Run) -> None:
         """Have the worker told to stop a run. A grant that has not gone out yet carries the order right behind it."""
