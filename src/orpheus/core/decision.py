@@ -230,4 +230,5 @@ class Decision(msgspec.Struct):
     assignment: dict[str, Any] | None = None
     """Answer to `TaskClaimed` when the task now runs: `{"args": …}` with every reference resolved."""
     usual: bool = False
-    """Decided by a short way: of the rows that changed nothing is new but `JOB_CHANGES` and `TASK_CHANGES` (`usual.py`)."""
+    """Decided by a short way: of the rows that changed nothing is new but `JOB_CHANGES` and `TASK_CHANGES` (`usual.py`), and beside
+    them there is nothing but results, events, commands and the answer to the claim."""

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
+import msgspec
+
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import NODE, SETTLED, Task, TaskState
 
@@ -18,58 +20,56 @@ MAX_TASKS = 32_768
 """Rows kept after a commit; about a kilobyte each."""
 MAX_PAYLOAD_BYTES = 32 << 20
 
+_JOB_RUNNING, _RUNNING = JobState.RUNNING, TaskState.RUNNING
+
 TaskKey = tuple[str, str, int, int]
 TaskPlace = tuple[str, str, int]
 """(job_id, node, index): names the current generation's row."""
 
 
-class JobEntry:
-    """A job's row, and what the file says of it until the next flush."""
+class TaskEntry(msgspec.Struct, eq=False, gc=False):
+    """A task's row, and what the file says of it until the next flush. As it is made here: new, to be inserted."""
 
-    __slots__ = (
-        "dirty",
-        "job",
-        "job_no",
-        "new_result",
-        "settled",
-        "stored_labels",
-        "stored_seq",
-        "stored_state",
-        "usual",
-    )
+    job_no: int
+    task: Task
+    stored_state: TaskState | None = None
+    """None: the row is not in the file yet."""
+    stored_attempt: int = 0
+    counted_as: TaskState | None = None
+    """The state `task_counts` has it under."""
+    dirty: bool = True
+    usual: bool = False
+    """Since the last flush only usual decisions have changed it (core/usual.py)."""
+    new_result: str | None = None
 
-    def __init__(self, job_no: int, job: Job, *, stored: bool) -> None:
-        self.job_no = job_no
-        self.job = job
-        self.dirty = not stored
-        self.usual = stored
-        """Since the last flush only usual decisions have changed it (core/usual.py)."""
-        self.stored_state: str | None = job.state.value if stored else None
-        """None: the row is not in the file yet."""
-        self.stored_seq = job.last_seq
-        self.stored_labels = job.labels if stored else {}
-        self.new_result: str | int | None = None
-        """The job's result as JSON when it is to be written; ABSENT clears it."""
-        self.settled: list[TaskEntry] = []
-        """Its settled rows that are remembered, for what refers to them."""
+    @classmethod
+    def stored(cls, job_no: int, task: Task) -> TaskEntry:
+        """Return the entry of a row that was just read."""
+        counted_as = None if task.superseded else task.state
+        return cls(job_no, task, task.state, task.attempt, counted_as, dirty=False, usual=True)
 
 
-class TaskEntry:
-    """A task's row, and what the file says of it until the next flush."""
+class JobEntry(msgspec.Struct, eq=False, gc=False):
+    """A job's row, and what the file says of it until the next flush. As it is made here: new, to be inserted."""
 
-    __slots__ = ("counted_as", "dirty", "job_no", "new_result", "stored_attempt", "stored_state", "task", "usual")
+    job_no: int
+    job: Job
+    stored_state: JobState | None = None
+    """None: the row is not in the file yet."""
+    stored_seq: int = 0
+    stored_labels: dict[str, str] = msgspec.field(default_factory=dict)
+    dirty: bool = True
+    usual: bool = False
+    """Since the last flush only usual decisions have changed it (core/usual.py)."""
+    new_result: str | int | None = None
+    """The job's result as JSON when it is to be written; ABSENT clears it."""
+    settled: list[TaskEntry] = msgspec.field(default_factory=list)
+    """Its settled rows that are remembered, for what refers to them."""
 
-    def __init__(self, job_no: int, task: Task, *, stored: bool) -> None:
-        self.job_no = job_no
-        self.task = task
-        self.dirty = not stored
-        self.usual = stored
-        self.stored_state: str | None = task.state.value if stored else None
-        """None: the row is not in the file yet."""
-        self.stored_attempt = task.attempt
-        self.counted_as: str | None = task.state.value if stored and not task.superseded else None
-        """The state `task_counts` has it under."""
-        self.new_result: str | None = None
+    @classmethod
+    def stored(cls, job_no: int, job: Job) -> JobEntry:
+        """Return the entry of a row that was just read."""
+        return cls(job_no, job, job.state, job.last_seq, job.labels, dirty=False, usual=True)
 
 
 class RowCache:
@@ -91,14 +91,15 @@ class RowCache:
 
     def add_task(self, entry: TaskEntry, *, current: bool) -> None:
         task = entry.task
-        self.tasks[task.key] = entry
+        job_id, node, index = task.job_id, task.node, task.index
+        self.tasks[job_id, node, index, task.generation] = entry
         if current:
-            self.current[task.job_id, task.node, task.index] = entry
+            self.current[job_id, node, index] = entry
 
     def drop_task(self, entry: TaskEntry) -> None:
         task = entry.task
-        self.tasks.pop(task.key, None)
-        place = (task.job_id, task.node, task.index)
+        place = job_id, node, index = task.job_id, task.node, task.index
+        self.tasks.pop((job_id, node, index, task.generation), None)
         if self.current.get(place) is entry:
             del self.current[place]
 
@@ -117,16 +118,21 @@ class RowCache:
         """
         for job in jobs:
             state = job.job.state
-            if state in TERMINAL or (state is not JobState.RUNNING and len(self.jobs) > self._max_jobs):
+            if state is _JOB_RUNNING:
+                continue
+            if state in TERMINAL or len(self.jobs) > self._max_jobs:
                 self.jobs.pop(job.job.job_id, None)
-                for settled in job.settled:
-                    self.drop_task(settled)
-                job.settled = []
+                if job.settled:
+                    for settled in job.settled:
+                        self.drop_task(settled)
+                    job.settled = []
         for task in tasks:
-            row = task.task
-            if row.state in SETTLED:
+            state_of_task = task.task.state
+            if state_of_task is _RUNNING:
+                continue
+            if state_of_task in SETTLED:
                 self._settled(task)
-            elif row.state is not TaskState.RUNNING and len(self.tasks) > self._max_tasks:
+            elif len(self.tasks) > self._max_tasks:
                 self.drop_task(task)
         while len(self.jobs) > self._max_jobs:
             self.jobs.popitem(last=False)

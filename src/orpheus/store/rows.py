@@ -7,7 +7,7 @@ TEXT, read with a type wherever it has one. The order of the tuples is the order
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -342,14 +342,18 @@ EVENTS_PER_ROW = 64
 """A decision may have thousands of events (a map's items); a page of some should not read them all."""
 
 
-def event_rows(cursor: int, job_no: int, events: Sequence[Event]) -> Iterable[Row]:
-    """Return the parameters of `insert_events` for the events of a decision; `cursor` is the last one's."""
+def event_row(cursor: int, job_no: int, events: Sequence[Event]) -> Row:
+    """Return the parameters of `insert_events` for events that fit into one row; `cursor` is the last one's."""
     last = events[-1]
-    assert events[0].seq >= 1 and last.type, "an event has a number and a type"
-    if len(events) <= EVENTS_PER_ROW:
-        return ((cursor, job_no, last.seq, _encode(events).decode()),)
-    groups = [events[begin : begin + EVENTS_PER_ROW] for begin in range(0, len(events), EVENTS_PER_ROW)]
-    return [(cursor - last.seq + group[-1].seq, job_no, group[-1].seq, _encode(group).decode()) for group in groups]
+    assert last.seq >= len(events) and last.type, "an event has a number, from 1 on, and a type"
+    return (cursor, job_no, last.seq, _encode(events).decode())
+
+
+def event_rows(cursor: int, job_no: int, events: Sequence[Event]) -> list[Row]:
+    """Return the parameters of `insert_events` for the events of a decision; `cursor` is the last one's."""
+    first = cursor - events[-1].seq
+    groups = (events[begin : begin + EVENTS_PER_ROW] for begin in range(0, len(events), EVENTS_PER_ROW))
+    return [event_row(first + group[-1].seq, job_no, group) for group in groups]
 
 
 def events_from_text(text: str) -> list[Event]:

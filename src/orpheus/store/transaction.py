@@ -44,6 +44,7 @@ from orpheus.store.view import StoreView
 from orpheus.store.webhooks import WebhookRows
 
 _TIMEOUT = "timeout_"
+_READY, _RUNNING, _COMPLETED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
 
 
 class Applied(msgspec.Struct):
@@ -74,6 +75,8 @@ class Transaction:
     def __init__(self, unit: Unit, *, payloads: PayloadCache, graphs: GraphCache) -> None:
         self._unit = unit
         self._payloads = Payloads(unit, payloads)
+        self._graphs: dict[str, Graph] = {}
+        """Of the jobs seen in this transaction: most are of a few graphs, and their ids need no second look."""
         self.definitions = Definitions(unit, graphs)
         self.ready = Ready(unit)
         self.records = Records(unit)
@@ -95,10 +98,14 @@ class Transaction:
         Raises:
             UnknownJob: there is none, or it is another tenant's.
         """
-        entry = self._entry(job_id)
-        if tenant is not None and entry.job.tenant != tenant:
+        entry = self._unit.jobs.get(job_id) or self._entry(job_id)
+        job = entry.job
+        if tenant is not None and job.tenant != tenant:
             raise UnknownJob(f"there is no job {job_id}")
-        return StoreView(self._unit, self._payloads, entry, self.graph(entry.job.definition_id))
+        graph = self._graphs.get(job.definition_id)
+        if graph is None:
+            graph = self._graphs[job.definition_id] = self.definitions.graph(job.definition_id)
+        return StoreView(self._unit, self._payloads, entry, graph)
 
     def foresee(self, places: Iterable[TaskPlace]) -> None:
         """Load together what views of these tasks' jobs will ask for: a job from deep in a backlog is not remembered."""
@@ -167,15 +174,19 @@ class Transaction:
         Gives `ready_seq` to tasks that become ready and a cursor to every event, marks a paused job's ready tasks as
         held, keeps the history of attempts, and takes a rewound task's artifacts out of the manifest.
         """
+        if decision.usual:
+            return self._apply_usual(decision)
         job = decision.job
         entry, was, paused_before = self._job_row(decision)
         applied = Applied(job=job, job_no=entry.job_no, was=was)
         if (job.state is JobState.FAILED) is not (was is JobState.FAILED):
             self._note_failure(entry)
         for task in decision.tasks:
-            self._changed_task(applied, entry, task, usual=decision.usual)
+            self._changed_task(applied, entry, task)
         for task in decision.new_tasks:
-            self._new_task(applied, entry, task)
+            if task.state is TaskState.READY:
+                self._release(applied, task)
+            self._unit.new_task(entry, task)
         if decision.params is not None or decision.results or decision.items:
             self._payload_rows(entry, decision)
         if decision.signals or decision.signals_taken or decision.callback is not None:
@@ -185,29 +196,43 @@ class Transaction:
             applied.cursor = self._unit.events(entry.job_no, decision.events)
         if decision.known_result is not None:
             self.known_results.put(decision.known_result, now=job.updated_at)
-        for task, ref in decision.artifacts:
-            run_id = task.run_id if task.run_id is not None else owner_of(ref.key)
-            assert run_id is not None, f"{task.key} has artifacts of no run"
-            self._unit.insert(
-                "insert_artifact",
-                (
-                    *(entry.job_no, ref.name, task.node, task.index, task.generation, run_id, ref.key, ref.sha256),
-                    *(
-                        ref.size_bytes,
-                        ref.content_type,
-                        rows.to_json(ref.metadata) if ref.metadata else ABSENT,
-                        job.updated_at,
-                    ),
-                ),
-            )
-            if ref.metadata:
-                note_likeness(self._unit, entry, ref)
+        if decision.artifacts:
+            self._artifact_rows(entry, decision)
         for name in decision.published:
             self._unit.execute("publish_artifact", (job.updated_at, entry.job_no, name))
         if paused_before is not None and paused_before != job.paused:
             self.ready.hold(entry, job.paused)
             applied.held = job.paused
         self._unit.wrote = self._unit.wrote or entry.dirty
+        return applied
+
+    def _apply_usual(self, decision: Decision) -> Applied:
+        """Do as `apply` does for a fact decided the usual way: rows change as they do in nearly every attempt, results and events
+        come with them, and nothing else can be in the decision (core/usual.py; `check_usual` watches over both)."""
+        unit, job, events = self._unit, decision.job, decision.events
+        entry = unit.jobs.get(job.job_id) or self._entry(job.job_id)
+        before = entry.job
+        assert job.last_seq == before.last_seq + len(events), f"{job.job_id}: events are not gapless"
+        applied = Applied(job, entry.job_no, before.state, events, unit.events(entry.job_no, events))
+        unit.change_job(entry, job)
+        for task in decision.tasks:
+            key = (task.job_id, task.node, task.index, task.generation)
+            row = unit.tasks.get(key) or unit.task_by_key(entry, key)
+            was, state = row.task.state, task.state
+            if state is not was:
+                if state is _RUNNING:
+                    applied.withdrawn.append(key)
+                    applied.started.append(task)
+                elif state is _COMPLETED:
+                    assert task.run_id is not None
+                    applied.ended_runs.append((task.run_id, task))
+                elif state is _READY:
+                    self._release(applied, task)
+            unit.change_task(row, task)
+        if decision.results:
+            self._result_rows(entry, decision)
+        if decision.sets_job_result:
+            entry.new_result = _result_text(decision.job_result)
         return applied
 
     def _job_row(self, decision: Decision) -> tuple[JobEntry, JobState | None, bool | None]:
@@ -227,9 +252,10 @@ class Transaction:
         was, paused = entry.job.state, entry.job.paused
         assert job.last_seq == entry.job.last_seq + len(decision.events), f"{job.job_id}: events are not gapless"
         if decision.events or decision.tasks or decision.new_tasks or decision.sets_job_result or job != entry.job:
-            self._unit.change_job(entry, job, usual=decision.usual)
+            entry.usual = False
+            self._unit.change_job(entry, job)
             if decision.sets_job_result:
-                entry.new_result = ABSENT if decision.job_result is None else rows.to_json(decision.job_result)
+                entry.new_result = _result_text(decision.job_result)
         return entry, was, paused
 
     def _note_failure(self, entry: JobEntry) -> None:
@@ -255,23 +281,42 @@ class Transaction:
             self._payloads.remember_params(entry, decision.params, len(text))
             if entry.job.has_files or not decision.is_new:
                 self.known_results.need(entry, stored_parts(decision.params))
-        for key, result in decision.results.items():
-            task = self._unit.task_by_key(entry, key)
-            assert task.dirty, f"{key} got a result but is not listed as changed"
-            task.new_result = rows.to_json(result)
-            if entry.job.state not in TERMINAL:  # else nobody is about to ask
-                self._payloads.remember_result(task.task, result, len(task.new_result))
+        if decision.results:
+            self._result_rows(entry, decision)
         for key, item in decision.items.items():
             text = rows.to_json(item)
             self._unit.insert("insert_item", (entry.job_no, *key[1:], text))
             self._payloads.remember_item(key, item, len(text))
 
-    def _new_task(self, applied: Applied, job: JobEntry, task: Task) -> None:
-        if task.state is TaskState.READY:
-            self._release(applied, task)
-        self._unit.new_task(job, task)
+    def _result_rows(self, entry: JobEntry, decision: Decision) -> None:
+        ended = entry.job.state in TERMINAL
+        for key, result in decision.results.items():
+            task = self._unit.task_by_key(entry, key)
+            assert task.dirty, f"{key} got a result but is not listed as changed"
+            text = task.new_result = rows.to_json(result)
+            if not ended:  # else nobody is about to ask
+                self._payloads.remember_result(task.task, result, len(text))
 
-    def _changed_task(self, applied: Applied, job: JobEntry, task: Task, *, usual: bool) -> None:
+    def _artifact_rows(self, entry: JobEntry, decision: Decision) -> None:
+        for task, ref in decision.artifacts:
+            run_id = task.run_id if task.run_id is not None else owner_of(ref.key)
+            assert run_id is not None, f"{task.key} has artifacts of no run"
+            self._unit.insert(
+                "insert_artifact",
+                (
+                    *(entry.job_no, ref.name, task.node, task.index, task.generation, run_id, ref.key, ref.sha256),
+                    *(
+                        ref.size_bytes,
+                        ref.content_type,
+                        rows.to_json(ref.metadata) if ref.metadata else ABSENT,
+                        decision.job.updated_at,
+                    ),
+                ),
+            )
+            if ref.metadata:
+                note_likeness(self._unit, entry, ref)
+
+    def _changed_task(self, applied: Applied, job: JobEntry, task: Task) -> None:
         entry = self._unit.task_by_key(job, task.key)
         before = entry.task
         assert not before.superseded, f"{task.key} belongs to an older generation and never changes"
@@ -286,7 +331,8 @@ class Transaction:
             self._attempt_ended(applied, job, before, task)
         elif task.state is TaskState.RUNNING and task.run_id is not None:
             applied.started.append(task)
-        self._unit.change_task(entry, task, usual=usual)
+        entry.usual = False
+        self._unit.change_task(entry, task)
         if task.superseded and job.job.has_files:
             place = (job.job_no, task.node, task.index, task.generation)
             self._unit.execute("supersede_artifacts", place)
@@ -429,6 +475,11 @@ class Transaction:
             GuardFailed: a row was not as it had been read; roll back.
         """
         self._unit.flush()
+
+
+def _result_text(result: Any) -> str | int:
+    """Return what the job's row gets as its result."""
+    return ABSENT if result is None else rows.to_json(result)
 
 
 def attempt_outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:

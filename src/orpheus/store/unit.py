@@ -9,17 +9,19 @@ it met are counted: a mismatch is our bug and rolls the batch back.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from orpheus.core.decision import Event
-from orpheus.core.job import Job
+from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
-from orpheus.store import rows
+from orpheus.store import rows, usual_rows
 from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey, TaskPlace
 from orpheus.store.errors import GuardFailed
 from orpheus.store.queries import query
-from orpheus.store.rows import Row
+from orpheus.store.rows import EVENTS_PER_ROW, Row
+from orpheus.store.usual_rows import JobMove, TaskMove
 
 READY_SEQ_BLOCK = 1_000_000
 """`ready_seq` numbers are reserved in `meta` this many at a time: their maximum in the rows would need a scan at start."""
@@ -56,32 +58,35 @@ class Unit:
         self.wrote = False
         """Anything was changed, so a COMMIT is worth its fsync."""
         self._cache = cache
+        self.jobs = cache.jobs
+        """What is remembered of the rows; who asks them first saves a call for each."""
+        self.tasks = cache.tasks
+        self.current = cache.current
         self._dirty_jobs: list[JobEntry] = []
         self._dirty_tasks: list[TaskEntry] = []
         self._touched_jobs: list[JobEntry] = []
         self._touched_tasks: list[TaskEntry] = []
         self._inserts: dict[str, list[Row]] = {}
-        self._job_counts: dict[tuple[str, str, str], int] = {}
-        self._task_counts: dict[tuple[str, str], int] = {}
+        self._job_moves: list[JobMove] = []
+        self._task_moves: list[TaskMove] = []
         self._idempotent: dict[tuple[str, str], tuple[str, str | None]] = {}
 
     # Loading
 
     def job(self, job_id: str) -> JobEntry | None:
         """Return the job's entry; its row is ours, callers copy it before changing."""
-        jobs = self._cache.jobs
-        entry = jobs.get(job_id)
+        entry = self.jobs.get(job_id)
         if entry is None:
             row = self.connection.execute(query("job_by_id"), (job_id,)).fetchone()
             if row is None:
                 return None
-            entry = jobs[job_id] = JobEntry(row[0], rows.job_from_row(row), stored=True)
+            entry = self.jobs[job_id] = JobEntry.stored(row[0], rows.job_from_row(row))
         return entry
 
     def task(self, job: JobEntry, node: str, index: int) -> TaskEntry | None:
         """Return the current generation's row."""
         job_id = job.job.job_id
-        entry = self._cache.current.get((job_id, node, index))
+        entry = self.current.get((job_id, node, index))
         if entry is None and job.stored_state is not None:
             row = self.connection.execute(query("current_task"), (job.job_no, node, index)).fetchone()
             if row is not None:
@@ -91,18 +96,18 @@ class Unit:
 
     def known_task(self, key: TaskKey) -> TaskEntry | None:
         """Return the row if it is remembered."""
-        return self._cache.tasks.get(key)
+        return self.tasks.get(key)
 
     def load_jobs(self, places: Iterable[TaskPlace]) -> list[JobEntry]:
         """Read by one statement the jobs of remembered tasks that are not remembered themselves; return these."""
-        jobs, current = self._cache.jobs, self._cache.current
+        jobs, current = self.jobs, self.current
         missing = {
             entry.job_no for place in places if place[0] not in jobs and (entry := current.get(place)) is not None
         }
         if not missing:
             return []
         loaded = [
-            JobEntry(row[0], rows.job_from_row(row), stored=True)
+            JobEntry.stored(row[0], rows.job_from_row(row))
             for row in self.connection.execute(query("jobs_by_no"), (rows.to_json(sorted(missing)),))
         ]
         jobs.update((entry.job.job_id, entry) for entry in loaded)
@@ -110,12 +115,12 @@ class Unit:
 
     def task_by_key(self, job: JobEntry, key: TaskKey) -> TaskEntry:
         """Return a row that must exist, of whatever generation."""
-        entry = self._cache.tasks.get(key)
+        entry = self.tasks.get(key)
         if entry is None:
             row = self.connection.execute(query("task_by_key"), (job.job_no, *key[1:])).fetchone()
             if row is None:
                 raise GuardFailed(f"a decision changes task {key}, which does not exist")
-            entry = TaskEntry(job.job_no, rows.task_from_row(key[0], row), stored=True)
+            entry = TaskEntry.stored(job.job_no, rows.task_from_row(key[0], row))
             # Not `current`: an older generation's row may be asked for by its key.
             self._cache.add_task(entry, current=False)
         return entry
@@ -131,9 +136,9 @@ class Unit:
 
     def remember(self, job_no: int, task: Task) -> TaskEntry:
         """Return the entry of a current row that was just read; a change not yet written stays."""
-        entry = self._cache.tasks.get(task.key)
+        entry = self.tasks.get(task.key)
         if entry is None:
-            entry = TaskEntry(job_no, task, stored=True)
+            entry = TaskEntry.stored(job_no, task)
         self._cache.add_task(entry, current=not entry.task.superseded)
         return entry
 
@@ -160,39 +165,33 @@ class Unit:
     # Changing
 
     def new_job(self, job: Job) -> JobEntry:
-        assert job.job_id not in self._cache.jobs, f"job {job.job_id} exists already"
+        assert job.job_id not in self.jobs, f"job {job.job_id} exists already"
         self.counters.job_no += 1
-        entry = JobEntry(self.counters.job_no, job, stored=False)
-        self._cache.jobs[job.job_id] = entry
+        entry = self.jobs[job.job_id] = JobEntry(self.counters.job_no, job)
         self._dirty_jobs.append(entry)
-        self._touched_jobs.append(entry)
         if job.idempotency_key is not None:
             self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
         return entry
 
-    def change_job(self, entry: JobEntry, job: Job, *, usual: bool = False) -> None:
-        """Put the changed row in the place of the old one; `usual` as in `Decision`."""
+    def change_job(self, entry: JobEntry, job: Job) -> None:
+        """Put the changed row in the place of the old one. Who changes more than usual facts do says so (`JobEntry.usual`)."""
         entry.job = job
-        entry.usual = usual and entry.usual
         if not entry.dirty:
             entry.dirty = True
             self._dirty_jobs.append(entry)
-            self._touched_jobs.append(entry)
 
     def new_task(self, job: JobEntry, task: Task) -> TaskEntry:
-        entry = TaskEntry(job.job_no, task, stored=False)
+        entry = TaskEntry(job.job_no, task)
         self._cache.add_task(entry, current=True)
         self._dirty_tasks.append(entry)
-        self._touched_tasks.append(entry)
         return entry
 
-    def change_task(self, entry: TaskEntry, task: Task, *, usual: bool = False) -> None:
+    def change_task(self, entry: TaskEntry, task: Task) -> None:
+        """Do for a task as `change_job` does."""
         entry.task = task
-        entry.usual = usual and entry.usual
         if not entry.dirty:
             entry.dirty = True
             self._dirty_tasks.append(entry)
-            self._touched_tasks.append(entry)
 
     def insert(self, name: str, row: Row) -> None:
         """Queue a row for the statement of that name."""
@@ -204,12 +203,15 @@ class Unit:
     def events(self, job_no: int, events: Sequence[Event]) -> int:
         """Queue the events of a decision; return the cursor of the last one. Those before it count down without a gap."""
         counters = self.counters
-        counters.cursor += len(events)
+        cursor = counters.cursor = counters.cursor + len(events)
         gathered = self._inserts.get("insert_events")
         if gathered is None:
             gathered = self._inserts["insert_events"] = []
-        gathered.extend(rows.event_rows(counters.cursor, job_no, events))
-        return counters.cursor
+        if len(events) <= EVENTS_PER_ROW:
+            gathered.append(rows.event_row(cursor, job_no, events))
+        else:
+            gathered.extend(rows.event_rows(cursor, job_no, events))
+        return cursor
 
     def next_ready_seq(self) -> int:
         counters = self.counters
@@ -253,12 +255,11 @@ class Unit:
 
     def _flush_jobs(self) -> None:
         gathered: dict[str, list[Row]] = {}
-        for entry in self._dirty_jobs:
-            job, state = entry.job, entry.job.state.value
+        for entry in usual_rows.jobs(self._dirty_jobs, gathered, self._job_moves):
+            job, state, before = entry.job, entry.job.state, entry.stored_state
             row: Row
-            if entry.stored_state is None:
+            if before is None:
                 name, row = "insert_job", rows.job_insert(entry.job_no, job, entry.new_result)
-                self._count_job(job, state, +1)
             else:
                 name, row = (
                     ("update_job_usual", rows.job_usual_update(job))
@@ -267,14 +268,13 @@ class Unit:
                 )
                 guard = (entry.job_no, entry.stored_seq)
                 if entry.new_result is not None:
-                    name, row = name + "_result", (state, *row, entry.new_result, *guard)
-                elif entry.stored_state != state:
-                    name, row = name + "_state", (state, *row, *guard)
+                    name, row = name + "_result", (state.value, *row, entry.new_result, *guard)
+                elif before is not state:
+                    name, row = name + "_state", (state.value, *row, *guard)
                 else:
                     row = (*row, *guard)
-                if entry.stored_state != state:
-                    self._count_job(job, entry.stored_state, -1)
-                    self._count_job(job, state, +1)
+            if before is not state:
+                self._job_moves.append((job.tenant, job.workflow, before, state))
             if name in gathered:
                 gathered[name].append(row)
             else:
@@ -285,6 +285,7 @@ class Unit:
             entry.new_result = None
             entry.usual = True
             entry.dirty = False
+        self._touched_jobs += self._dirty_jobs
         self._dirty_jobs.clear()
         self._all(gathered)
 
@@ -296,19 +297,19 @@ class Unit:
 
     def _flush_tasks(self) -> None:
         gathered: dict[str, list[Row]] = {}
-        for entry in self._dirty_tasks:
-            task, state = entry.task, entry.task.state.value
-            job = self._cache.jobs.get(task.job_id)
-            held = job is not None and job.job.paused and task.state is TaskState.READY
+        for entry in usual_rows.tasks(self._dirty_tasks, self.jobs, gathered, self._task_moves):
+            task, state, before = entry.task, entry.task.state, entry.stored_state
+            job = self.jobs.get(task.job_id)
+            held = job is not None and job.job.paused and state is TaskState.READY
             row: Row
-            if entry.stored_state is None:
+            if before is None:
                 name, row = "insert_task", rows.task_insert(entry.job_no, task, held, entry.new_result)
             else:
                 if entry.usual:
                     name, row = "update_task_usual", rows.task_usual_update(task, held)
                 else:
                     name, row = "update_task", rows.task_update(task, held)
-                place = (entry.job_no, task.node, task.index, task.generation, entry.stored_state, entry.stored_attempt)
+                place = (entry.job_no, task.node, task.index, task.generation, before.value, entry.stored_attempt)
                 if entry.new_result is None:
                     row = (*row, *place)
                 else:
@@ -318,14 +319,14 @@ class Unit:
             else:
                 gathered[name] = [row]
             counted_as = None if task.superseded else state
-            if counted_as != entry.counted_as:
-                self._count_task(task, entry.counted_as, -1)
-                self._count_task(task, counted_as, +1)
+            if counted_as is not entry.counted_as:
+                self._task_moves.append((task.queue, entry.counted_as, counted_as))
                 entry.counted_as = counted_as
             entry.stored_state, entry.stored_attempt = state, task.attempt
             entry.new_result = None
             entry.usual = True
             entry.dirty = False
+        self._touched_tasks += self._dirty_tasks
         self._dirty_tasks.clear()
         self._all(gathered)
 
@@ -333,20 +334,24 @@ class Unit:
         for name, found in gathered.items():
             self._many(name, found)
 
-    def _count_job(self, job: Job, state: str, by: int) -> None:
-        key = (job.tenant, job.workflow, state)
-        self._job_counts[key] = self._job_counts.get(key, 0) + by
-
-    def _count_task(self, task: Task, state: str | None, by: int) -> None:
-        if state is not None:
-            key = (task.queue, state)
-            self._task_counts[key] = self._task_counts.get(key, 0) + by
-
     def _flush_counts(self) -> None:
-        self._many("move_job_count", [(*key, by) for key, by in self._job_counts.items() if by])
-        self._many("move_task_count", [(*key, by) for key, by in self._task_counts.items() if by])
-        self._job_counts.clear()
-        self._task_counts.clear()
+        """Move the counters by what moved between states since the last flush."""
+        jobs: Counter[tuple[str, str, JobState]] = Counter()
+        for (tenant, workflow, left, came), times in Counter(self._job_moves).items():
+            if left is not None:
+                jobs[tenant, workflow, left] -= times
+            if came is not None:
+                jobs[tenant, workflow, came] += times
+        tasks: Counter[tuple[str, TaskState]] = Counter()
+        for (queue, was, now), times in Counter(self._task_moves).items():
+            if was is not None:
+                tasks[queue, was] -= times
+            if now is not None:
+                tasks[queue, now] += times
+        self._many("move_job_count", [(*key[:2], key[2].value, by) for key, by in jobs.items() if by])
+        self._many("move_task_count", [(key[0], key[1].value, by) for key, by in tasks.items() if by])
+        self._job_moves.clear()
+        self._task_moves.clear()
 
     def _many(self, name: str, gathered: list[Row]) -> None:
         if not gathered:

@@ -22,28 +22,26 @@ class StoreView:
     Rows handed out are copies. Payloads (params, results, items) are shared: whoever wants to change one copies it.
     """
 
-    __slots__ = ("_graph", "_job", "_payloads", "_unit")
+    __slots__ = ("_job", "_payloads", "_unit", "graph")
 
     def __init__(self, unit: Unit, payloads: Payloads, job: JobEntry, graph: Graph) -> None:
         self._unit = unit
         self._payloads = payloads
         self._job = job
-        self._graph = graph
-
-    @property
-    def graph(self) -> Graph:
-        return self._graph
+        self.graph = graph
 
     def job(self) -> Job:
         return self._job.job.copy()
 
     def task(self, node: str, index: int = NODE) -> Task | None:
-        entry = self._unit.task(self._job, node, index)
+        entry = self._unit.current.get((self._job.job.job_id, node, index))
+        if entry is None or entry.task.superseded:
+            entry = self._unit.task(self._job, node, index)
         return None if entry is None else entry.task.copy()
 
     def tasks(self, states: Iterable[TaskState] | None = None, node: str | None = None) -> Sequence[Task]:
         wanted = None if states is None else frozenset(states)
-        order = {name: place for place, name in enumerate(self._graph.all_nodes)}
+        order = {name: place for place, name in enumerate(self.graph.all_nodes)}
         found = [
             entry.task
             for entry in self._unit.current_tasks(self._job, node)
@@ -57,7 +55,7 @@ class StoreView:
 
     def result(self, node: str, index: int = NODE) -> Any:
         entry = self._settled(node, index)
-        return self._payloads.result(self._job, entry.task, self._graph)
+        return self._payloads.result(self._job, entry.task, self.graph)
 
     def item_outcomes(self, node: str) -> Sequence[Outcome]:
         return self._payloads.item_outcomes(self._job, node)

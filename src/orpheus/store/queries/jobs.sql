@@ -85,6 +85,36 @@ UPDATE jobs SET
   result = nullif(?, -1)
 WHERE job_no = ? AND last_seq = ?;
 
+-- The lean ones of store/usual_rows.py: a job that nothing holds back, one that begins, goes on, completes.
+-- name: insert_new_job
+INSERT INTO jobs (
+  job_no, job_id, tenant, workflow, workflow_version, definition_id, created_at, correlation_id, priority, last_seq,
+  traceparent, idempotency_key, fingerprint, nodes_open, counts, weight_total, updated_at, decider_version,
+  state, paused, generation, has_files, requires_approval, unmet_jobs, runs_active, weight_done, progress_percentage)
+VALUES (
+  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1), nullif(?, -1), ?, nullif(?, '{}'), ?, ?, ?,
+  'queued', 0, 1, 0, 0, 0, 0, 0.0, 0.0);
+
+-- name: begin_job
+UPDATE jobs SET
+  state = 'running', started_at = ?,
+  last_seq = ?, nodes_open = ?, runs_active = ?, counts = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = ?, updated_at = ?
+WHERE job_no = ? AND last_seq = ?;
+
+-- name: move_job_on
+UPDATE jobs SET
+  last_seq = ?, nodes_open = ?, runs_active = ?, counts = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = ?, updated_at = ?
+WHERE job_no = ? AND last_seq = ?;
+
+-- name: complete_job
+UPDATE jobs SET
+  state = 'completed', paused = 0, wake_at = NULL,
+  last_seq = ?, nodes_open = ?, runs_active = ?, counts = ?, weight_done = ?, progress_percentage = ?,
+  current_stage = ?, finished_at = ?, updated_at = ?, result = nullif(?, -1)
+WHERE job_no = ? AND last_seq = ?;
+
 -- name: job_by_id
 SELECT job_no,
   job_id, tenant, workflow, workflow_version, definition_id, state, created_at, correlation_id, priority, paused,

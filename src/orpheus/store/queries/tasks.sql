@@ -64,6 +64,25 @@ UPDATE tasks SET
   held = ?, result = ?
 WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? AND attempt = ?;
 
+-- The lean ones of store/usual_rows.py: a row that is not yet begun, one that is claimed, one that completes.
+-- name: insert_new_task
+INSERT INTO tasks (
+  job_no, node, "index", generation, state, tenant, queue, handler, priority, unmet, ready_seq, ready_at, first_ready_at,
+  attempt, progress, cached, items_total, items_released, items_settled, items_failed, items_skipped, superseded, held)
+VALUES (
+  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1e300), nullif(?, -1e300),
+  0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+-- name: begin_task
+UPDATE tasks SET
+  state = 'running', attempt = ?, run_id = ?, worker = ?, started_at = ?, wake_at = NULL, stage = NULL, held = 0
+WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = 'ready' AND attempt = ?;
+
+-- name: complete_task
+UPDATE tasks SET
+  state = 'completed', finished_at = ?, wake_at = NULL, error = NULL, progress = ?, held = 0, result = ?
+WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = 'running' AND attempt = ?;
+
 -- name: current_task
 SELECT job_no,
   node, "index", generation, state, tenant, queue, handler, priority, concurrency_key, unmet, attempt, run_id,

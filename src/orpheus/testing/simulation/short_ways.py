@@ -10,17 +10,23 @@ from orpheus.core.decision import Decision, View
 from orpheus.core.usual import JOB_CHANGES, TASK_CHANGES
 from orpheus.testing.simulation.invariants import Broken
 
+MAY_HOLD = ("tasks", "results", "job_result", "sets_job_result", "events", "commands", "assignment", "usual")
+"""What a usual decision may hold beside the job's row; the store does not look for anything else (store/transaction.py)."""
+
 
 def check_usual(view: View, decision: Decision, at_length: Decision) -> None:
     """Compare two decisions about the same fact, before either was applied to the view.
 
     Raises:
-        Broken: they differ, or a usual one changes a column that the store would not write.
+        Broken: they differ, or a usual one changes a column or holds something that the store would not write.
     """
     if msgspec.structs.replace(decision, usual=False) != at_length:
         raise Broken(f"decided in short and at length is not the same: {decision} {at_length}")
     if not decision.usual:
         return
+    held = msgspec.structs.replace(decision, **dict.fromkeys(MAY_HOLD))
+    if held != msgspec.structs.replace(Decision(decision.job), **dict.fromkeys(MAY_HOLD)):
+        raise Broken(f"a usual decision holds more than {MAY_HOLD}: {decision}")
     _check(view.job(), decision.job, JOB_CHANGES)
     for task in decision.tasks:
         _check(view.task(task.node, task.index), task, TASK_CHANGES)

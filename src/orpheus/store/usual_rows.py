@@ -1,0 +1,222 @@
+"""Most rows change in one of a few ways, and each of these has a lean statement of its own.
+
+A new job that nothing holds back, a task that begins or completes, a job that begins, goes on or completes: of forty columns such a
+change concerns a dozen, the others keep what they have, or hold what every new row holds. `jobs` and `tasks` write the rows
+that changed so and return the others, which `Unit` writes column by column. Nothing is guessed from who decided: new rows
+are compared with what the short INSERT leaves out, and of changed rows `usual` says that only usual facts have changed them since
+they were read (core/usual.py), which never lead back to an earlier state: so the states before and after tell all that happened.
+`tests/store/test_usual_rows.py` compares with the general statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec.structs import astuple
+
+from orpheus.core.job import JobState
+from orpheus.core.task import TaskState
+from orpheus.store.cache import JobEntry, TaskEntry
+from orpheus.store.rows import ABSENT, ABSENT_REAL, Row, check_task
+
+JobMove = tuple[str, str, JobState | None, JobState | None]
+"""`(tenant, workflow, state before, state after)` of one job, for `job_counts`."""
+TaskMove = tuple[str, TaskState | None, TaskState | None]
+"""`(queue, state before, state after)` of one task, for `task_counts`."""
+
+_encode = msgspec.json.Encoder().encode
+_QUEUED, _GOES_ON, _ENDED = JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED
+_BLOCKED, _READY, _RUNNING, _COMPLETED = TaskState.BLOCKED, TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
+
+# What `insert_new_job` leaves to the statement, by the places of the columns: paused, generation, labels, error; webhook_url to closing;
+# runs_active; weight_done to finished_at.
+_NOT_YET_LABELLED: Row = (False, 1, {}, None)
+_NOT_HELD_BACK: Row = (None, False, False, None, 0, None, None, None, None, None, None, None)
+_NOT_BEGUN: Row = (0.0, 0.0, None, None, None)
+# What `insert_new_task` leaves to the statement: attempt, run_id, worker; started_at to extra.
+_NOT_TRIED: Row = (0, None, None)
+_UNTOUCHED: Row = (None, None, None, None, 0.0, None, False, None, 0, 0, 0, 0, 0, None, False, {})
+
+
+def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: list[JobMove]) -> list[JobEntry]:
+    """Gather the rows of jobs that began or changed as most do, as parameters of their statements.
+
+    Returns:
+        The entries that are left. The others are noted as written.
+    """
+    new, begun, going, ended, others = [], [], [], [], []
+    for entry in entries:
+        job, before = entry.job, entry.stored_state
+        state = job.state
+        if before is None:
+            values = astuple(job)
+            if (
+                state is not _QUEUED
+                or entry.new_result is not None
+                or values[9:13] != _NOT_YET_LABELLED
+                or values[17:29] != _NOT_HELD_BACK
+                or values[33:38] != _NOT_BEGUN
+                or job.runs_active
+                or job.extra
+            ):
+                others.append(entry)
+                continue
+            assert job.job_id and job.tenant and job.definition_id, "a job has an id, a tenant and a definition"
+            assert job.last_seq >= 1 <= job.priority <= 5 and job.nodes_open >= 0, f"{job.job_id}: a bad number"
+            traceparent, key, fingerprint = values[14:17]
+            new.append(
+                (
+                    entry.job_no,
+                    *values[:5],
+                    *values[6:9],
+                    job.last_seq,
+                    ABSENT if traceparent is None else traceparent,
+                    ABSENT if key is None else key,
+                    ABSENT if fingerprint is None else fingerprint,
+                    job.nodes_open,
+                    _encode(job.counts).decode(),
+                    job.weight_total,
+                    job.updated_at,
+                    job.decider_version,
+                )
+            )
+            moves.append((job.tenant, job.workflow, None, state))
+            entry.usual = True
+        elif not entry.usual:
+            others.append(entry)
+            continue
+        else:
+            assert job.runs_active >= 0 <= job.nodes_open, f"{job.job_id}: negative counters"
+            assert 0.0 <= job.progress_percentage <= 100.0, f"{job.job_id}: progress {job.progress_percentage}"
+            if state is _ENDED and before is _GOES_ON and entry.new_result is not None:
+                assert job.wake_at is None and not job.paused, f"{job.job_id} has ended and wants to be woken"
+                ended.append(
+                    (
+                        job.last_seq,
+                        job.nodes_open,
+                        job.runs_active,
+                        _encode(job.counts).decode(),
+                        job.weight_done,
+                        job.progress_percentage,
+                        job.current_stage,
+                        job.finished_at,
+                        job.updated_at,
+                        entry.new_result,
+                        entry.job_no,
+                        entry.stored_seq,
+                    )
+                )
+                entry.new_result = None
+            elif state is _GOES_ON and (before is _GOES_ON or before is _QUEUED):
+                row = (
+                    job.last_seq,
+                    job.nodes_open,
+                    job.runs_active,
+                    _encode(job.counts).decode(),
+                    job.weight_done,
+                    job.progress_percentage,
+                    job.current_stage,
+                    job.updated_at,
+                    entry.job_no,
+                    entry.stored_seq,
+                )
+                if before is _QUEUED:
+                    begun.append((job.started_at, *row))
+                else:
+                    going.append(row)
+            else:
+                others.append(entry)
+                continue
+            if state is not before:
+                moves.append((job.tenant, job.workflow, before, state))
+        entry.stored_state = state
+        entry.stored_seq = job.last_seq
+        entry.dirty = False
+    gathered.update(insert_new_job=new, begin_job=begun, move_job_on=going, complete_job=ended)
+    return others
+
+
+def tasks(
+    entries: Iterable[TaskEntry],
+    known_jobs: Mapping[str, JobEntry],
+    gathered: dict[str, list[Row]],
+    moves: list[TaskMove],
+) -> list[TaskEntry]:
+    """Do for tasks as `jobs` does.
+
+    Args:
+        known_jobs: tells of a ready task whether its job is paused.
+    """
+    new, begun, completed, others = [], [], [], []
+    for entry in entries:
+        task, before = entry.task, entry.stored_state
+        state = task.state
+        if before is None:
+            values = astuple(task)
+            if (
+                (state is not _READY and state is not _BLOCKED)
+                or values[17:] != _UNTOUCHED
+                or values[11:14] != _NOT_TRIED
+                or task.concurrency_key is not None
+                or entry.new_result is not None
+                or (state is _READY and known_jobs[task.job_id].job.paused)
+            ):
+                others.append(entry)
+                continue
+            check_task(task)
+            entry.usual = True
+            new.append(
+                (
+                    entry.job_no,
+                    *values[1:4],
+                    "ready" if state is _READY else "blocked",
+                    *values[5:9],
+                    task.unmet,
+                    ABSENT if task.ready_seq is None else task.ready_seq,
+                    ABSENT_REAL if task.ready_at is None else task.ready_at,
+                    ABSENT_REAL if task.first_ready_at is None else task.first_ready_at,
+                )
+            )
+        elif not entry.usual:
+            others.append(entry)
+            continue
+        elif state is _RUNNING and before is _READY:
+            assert task.run_id is not None and task.wake_at is None and task.stage is None, f"{task.key} runs unfenced"
+            begun.append(
+                (
+                    task.attempt,
+                    task.run_id,
+                    task.worker,
+                    task.started_at,
+                    entry.job_no,
+                    task.node,
+                    task.index,
+                    task.generation,
+                    entry.stored_attempt,
+                )
+            )
+        elif state is _COMPLETED and before is _RUNNING and entry.new_result is not None:
+            assert task.wake_at is None and task.error is None, f"{task.key} is completed and wants more"
+            completed.append(
+                (
+                    task.finished_at,
+                    task.progress,
+                    entry.new_result,
+                    entry.job_no,
+                    task.node,
+                    task.index,
+                    task.generation,
+                    entry.stored_attempt,
+                )
+            )
+            entry.new_result = None
+        else:
+            others.append(entry)
+            continue
+        moves.append((task.queue, before, state))
+        entry.counted_as = entry.stored_state = state
+        entry.stored_attempt = task.attempt
+        entry.dirty = False
+    gathered.update(insert_new_task=new, begin_task=begun, complete_task=completed)
+    return others

@@ -1,0 +1,263 @@
+"""The lean statements write what the general ones write (`store/usual_rows.py`), and a usual decision is applied as any other is."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from msgspec.structs import fields, replace
+
+from orpheus.core import facts as f
+from orpheus.core.decider import NewJob, decide, submit
+from orpheus.core.decision import Decision
+from orpheus.core.errors import TaskError
+from orpheus.core.job import Job, JobState
+from orpheus.core.task import Task, TaskState
+from orpheus.core.validate import parse_graph
+from orpheus.store import Applied, Store, database, rows, usual_rows
+from orpheus.store.cache import JobEntry, TaskEntry
+from orpheus.store.queries import query
+
+NEW_JOB = Job(
+    *("job", "ada", "count", 1, "definition", JobState.QUEUED, 5.0, "correlation", 3),
+    **{"last_seq": 3, "nodes_open": 2, "counts": {"ready": 1, "blocked": 1}, "weight_total": 2.0, "updated_at": 5.0},
+)
+NEW_TASK = Task("job", "count", -1, 1, TaskState.READY, "ada", "default", "count@1", ready_seq=9, ready_at=5.0)
+BLOCKED_TASK = Task("job", "count", -1, 1, TaskState.BLOCKED, "ada", "default", "count@1", unmet=2)
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
+    path = Path(tmp_path_factory.mktemp("usual_rows")) / "orpheus.db"
+    opened = database.connect(path)
+    database.migrate(opened, path, now=0.0)
+    return opened
+
+
+def written(connection: sqlite3.Connection, statements: dict[str, list[rows.Row]], table: str) -> list[Any]:
+    """Return the table's rows as they are after these statements; all of it is undone."""
+    connection.execute("BEGIN")
+    try:
+        for name, parameters in statements.items():
+            connection.executemany(query(name), parameters)
+        return connection.execute(f"SELECT * FROM {table}").fetchall()
+    finally:
+        connection.execute("ROLLBACK")
+
+
+# One value of each column that a usual new row does not have.
+ODD_JOB: dict[str, Any] = {
+    **{"job_id": "k", "tenant": "bob", "workflow": "", "workflow_version": 2, "definition_id": "d"},
+    **{
+        "state": JobState.RUNNING,
+        "created_at": 6.0,
+        "correlation_id": "",
+        "priority": 5,
+        "paused": True,
+        "generation": 2,
+    },
+    **{"labels": {"a": "b"}, "error": TaskError(code="c", message="m"), "last_seq": 9, "traceparent": "t"},
+    **{"idempotency_key": "i", "fingerprint": "f", "webhook_url": "u", "has_files": True, "requires_approval": True},
+    **{"approved_at": 1.0, "unmet_jobs": 1, "run_at": 1.0, "timeout_s": 1.0, "deadline_at": 1.0, "wake_at": 1.0},
+    **{"cancel_requested_at": 1.0, "cancel_reason": "r", "closing": JobState.FAILED, "nodes_open": 0, "runs_active": 1},
+    **{"counts": {}, "weight_total": 0.0, "weight_done": 1.0, "progress_percentage": 1.0, "current_stage": "s"},
+    **{"started_at": 1.0, "finished_at": 1.0, "updated_at": 6.0, "decider_version": 2, "extra": {"a": 1}},
+}
+ODD_TASK: dict[str, Any] = {
+    **{
+        "job_id": "job",
+        "node": "n",
+        "index": 3,
+        "generation": 2,
+        "state": TaskState.WAITING,
+        "tenant": "bob",
+        "queue": "",
+    },
+    **{"handler": "h", "priority": 5, "concurrency_key": "k", "unmet": 1, "attempt": 1, "run_id": "r", "worker": "w"},
+    **{"ready_seq": 2, "ready_at": 6.0, "first_ready_at": 6.0, "started_at": 1.0, "finished_at": 1.0, "wake_at": 1.0},
+    **{"error": TaskError(code="c", message="m"), "progress": 0.5, "stage": "s", "cached": True, "heartbeat": 1},
+    **{"items_total": 1, "items_released": 1, "items_settled": 1, "items_failed": 1, "items_skipped": 1},
+    **{"stagger_until": 1.0, "superseded": True, "extra": {"a": 1}},
+}
+FREE_OF_JOBS = {
+    *("job_id", "tenant", "workflow", "workflow_version", "definition_id", "created_at", "correlation_id", "priority"),
+    *(
+        "last_seq",
+        "traceparent",
+        "idempotency_key",
+        "fingerprint",
+        "nodes_open",
+        "counts",
+        "weight_total",
+        "updated_at",
+    ),
+    "decider_version",
+}
+"""What the lean INSERT takes as it comes."""
+FREE_OF_TASKS = {
+    *(
+        "job_id",
+        "node",
+        "index",
+        "generation",
+        "tenant",
+        "queue",
+        "handler",
+        "priority",
+        "unmet",
+        "ready_seq",
+        "ready_at",
+    ),
+    "first_ready_at",
+}
+
+
+def test_every_column_has_an_odd_value() -> None:
+    assert [one.name for one in fields(Job)] == list(ODD_JOB)
+    assert [one.name for one in fields(Task)] == list(ODD_TASK)
+
+
+@pytest.mark.parametrize("odd", [None, *ODD_JOB])
+def test_a_new_job_is_written_alike(connection: sqlite3.Connection, odd: str | None) -> None:
+    job = NEW_JOB if odd is None else replace(NEW_JOB, **{odd: ODD_JOB[odd]})
+    gathered: dict[str, list[rows.Row]] = {}
+    moves: list[usual_rows.JobMove] = []
+    left = usual_rows.jobs([JobEntry(7, job)], gathered, moves)
+    assert (not left) is (odd is None or odd in FREE_OF_JOBS)
+    if left:
+        assert not moves and not any(gathered.values())
+        return
+    assert moves == [(job.tenant, job.workflow, None, JobState.QUEUED)]
+    whole = written(connection, {"insert_job": [rows.job_insert(7, job, None)]}, "jobs")
+    assert written(connection, gathered, "jobs") == whole
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("first", [NEW_TASK, BLOCKED_TASK], ids=["ready", "blocked"])
+@pytest.mark.parametrize("odd", [None, *ODD_TASK])
+def test_a_new_task_is_written_alike(
+    connection: sqlite3.Connection, odd: str | None, first: Task, paused: bool
+) -> None:
+    task = first if odd is None else replace(first, **{odd: ODD_TASK[odd]})
+    known = {"job": JobEntry.stored(7, replace(NEW_JOB, paused=paused))}
+    gathered: dict[str, list[rows.Row]] = {}
+    moves: list[usual_rows.TaskMove] = []
+    left = usual_rows.tasks([TaskEntry(7, task)], known, gathered, moves)
+    held = paused and task.state is TaskState.READY
+    assert (not left) is ((odd is None or odd in FREE_OF_TASKS) and not held)
+    if left:
+        assert not moves and not any(gathered.values())
+        return
+    assert moves == [(task.queue, None, task.state)]
+    whole = written(connection, {"insert_task": [rows.task_insert(7, task, False, None)]}, "tasks")
+    assert written(connection, gathered, "tasks") == whole
+
+
+SPEC: dict[str, Any] = {
+    "format": 1,
+    "name": "walked",
+    "version": 1,
+    "params": {"type": "object"},
+    "nodes": [
+        {"name": "first", "kind": "task", "task": "work", "version": 1, "args": {"n": {"$param": "n"}}},
+        {"name": "beside", "kind": "task", "task": "work", "version": 1, "retry": {"max_retries": 1}},
+        {"name": "each", "kind": "map", "task": "work", "version": 1, "items": {"item": {"$param": "items"}}},
+        {"name": "last", "kind": "task", "task": "work", "version": 1, "args": {"all": {"$ref": "each"}}},
+        {"name": "after", "kind": "task", "task": "work", "version": 1, "args": {"first": {"$ref": "first"}}},
+    ],
+    "output": {"$ref": "last"},
+}
+GRAPH = parse_graph(SPEC)
+TABLES = ("jobs", "tasks", "job_params", "task_items", "event_groups", "attempts", "failures")
+
+
+class Draws:
+    def uniform(self) -> float:
+        return 0.5
+
+
+class Walk:
+    """Some jobs in one store. `general` has every decision applied at length."""
+
+    def __init__(self, path: Path, *, general: bool) -> None:
+        self.store = Store.open(path, now=0.0, epoch="e")
+        self.tx = self.store.begin()
+        self._general = general
+
+    def apply(self, decision: Decision) -> Applied:
+        return self.tx.apply(replace(decision, usual=False) if self._general else decision)
+
+    def commit(self, *, forget: bool) -> None:
+        self.store.commit()
+        if forget:
+            self.store.rollback()
+        self.tx = self.store.begin()
+
+    def contents(self) -> dict[str, list[Any]]:
+        self.tx.flush()
+        sql = self.store.connection.execute
+        found = {name: sql(f"SELECT * FROM {name}").fetchall() for name in TABLES}
+        # A state that nothing is in may have a row or not: whether moves through it cancelled out depends on the flushes alone.
+        for name in ("job_counts", "task_counts"):
+            found[name] = sql(f"SELECT * FROM {name} WHERE count <> 0").fetchall()
+        return found
+
+
+def next_fact(walk: Walk, job_id: str, number: int, dice: Random) -> f.Fact | None:
+    """Return something that may happen to the job. Reads all tasks, so it flushes: ask the store whose flushes matter less."""
+    view = walk.tx.view(job_id)
+    choices: list[f.Fact] = []
+    for task in view.tasks([TaskState.READY, TaskState.RUNNING]):
+        where: dict[str, Any] = {"node": task.node, "index": task.index}
+        if task.state is TaskState.READY:
+            claim = f.TaskClaimed(**where, generation=task.generation, run_id=f"r{number}", worker="s", worker_name="w")
+            choices += [claim] * 2
+        elif task.run_id is not None:
+            choices += [f.RunCompleted(**where, run_id=task.run_id, result={"n": number})] * 4
+            error = TaskError(code="task_failed", message="no", retryable=True)
+            choices.append(f.RunFailed(**where, run_id=task.run_id, error=error))
+            choices.append(f.RunProgressed(**where, run_id=task.run_id, fraction=0.5, stage="half"))
+    if view.job().state in ("queued", "running") and dice.random() < 0.02:
+        return f.PauseRequested(actor="ada")
+    if view.job().paused:
+        return f.ResumeRequested(actor="ada")
+    return dice.choice(choices) if choices else None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_usual_decision_leaves_the_file_that_any_other_would(seed: int, tmp_path: Path) -> None:
+    """Random lives of several jobs, flushed and forgotten at random: the same rows, counters and news either way."""
+    dice = Random(seed)
+    walks = [Walk(tmp_path / "usual.db", general=False), Walk(tmp_path / "general.db", general=True)]
+    names = [f"job-{number}" for number in range(4)]
+    for name in names:
+        params = {"n": 1, "items": list(range(dice.randrange(4)))}
+        labels = dice.choice([{}, {"kind": "test"}])
+        new = NewJob(job_id=name, tenant="ada", correlation_id="c", params=params, labels=labels)
+        for walk in walks:
+            if name == names[0]:
+                walk.tx.put_definition(dict(SPEC), GRAPH, 0.0)
+            walk.apply(submit(new, GRAPH, 1.0, Draws()))
+    usual = 0
+    for number in range(200):
+        name = dice.choice(names)
+        fact = next_fact(walks[1], name, number, dice)
+        if fact is None:
+            continue
+        decisions = [decide(walk.tx.view(name), fact, 2.0 + number, Draws()) for walk in walks]
+        assert decisions[0] == decisions[1]
+        usual += decisions[0].usual
+        applied = [walk.apply(decision) for walk, decision in zip(walks, decisions, strict=True)]
+        assert applied[0] == applied[1]
+        if dice.random() < 0.2:
+            forget = dice.random() < 0.5
+            for walk in walks:
+                walk.commit(forget=forget)
+            assert walks[0].contents() == walks[1].contents()
+    assert usual > 10
+    assert walks[0].contents() == walks[1].contents()
+    for walk in walks:
+        walk.store.close()
