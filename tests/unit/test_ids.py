@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 
-from orpheus.core.ids import uuid7, uuid7s
+from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7, uuid7s
 
 
 def test_is_a_uuid7() -> None:
@@ -36,7 +36,10 @@ def test_same_arguments_same_id() -> None:
     assert uuid7(-1.0, 0).startswith("00000000-0000-7")
 
 
-def test_many_at_once_are_those_made_one_by_one() -> None:
-    rng = random.Random(2)
-    bits = [rng.getrandbits(74) for _ in range(20)] + [0, (1 << 74) - 1]
-    assert uuid7s(1_700_000_000.123, bits) == [uuid7(1_700_000_000.123, one) for one in bits]
+def test_many_are_as_one_by_one() -> None:
+    """Each is what its share of the bits makes of it; they differ, and none at all is none."""
+    now, bits = 1_700_000_000.123, random.Random(3).getrandbits(RANDOM_BITS_OF_MANY * 5)
+    shares = [bits >> (RANDOM_BITS_OF_MANY * place) for place in reversed(range(5))]
+    assert uuid7s(now, bits, 5) == [uuid7(now, share) for share in shares]
+    assert uuid7s(now, 0, 1) == [uuid7(now, 0)]
+    assert uuid7s(now, 0, 0) == []

@@ -5,11 +5,13 @@ Pure as the rest of the core: the instant and the random bits are arguments, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 RANDOM_BITS = 74
 """Bits of randomness an id has room for; more are cut off."""
+
+RANDOM_BITS_OF_MANY = 64
+"""For each of the ids that are made together."""
 
 _MAX_MS = (1 << 48) - 1
 _VARIANT = 1 << 63
@@ -34,11 +36,17 @@ def uuid7(now: float, bits: int) -> str:
     return f"{_begins(now)}{text[:4]}-{text[4:]}"
 
 
-def uuid7s(now: float, all_bits: Iterable[int]) -> list[str]:
-    """Do as `uuid7` does for many of one instant."""
-    begin = _begins(now)
-    texts = [f"{_VARIANT | bits & _RANDOM:x}" for bits in all_bits]
-    return [f"{begin}{text[:4]}-{text[4:]}" for text in texts]
+def uuid7s(now: float, bits: int, count: int) -> list[str]:
+    """Make many ids of one instant, as `uuid7` does one by one.
+
+    Args:
+        bits: at least `RANDOM_BITS_OF_MANY * count` random bits.
+    """
+    begins = _begins(now)
+    variants = int("8000000000000000" * count or "0", 16)
+    random = int("3fffffffffffffff" * count or "0", 16)
+    ends = (bits & random | variants).to_bytes(8 * count, "big")
+    return [f"{begins}{ends[at : at + 8].hex('-', 6)}" for at in range(0, 8 * count, 8)]
 
 
 @lru_cache(maxsize=4)

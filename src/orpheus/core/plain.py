@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 MAX_DEPTH = 64
@@ -10,6 +11,7 @@ MAX_DEPTH = 64
 
 MAX_VALUES = 2_000_000
 MAX_INTEGER = 2**63 - 1
+MIN_INTEGER = -MAX_INTEGER
 
 _Trail = tuple[Any, Any]
 
@@ -25,6 +27,21 @@ class NotPlain(ValueError):
 def pointer(*steps: str | int) -> str:
     """Return the JSON Pointer of a path (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def is_flat(value: Mapping[str, Any]) -> bool:
+    """Tell at a glance that an object holds scalars only, each as plain as `check_plain` wants it. Texts are not looked into: that
+    they are valid is found out by whoever encodes them."""
+    for name, inner in value.items():
+        kind = type(inner)
+        if kind is int or kind is float:
+            if not MIN_INTEGER <= inner <= MAX_INTEGER:  # nor does a NaN lie between
+                return False
+        elif kind is not str and inner is not None and kind is not bool:
+            return False
+        if type(name) is not str:
+            return False
+    return True
 
 
 def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> None:
@@ -57,7 +74,7 @@ def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> None:
         elif inner is None or kind is bool:
             continue
         elif kind is int:
-            if not -MAX_INTEGER <= inner <= MAX_INTEGER:
+            if not MIN_INTEGER <= inner <= MAX_INTEGER:
                 raise NotPlain("an integer beyond 64 bits", _pointer_of(trail))
         elif kind is float:
             if not math.isfinite(inner):

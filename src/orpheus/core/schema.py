@@ -238,14 +238,25 @@ def holds_files(schema: Any) -> bool:
     return any(inner.get(FILE_MARK) == "file" for inner, _ in subschemas(schema))
 
 
+def defaults_of(schema: Any) -> dict[str, Any]:
+    """Return the defaults that the schema of an object gives to fields left out."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict):
+        return {}
+    return {name: one["default"] for name, one in properties.items() if isinstance(one, dict) and "default" in one}
+
+
 def with_defaults(schema: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return `params` with the defaults that the schema of an object gives to the fields left out. Does not check them."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return filled_in(params, defaults_of(schema))
+
+
+def filled_in(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `params` with a default for each field left out that has one."""
     filled = dict(params)
-    if isinstance(properties, dict):
-        for name, inner in properties.items():
-            if name not in filled and isinstance(inner, dict) and "default" in inner:
-                filled[name] = copy.deepcopy(inner["default"])
+    for name, default in defaults.items():
+        if name not in filled:
+            filled[name] = copy.deepcopy(default)
     return filled
 
 

@@ -90,9 +90,14 @@ def child_job(parent: Job, command: StartChild, params: Mapping[str, Any], *, ha
     )
 
 
+def begins_alike(request: NewJob, graph: Graph) -> bool:
+    """Tell whether the job begins as all do that are asked for in the same words (`usual_jobs.py`)."""
+    return graph.begins_alike and is_usual(request)
+
+
 def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
     """Create a job."""
-    if not is_usual(request) or not graph.begins_alike:
+    if not begins_alike(request, graph):
         return submit_at_length(request, graph, now, draws)
     first = graph.beginnings.get(request.priority)
     if first is None:

@@ -6,7 +6,8 @@ beginning unusual (approval, a time, dependencies, a limit, a budget, children, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from orpheus.core.decision import Decision, Event
 from orpheus.core.task import TaskState
@@ -31,6 +32,36 @@ def is_usual(request: NewJob) -> bool:
         and request.max_priority <= 1
         and request.parent is None
     )
+
+
+def begin_beside(
+    first: Decision,
+    job_id: str,
+    params: dict[str, Any],
+    *,
+    correlation_id: str,
+    labels: Mapping[str, str],
+    idempotency_key: str | None,
+    fingerprint: str | None,
+) -> Decision:
+    """Return the first rows of a job that was submitted beside an earlier usual one, at the same instant and in the same
+    words but for what is given here. What says nothing of the job itself, its events, they share.
+
+    Args:
+        params: belong to the job from here on.
+    """
+    job = first.job.copy()
+    job.job_id = job_id
+    job.correlation_id = correlation_id
+    job.labels = dict(labels)
+    job.idempotency_key = idempotency_key
+    job.fingerprint = fingerprint
+    tasks = []
+    for one in first.new_tasks:
+        task = one.copy()
+        task.job_id = job_id
+        tasks.append(task)
+    return Decision(job, is_new=True, new_tasks=tasks, params=params, events=first.events)
 
 
 def begin_like(first: Decision, request: NewJob, now: float) -> Decision:

@@ -66,6 +66,8 @@ class Submitted(msgspec.Struct, frozen=True):
     job: Job
     created: bool
     """False when the idempotency key had been used for the same body before."""
+    like: Job | None = None
+    """Another new job of the same request, from which this one differs in nothing but its ids, params, labels and key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

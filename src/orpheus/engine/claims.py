@@ -23,7 +23,7 @@ from orpheus.core.dispatch import Needs, Offer, ReadyRef, Source
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import TaskClaimed
 from orpheus.core.graph import Graph
-from orpheus.core.ids import RANDOM_BITS, uuid7s
+from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7s
 from orpheus.engine.base import Grant
 from orpheus.engine.work import Change, Operation, Work
 
@@ -162,7 +162,7 @@ class Claims:
         ]
 
     def new_run_ids(self, now: float, count: int) -> list[str]:
-        return uuid7s(now, [self._rng.getrandbits(RANDOM_BITS) for _ in range(count)])
+        return uuid7s(now, self._rng.getrandbits(RANDOM_BITS_OF_MANY * count), count)
 
     def refuse(self, session: Session, pick: ReadyRef) -> None:
         """After the commit: the pick is not to be had any more; look again for its poll."""

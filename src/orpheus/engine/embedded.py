@@ -61,7 +61,8 @@ from orpheus.engine.reads import EmbeddedReads
 from orpheus.engine.run_key import BYTES as KEY_BYTES
 from orpheus.engine.run_key import run_key
 from orpheus.engine.schedule_orders import EmbeddedSchedules
-from orpheus.engine.submissions import Prepared, Submit, check_tenant, prepare
+from orpheus.engine.submission_checks import check_tenant
+from orpheus.engine.submissions import Prepared, Submit, prepare
 from orpheus.engine.subscribers import Subscribers
 from orpheus.engine.tenants import tenant_changes
 from orpheus.engine.upkeep import Upkeep

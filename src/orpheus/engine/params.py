@@ -7,17 +7,18 @@ exist, which one was probably meant.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 
 from orpheus.core.errors import InvalidParams
 from orpheus.core.fetching import URL, fetched_params, url_params
 from orpheus.core.graph import Graph
-from orpheus.core.plain import NotPlain, check_plain, pointer
-from orpheus.core.schema import FILE_MARK, with_defaults
+from orpheus.core.plain import NotPlain, check_plain, is_flat, pointer
+from orpheus.core.schema import FILE_MARK, defaults_of, filled_in
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.values import operator_of
 
@@ -28,6 +29,39 @@ FILE_HINT = (
 MOST_ERRORS = 20
 BACKTRACKS = 100_000
 """Steps a `pattern` may take: a hostile pattern in an inline graph costs some milliseconds, not the server."""
+_encode = msgspec.json.Encoder().encode
+
+
+class Form:
+    """What the params of one definition are checked with: its schema, compiled, and the defaults that it gives."""
+
+    __slots__ = ("_defaults", "_is_usual", "_is_valid", "validator")
+
+    def __init__(self, validator: Any, schema: Mapping[str, Any]) -> None:
+        self.validator = validator
+        self._is_valid: Callable[[Any], bool] = validator.is_valid
+        self._defaults = defaults_of(schema)
+        self._is_usual = not holds_file(list(self._defaults.values()))
+
+    def fill(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy of the params with the defaults filled in."""
+        return filled_in(params, self._defaults) if self._defaults else dict(params)
+
+    def fit(self, params: Mapping[str, Any], max_bytes: int) -> dict[str, Any] | None:
+        """Return the params with the defaults filled in where they fit and no file is among them, which nearly always is all
+        there is to say; None where more is to be said, and `ParamsChecker.check` says it."""
+        try:
+            if not is_flat(params):
+                check_plain(dict(params))
+                if holds_file(params):
+                    return None
+            filled = self.fill(params)
+            size = len(_encode(filled))
+        except (NotPlain, UnicodeEncodeError):
+            return None
+        if size > max_bytes or "$file" in filled or URL in filled or not self._is_usual:
+            return None
+        return filled if self._is_valid(filled) else None
 
 
 class ParamsChecker:
@@ -35,7 +69,7 @@ class ParamsChecker:
 
     def __init__(self, keep: int = 256) -> None:
         self._keep = keep
-        self._validators: OrderedDict[str, Any] = OrderedDict()
+        self._forms: OrderedDict[str, Form] = OrderedDict()
 
     def check(self, graph: Graph, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with the schema's defaults filled in.
@@ -50,8 +84,9 @@ class ParamsChecker:
                 f"params of workflow {graph.name!r}: {fault}",
                 details=[{"path": f"/params{fault.pointer}", "message": str(fault)}],
             ) from None
-        filled = with_defaults(graph.params_schema, params)
-        validator = self._validator(graph)
+        form = self.form(graph)
+        filled = form.fill(params)
+        validator = form.validator
         if validator.is_valid(filled):
             return filled
         errors = [self._describe(graph, error, filled) for error in islice(validator.iter_errors(filled), MOST_ERRORS)]
@@ -66,13 +101,18 @@ class ParamsChecker:
             )
         return filled
 
-    def _validator(self, graph: Graph) -> Any:
-        found = self._validators.get(graph.definition_id)
+    def form(self, graph: Graph) -> Form:
+        """Return what the graph's params are checked with.
+
+        Raises:
+            InvalidParams: its schema cannot be used.
+        """
+        found = self._forms.get(graph.definition_id)
         if found is not None:
-            self._validators.move_to_end(graph.definition_id)
+            self._forms.move_to_end(graph.definition_id)
             return found
         try:
-            found = jsonschema_rs.validator_for(
+            validator = jsonschema_rs.validator_for(
                 dict(graph.params_schema),
                 offline=True,
                 pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS),
@@ -82,9 +122,9 @@ class ParamsChecker:
                 f"the params schema of workflow {graph.name!r} cannot be used: {error}",
                 hint="Publish it again, mended.",
             ) from None
-        self._validators[graph.definition_id] = found
-        if len(self._validators) > self._keep:
-            self._validators.popitem(last=False)
+        found = self._forms[graph.definition_id] = Form(validator, graph.params_schema)
+        if len(self._forms) > self._keep:
+            self._forms.popitem(last=False)
         return found
 
     def _describe(self, graph: Graph, error: Any, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ rows. Everything of every job is decided before the first row is written, so tha
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -17,50 +16,51 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from orpheus.core.amend import MOST_LABELS
 from orpheus.core.cache_key import stored_parts
 from orpheus.core.decider import NewJob, submit
 from orpheus.core.decision import Decision
 from orpheus.core.errors import (
     IdempotencyConflict,
     InvalidParams,
-    InvalidRequest,
     OrpheusError,
     UnknownJob,
     UnknownWorkflow,
 )
 from orpheus.core.fetching import url_params, with_fetches
 from orpheus.core.graph import Graph
-from orpheus.core.ids import RANDOM_BITS, uuid7
-from orpheus.core.job import TERMINAL, JobState
+from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7s
+from orpheus.core.job import TERMINAL, Job, JobState
+from orpheus.core.submission import begins_alike
 from orpheus.core.suggest import did_you_mean, quoted
+from orpheus.core.usual_jobs import begin_beside
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import Submission, Submitted
 from orpheus.engine.children import definitions_of
 from orpheus.engine.estimates import prices_of
-from orpheus.engine.params import ParamsChecker, holds_file
-from orpheus.engine.tenants import Tenants, check_open_jobs
+from orpheus.engine.params import Form, ParamsChecker, holds_file
+from orpheus.engine.submission_checks import check_fields, check_key, check_labels
+from orpheus.engine.tenants import Quota, Tenants, check_open_jobs
 from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
     from orpheus.engine.durations import Durations
     from orpheus.store.transaction import Transaction
 
-TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A tenant's name is a folder of the object store."""
-EARLIEST = -62_135_596_800.0
-LATEST = 253_402_300_799.0
-"""Years 1 to 9999: instants beyond them have no RFC 3339 form."""
 NAMES_FOR_HINTS = 500
 
 
-class Prepared(NamedTuple):
+Kind = tuple[str | int | None, ...]
+"""What a submission says beside its params, labels and key, if it is nothing unusual: jobs of one kind begin alike."""
+
+
+class Prepared(msgspec.Struct, frozen=True):
     """A submission that is sound in itself."""
 
     submission: Submission
     graph: Graph | None
     """Of an inline workflow, with its JSON in the submission."""
     fingerprint: str | None
+    kind: Kind | None
 
 
 def prepare(submissions: Sequence[Submission]) -> list[Prepared]:
@@ -70,77 +70,60 @@ def prepare(submissions: Sequence[Submission]) -> list[Prepared]:
         OrpheusError: the first fault; in a batch its `details` say in which item.
     """
     prepared = []
+    checked: set[Kind | None] = set()
     for place, submission in enumerate(submissions):
         try:
-            prepared.append(_prepare(submission))
+            prepared.append(_prepare(submission, checked))
         except OrpheusError as error:
             raise _at(error, place, len(submissions)) from None
     return prepared
 
 
-def _prepare(submission: Submission) -> Prepared:
-    _check_fields(submission)
+def _prepare(submission: Submission, checked: set[Kind | None]) -> Prepared:
+    """Check one. What `checked` has of its kind need not be checked again."""
     graph = None
-    if not isinstance(submission.workflow, str):
-        graph = parse_graph(dict(submission.workflow))
+    key = submission.idempotency_key
+    kind = _kind(submission)
+    if kind in checked:
+        if key is not None:
+            check_key(key)
+        if submission.labels:
+            check_labels(submission.labels)
+    else:
+        check_fields(submission)
+        if kind is not None:
+            checked.add(kind)
+        elif not isinstance(submission.workflow, str):
+            graph = parse_graph(dict(submission.workflow))
     fingerprint = submission.fingerprint
-    if submission.idempotency_key is not None and fingerprint is None:
+    if key is not None and fingerprint is None:
         fingerprint = _fingerprint(submission)
-    return Prepared(submission, graph, fingerprint)
+    return Prepared(submission, graph, fingerprint, kind)
 
 
-def _check_fields(submission: Submission) -> None:
-    check_tenant(submission.tenant)
-    priority = submission.priority
-    if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 5:
-        raise _invalid("/priority", f"{quoted(priority)} is not a priority", "1 is the highest, 5 the lowest.")
-    if submission.timeout_s is not None and not (
-        _is_number(submission.timeout_s) and 0 < submission.timeout_s < LATEST / 2
+def _kind(asked: Submission) -> Kind | None:
+    """Return the kind of a submission, None where it says anything unusual."""
+    if (
+        asked.run_at is not None
+        or asked.delay_s is not None
+        or asked.depends_on
+        or asked.requires_approval is not None
+        or asked.timeout_s is not None
+        or asked.budget is not None
+        or asked.schedule is not None
+        or type(asked.priority) is not int
+        or type(asked.workflow) is not str
     ):
-        raise _invalid("/timeout_s", f"{quoted(submission.timeout_s)} is not a time limit", "Seconds, more than 0.")
-    if submission.delay_s is not None:
-        if submission.run_at is not None:
-            raise _invalid("/delay_s", "run_at and delay_s exclude each other", "Send one of them.")
-        if not _is_number(submission.delay_s) or not 0 <= submission.delay_s < LATEST / 2:
-            raise _invalid("/delay_s", f"{quoted(submission.delay_s)} is not a delay", "Seconds, 0 or more.")
-    if submission.run_at is not None and not (
-        _is_number(submission.run_at) and EARLIEST <= submission.run_at <= LATEST
-    ):
-        raise _invalid("/run_at", f"{quoted(submission.run_at)} is not an instant", "RFC 3339, before the year 10000.")
-    if submission.idempotency_key is not None and not 1 <= len(submission.idempotency_key) <= 255:
-        raise _invalid("/idempotency_key", "an idempotency key has 1 to 255 characters")
-    if submission.budget is not None and not (_is_number(submission.budget) and submission.budget >= 0):
-        raise _invalid("/budget", f"{quoted(submission.budget)} is not a budget", "A number, 0 or more.")
-    check_labels(submission.labels)
-    for place, (_job_id, on) in enumerate(submission.depends_on):
-        if on not in ("success", "end"):
-            raise _invalid(
-                f"/depends_on/{place}/on", f"{quoted(on)} is not a kind of dependency", '"success" or "end".'
-            )
-
-
-def check_tenant(name: str) -> None:
-    """Refuse a name that no tenant can have."""
-    if not TENANT.fullmatch(name):
-        raise _invalid("/tenant", f"{quoted(name)} is not a tenant's name", "Letters, digits, . _ -, at most 64.")
-
-
-def check_labels(labels: Mapping[str, str]) -> None:
-    if len(labels) > MOST_LABELS:
-        raise _invalid("/labels", f"{len(labels)} labels; at most {MOST_LABELS} can be kept")
-    for key, value in labels.items():
-        if not isinstance(key, str) or not isinstance(value, str) or not 1 <= len(key) <= 128 or len(value) > 1024:
-            raise _invalid(
-                "/labels", f"label {quoted(key)}: names have 1 to 128 characters, values are text up to 1024"
-            )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _invalid(path: str, message: str, hint: str = "") -> InvalidRequest:
-    return InvalidRequest(f"{path[1:]}: {message}", hint=hint, details=[{"path": path, "message": message}])
+        return None
+    return (
+        asked.workflow,
+        asked.tenant,
+        asked.priority,
+        asked.correlation_id,
+        asked.traceparent,
+        asked.webhook_url,
+        asked.actor,
+    )
 
 
 def _fingerprint(submission: Submission) -> str:
@@ -171,14 +154,40 @@ def _at(error: OrpheusError, place: int, count: int) -> OrpheusError:
     return error
 
 
-class _New(NamedTuple):
+class _New(msgspec.Struct, frozen=True):
     """A job that is decided and not yet written."""
 
     decision: Decision
     graph: Graph
-    prepared: Prepared
-    derived: Mapping[str, Any] | None
+    inline: Mapping[str, Any] | None = None
+    """Its definition, where that came with the submission."""
+    derived: Mapping[str, Any] | None = None
     """Its own definition, where files have to be fetched first (core/fetching.py)."""
+    like: Job | None = None
+    """The first job of its kind, if that is another."""
+
+
+class _First(NamedTuple):
+    """The first job of its kind in a batch, and what else is the same for those that come after it."""
+
+    decision: Decision
+    graph: Graph
+    form: Form
+    quota: Quota | None
+
+
+class _Batch:
+    """What is known of a batch while its jobs are decided, one after the other."""
+
+    __slots__ = ("firsts", "ids", "keys", "new_jobs")
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids = ids
+        self.keys: dict[tuple[str, str], tuple[int, str | None]] = {}
+        """Place and fingerprint by tenant and key."""
+        self.new_jobs: dict[str, int] = {}
+        """By tenant, of those with a quota."""
+        self.firsts: dict[Kind | None, _First] = {}
 
 
 class Submit(Operation):
@@ -206,18 +215,17 @@ class Submit(Operation):
     def run(self, work: Work) -> list[Submitted]:
         answers: list[Submitted] = []
         for entry in self.decide(work):
-            if isinstance(entry, Submitted):
-                answers.append(entry)
-            elif isinstance(entry, int):
-                answers.append(Submitted(answers[entry].job, created=False))
-            else:
-                workflow = entry.prepared.submission.workflow
+            if isinstance(entry, _New):
                 if entry.derived is not None:
                     work.tx.definitions.put_derived(entry.derived, entry.graph, work.now)
-                elif not isinstance(workflow, str):
-                    work.tx.put_definition(workflow, entry.graph, work.now, published=False)
+                elif entry.inline is not None:
+                    work.tx.put_definition(entry.inline, entry.graph, work.now, published=False)
                 work.create(entry.decision, entry.graph)
-                answers.append(Submitted(entry.decision.job, created=True))
+                answers.append(Submitted(entry.decision.job, True, entry.like))
+            elif isinstance(entry, Submitted):
+                answers.append(entry)
+            else:
+                answers.append(Submitted(answers[entry].job, created=False))
         return answers
 
     def decide(self, work: Work) -> list[_New | Submitted | int]:
@@ -227,40 +235,51 @@ class Submit(Operation):
             OrpheusError: one cannot.
         """
         decided: list[_New | Submitted | int] = []
-        keys: dict[tuple[str, str], tuple[int, str | None]] = {}
-        new_jobs: dict[str, int] = {}
+        count = len(self._prepared)
+        batch = _Batch(uuid7s(work.now, self._rng.getrandbits(RANDOM_BITS_OF_MANY * count), count))
         for place, prepared in enumerate(self._prepared):
             try:
-                decided.append(self._decide(work, prepared, place, keys, new_jobs))
+                entry: _New | Submitted | int | None = None
+                if prepared.submission.idempotency_key is not None:
+                    entry = _known(work, prepared, place, batch)
+                if entry is None:
+                    entry = self._decide_alike(work, prepared, place, batch)
+                if entry is None:
+                    entry = self._decide(work, prepared, place, batch)
+                decided.append(entry)
             except OrpheusError as error:
-                raise _at(error, place, len(self._prepared)) from None
+                raise _at(error, place, count) from None
         return decided
 
-    def _decide(
-        self,
-        work: Work,
-        prepared: Prepared,
-        place: int,
-        keys: dict[tuple[str, str], tuple[int, str | None]],
-        new_jobs: dict[str, int],
-    ) -> _New | Submitted | int:
-        """Return the new job's decision, the job that was made for the key before, or the place of its twin."""
+    def _decide_alike(self, work: Work, prepared: Prepared, place: int, batch: _Batch) -> _New | None:
+        """Return a new job that begins like the first of its kind; None where it may not, without having done anything."""
+        first = batch.firsts.get(prepared.kind)
+        if first is None:
+            return None
         asked = prepared.submission
-        if asked.idempotency_key is not None:
-            known = work.tx.idempotent(asked.tenant, asked.idempotency_key)
-            if known is not None:
-                job_id, fingerprint = known
-                _check_same_body(asked, fingerprint, prepared.fingerprint)
-                job = work.tx.job(job_id)
-                assert job is not None, "a key lives as long as its job"
-                return Submitted(job, created=False)
-            twin = keys.setdefault((asked.tenant, asked.idempotency_key), (place, prepared.fingerprint))
-            if twin[0] != place:
-                _check_same_body(asked, twin[1], prepared.fingerprint)
-                return twin[0]
+        params = first.form.fit(asked.params, self._params_max_bytes)
+        if params is None:
+            return None
+        if first.quota is not None:
+            check_open_jobs(work, asked.tenant, first.quota, batch.new_jobs)
+        job_id = batch.ids[place]
+        decision = begin_beside(
+            first.decision,
+            job_id,
+            params,
+            correlation_id=asked.correlation_id or job_id,
+            labels=asked.labels,
+            idempotency_key=asked.idempotency_key,
+            fingerprint=prepared.fingerprint,
+        )
+        return _New(decision, first.graph, None, None, first.decision.job)
+
+    def _decide(self, work: Work, prepared: Prepared, place: int, batch: _Batch) -> _New:
+        """Return a new job, whatever it is like."""
+        asked = prepared.submission
         quota = None if self._tenants is None else self._tenants.quota(asked.tenant)
         if quota is not None:
-            check_open_jobs(work, asked.tenant, quota, new_jobs)
+            check_open_jobs(work, asked.tenant, quota, batch.new_jobs)
         graph, params, has_files, derived = self._read(work, prepared)
         unsettled, failed = _dependencies(work.tx, asked)
         extra = _extra(asked)
@@ -268,7 +287,7 @@ class Submit(Operation):
         if has_files or held or asked.budget is not None:
             durations = self._durations if held else None
             extra |= prices_of(work, asked, graph, params, durations, has_files=has_files)
-        job_id = uuid7(work.now, self._rng.getrandbits(RANDOM_BITS))
+        job_id = batch.ids[place]
         new = NewJob(
             job_id=job_id,
             tenant=asked.tenant,
@@ -291,7 +310,10 @@ class Submit(Operation):
             actor=asked.actor,
             extra=extra,
         )
-        return _New(submit(new, graph, work.now, work.draws), graph, prepared, derived)
+        decision = submit(new, graph, work.now, work.draws)
+        if prepared.kind is not None and not has_files and begins_alike(new, graph):
+            batch.firsts[prepared.kind] = _First(decision, graph, self._checker.form(graph), quota)
+        return _New(decision, graph, None if isinstance(asked.workflow, str) else asked.workflow, derived)
 
     def read(self, work: Work) -> tuple[Graph, dict[str, Any]]:
         """Return the graph and the checked params of the first job, without deciding on it.
@@ -330,6 +352,24 @@ class Submit(Operation):
                 hint="Upload large content as a file (POST /files) and pass its file_id.",
                 details=[{"path": "", "message": message}],
             )
+
+
+def _known(work: Work, prepared: Prepared, place: int, batch: _Batch) -> Submitted | int | None:
+    """Return the job that was made for the key before, or the place of its twin; None for a new key."""
+    asked = prepared.submission
+    assert asked.idempotency_key is not None
+    known = work.tx.idempotent(asked.tenant, asked.idempotency_key)
+    if known is not None:
+        job_id, fingerprint = known
+        _check_same_body(asked, fingerprint, prepared.fingerprint)
+        job = work.tx.job(job_id)
+        assert job is not None, "a key lives as long as its job"
+        return Submitted(job, created=False)
+    twin = batch.keys.setdefault((asked.tenant, asked.idempotency_key), (place, prepared.fingerprint))
+    if twin[0] == place:
+        return None
+    _check_same_body(asked, twin[1], prepared.fingerprint)
+    return twin[0]
 
 
 def _check_objects(tx: Transaction, params: dict[str, Any]) -> None:
