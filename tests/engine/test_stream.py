@@ -55,7 +55,7 @@ class Decisions:
         events = [Event(first + more, kind, 1.0, "worker") for more, kind in enumerate(types)]
         self.last_seq[number] += len(events)
         place = self.stream.head
-        self.stream.publish(job, events, place + len(events))
+        self.stream.publish([(place + len(events), events, job)])
         for event in events:
             place += 1
             self.all.append(PublishedEvent(event, job.job_id, job.tenant, "c", self.stream.epoch, place))

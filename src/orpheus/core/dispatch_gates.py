@@ -134,7 +134,7 @@ class Gates:
         """Count what it holds, and reserve its starts. `rated` False counts its slots only: its starts are told by
         `recall`."""
         source, needs = ref.source, ref.needs
-        queue = self._queue(source.queue)
+        queue = self._queues.get(source.queue) or self._queue(source.queue)
         queue.running += 1
         if self._tenants:
             tenant = self._tenants.get(source.tenant)
@@ -183,13 +183,15 @@ class Gates:
     def release(self, ref: ReadyRef) -> None:
         """The run is over; the lines that waited for what it held look again."""
         source = ref.source
-        start = self._starts.get(ref.key)
-        if start is not None and start.at is None:
-            self.refund(ref)
-        self._starts.pop(ref.key, None)
-        queue = self._queue(source.queue)
+        if self._starts:
+            start = self._starts.get(ref.key)
+            if start is not None and start.at is None:
+                self.refund(ref)
+            self._starts.pop(ref.key, None)
+        queue = self._queues[source.queue]
         queue.running -= 1
-        queue.tell()
+        if queue.lines:
+            queue.tell()
         if self._tenants:
             tenant = self._tenants.get(source.tenant)
             if tenant is not None:

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+
+import msgspec
 
 from orpheus.core.graph import Timeouts
 from orpheus.core.task import Task
@@ -37,8 +38,7 @@ class Limit(StrEnum):
     LEASE = "lease"
 
 
-@dataclass(slots=True)
-class Run:
+class Run(msgspec.Struct):
     """One attempt that some worker holds."""
 
     run_id: str
@@ -75,6 +75,7 @@ class Run:
         yield Limit.LEASE, self.lease_until
 
     def due(self) -> float:
+        """Return the earliest limit."""
         return min(instant for _, instant in self.limits())
 
     def passed(self, now: float) -> Limit | None:
@@ -117,18 +118,21 @@ class RunTable:
         """
         assert task.run_id is not None, "a running row names its run"
         least = now + self._lease_s if restored else now
-        run = Run(run_id=task.run_id, task=task, session_id=session_id, lease_until=now + self._lease_s)
+        lease_until = due = now + self._lease_s
+        run = Run(task.run_id, task, session_id, lease_until, adopted=not restored)
         if timeouts.start_to_close_s is not None:
             began = task.started_at if task.started_at is not None else wall
             run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
+            due = min(due, run.start_to_close_at)
         if timeouts.schedule_to_close_s is not None and task.first_ready_at is not None:
             run.schedule_to_close_at = max(least, now + task.first_ready_at + timeouts.schedule_to_close_s - wall)
+            due = min(due, run.schedule_to_close_at)
         if timeouts.heartbeat_s is not None:
             run.heartbeat_s = timeouts.heartbeat_s
             run.heartbeat_until = now + max(timeouts.heartbeat_s, self._lease_s if restored else 0.0)
-        run.adopted = not restored
-        self._runs[run.run_id] = run
-        self._push(run)
+            due = min(due, run.heartbeat_until)
+        self._runs[task.run_id] = run
+        heapq.heappush(self._heap, (due, next(self._tie), task.run_id))
         return run
 
     def renew(self, run_id: str, now: float) -> None:
@@ -137,6 +141,15 @@ class RunTable:
         if run is not None:
             run.lease_until = now + self._lease_s
             run.adopted = True
+
+    def renew_all(self, run_ids: Iterable[str], now: float) -> None:
+        """Renew the leases of all runs that a worker holds."""
+        runs, until = self._runs, now + self._lease_s
+        for run_id in run_ids:
+            run = runs.get(run_id)
+            if run is not None:
+                run.lease_until = until
+                run.adopted = True
 
     def beat(self, run_id: str, now: float) -> None:
         """Note that the handler itself said something."""

@@ -1,6 +1,6 @@
 """Which tasks may be claimed now? Keeps the core's dispatcher in step with the committed rows (R25).
 
-The dispatcher holds a bounded window of the ready tasks and all limits; this file feeds it after each commit (`changed`),
+The dispatcher holds a bounded window of the ready tasks and all limits; this file feeds it after each commit (`ready`, `withdrawn`),
 fetches rows when a window runs low (`Refill`), and sets it up at the start. Everything that is asked of it uses the
 monotonic clock, so that a jump of the wall clock neither opens nor closes a rate.
 """
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from orpheus.core.dispatch import NO_NEEDS, Dispatcher, Key, Needs, ReadyRef, Source
 from orpheus.core.dispatch_limits import Rate, lasting_s
 from orpheus.core.graph import Graph, Node
-from orpheus.core.task import Task, TaskState
-from orpheus.engine.work import Change, Operation, Work
+from orpheus.core.job import Job
+from orpheus.core.task import Task
+from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
     from orpheus.core.dispatch import Refill
     from orpheus.store.transaction import Transaction
 
-_READY = TaskState.READY
 _REFILLS = 16
 """Sources filled per operation."""
 
@@ -88,29 +88,28 @@ class Feed:
         assert task.ready_seq is not None, "a ready row has its place"
         return ReadyRef(task.key, task.ready_seq, source_of(task), self.needs.of(graph, task.node))
 
-    def changed(self, change: Change) -> None:
-        """Follow one committed decision."""
-        decision, graph = change.decision, change.graph
-        if change.applied.held:
-            self.dispatcher.remove_job(decision.job.job_id)
-        if decision.job.paused:
-            return  # its rows are held, and were removed here
-        for source in change.resumes:
+    def held(self, job: Job) -> None:
+        """The job was paused: its ready rows are held."""
+        self.dispatcher.remove_job(job.job_id)
+
+    def resumed(self, sources: Iterable[Source]) -> None:
+        """A job's ready rows stand there again, at their old places."""
+        for source in sources:
             self.dispatcher.invalidate(source)
             self._reread += 1
             self.stirred = True
-        for rows in (decision.tasks, decision.new_tasks):
-            for task in rows:
-                if task.state is not _READY:
-                    continue
-                if task.superseded or not task.handler:
-                    self.dispatcher.remove(task.key)
-                elif (
-                    self._in_flight.get(task.key) != task.ready_seq
-                ):  # else only its timer moved; it is picked, and stays so
-                    self.dispatcher.add(self.ref(task, graph))
-                    self.stirred = True
-        for key in change.applied.withdrawn:
+
+    def ready(self, task: Task, graph: Graph) -> None:
+        """Follow a committed row that is ready, and not held."""
+        if task.superseded or not task.handler:
+            self.dispatcher.remove(task.key)
+        elif self._in_flight.get(task.key) != task.ready_seq:  # else only its timer moved; it is picked, and stays so
+            self.dispatcher.add(self.ref(task, graph))
+            self.stirred = True
+
+    def withdrawn(self, keys: Iterable[Key]) -> None:
+        """Tasks that were ready are not any more."""
+        for key in keys:
             self.dispatcher.remove(key)
 
     def released(self, task: Task) -> None:

@@ -10,7 +10,7 @@ attempt began, never after now (promise 7).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +62,10 @@ class LogBooks:
         """The lines are stored."""
         self._books[run_id] = book
 
-    def forget(self, run_id: str) -> None:
-        self._books.pop(run_id, None)
+    def forget(self, run_ids: Iterable[str]) -> None:
+        if self._books:
+            for run_id in run_ids:
+                self._books.pop(run_id, None)
 
 
 def _stamped(run: Run, line: Mapping[str, Any], now: float) -> dict[str, Any]:

@@ -15,19 +15,20 @@ operations run again one by one, each in a transaction of its own: only the faul
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from orpheus.core.decision import CancelRun, Finalise, ForgetRun, PublishArtifacts
 from orpheus.core.dispatch import Dispatcher
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import Fact
 from orpheus.core.graph import Graph
-from orpheus.core.job import TERMINAL, Job
+from orpheus.core.job import Job
 from orpheus.core.task import TaskState
+from orpheus.engine.aftermath import Aftermath
 from orpheus.engine.base import Grant, InternalError
 from orpheus.engine.callbacks import Brought, CallBack
 from orpheus.engine.claims import Claims, RunTokens
@@ -51,7 +52,7 @@ from orpheus.engine.stream import Stream
 from orpheus.engine.tenants import Tenants
 from orpheus.engine.timers import Timers
 from orpheus.engine.webhooks import Webhooks
-from orpheus.engine.work import Change, Operation, SeededDraws, Undo, Work
+from orpheus.engine.work import Operation, SeededDraws, Undo, Work
 from orpheus.engine.workers import Workers
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Batch:
 
     work: Work
     done: list[tuple[Entry, Any]] = field(default_factory=list)
+    refused: list[tuple[Entry, OrpheusError]] = field(default_factory=list)
+    """Those of `done` that were refused."""
     began: float = 0.0
     ran: float = 0.0
 
@@ -153,7 +156,7 @@ class Machine:
         )
         self.ended: dict[str, dict[Callable[[Job], None], None]] = {}
         """Who waits for the end of a job."""
-        self._events_came = False
+        self.aftermath = Aftermath(self)
         self.workers = Workers(self)
         self._load_keys(run_key)
 
@@ -184,21 +187,15 @@ class Machine:
 
     def _run(self, only: list[Entry] | None, *, alone: bool) -> Batch | None:
         batch = Batch(self._work(), began=self.clock.monotonic())
-        work = batch.work
         source: deque[Entry] = deque(only) if only is not None else self._queue
         taken: list[Entry] = []
         try:
-            while source and len(taken) < self.options.batch_operations:
-                entry = source.popleft()
-                taken.append(entry)
-                batch.done.append((entry, self._attempt(work, entry)))
-                if self.clock.monotonic() - batch.began > self.options.batch_s:
-                    break
-            for claim in self.claims.ahead(work):
-                entry = Entry(claim, None, batch.began)
-                taken.append(entry)
-                batch.done.append((entry, self._attempt(work, entry)))
-            work.tx.flush()
+            self._attempt(
+                batch, source, taken, most=self.options.batch_operations, until=batch.began + self.options.batch_s
+            )
+            claims = deque(Entry(claim, None, batch.began) for claim in self.claims.ahead(batch.work))
+            self._attempt(batch, claims, taken, most=math.inf, until=math.inf)
+            batch.work.tx.flush()
         except Exception as fault:
             self.store.rollback()
             if alone or len(taken) == 1:
@@ -219,19 +216,27 @@ class Machine:
             mono=self.clock.monotonic(),
             draws=self._draws,
             checker=self.checker,
-            on_change=self._changed,
             on_fault=_log_refused,
             tell_outside=self.webhooks.note,
             intact=self._intact,
         )
 
-    def _attempt(self, work: Work, entry: Entry) -> Any:
-        mark = len(work.effects)
-        try:
-            return entry.operation.run(work)
-        except OrpheusError as error:
-            del work.effects[mark:]
-            return error
+    def _attempt(self, batch: Batch, source: deque[Entry], taken: list[Entry], *, most: float, until: float) -> None:
+        """Run operations, at most so many, and none after that instant but the first."""
+        work, effects, monotonic = batch.work, batch.work.effects, self.clock.monotonic
+        while source and len(taken) < most:
+            entry = source.popleft()
+            taken.append(entry)
+            mark = len(effects)
+            try:
+                outcome = entry.operation.run(work)
+            except OrpheusError as error:
+                del effects[mark:]
+                outcome = error
+                batch.refused.append((entry, error))
+            batch.done.append((entry, outcome))
+            if monotonic() > until:
+                break
 
     def _drop(self, entry: Entry, fault: Exception) -> None:
         if isinstance(fault, Undo):
@@ -257,19 +262,16 @@ class Machine:
     def finish(self, batch: Batch) -> None:
         """After the commit: change the memory, answer, and queue what follows."""
         committed_at = self.clock.monotonic()
-        for effect in batch.work.effects:
-            effect()
-        for entry, outcome in batch.done:
-            if isinstance(outcome, OrpheusError):
-                entry.operation.failed(outcome)
+        events_came = self.aftermath.follow(batch.work.effects)
+        for entry, error in batch.refused:
+            entry.operation.failed(error)
         self.follow()
         for entry, outcome in batch.done:
             if entry.reply is not None:
                 entry.reply(outcome)
-        if self._events_came:
-            self._events_came = False
+        if events_came:
             self.stream.tell()
-        self.meter.batch(batch.done, began=batch.began, ran=batch.ran, committed=committed_at)
+        self.meter.batch(batch.done, batch.refused, began=batch.began, ran=batch.ran, committed=committed_at)
 
     def follow(self) -> None:
         """Match polls with tasks, answer polls that have news, ask for rows. After anything that changed the memory."""
@@ -314,58 +316,7 @@ class Machine:
         earliest = min((instant for instant in instants if instant is not None), default=mono + self.options.tick_s)
         return min(self.options.tick_s, max(0.0, earliest - mono))
 
-    # Memory, after the commit
-
-    def _changed(self, change: Change) -> None:
-        """Follow one committed decision: the only place where a decision changes the memory."""
-        decision = change.decision
-        job = decision.job
-        self.meter.changed(change.applied, self.runs)
-        for command in decision.commands:
-            if isinstance(command, ForgetRun):
-                self._forget_run(command.run_id)
-            elif isinstance(command, CancelRun):
-                self._cancel_run(command)
-            elif isinstance(command, PublishArtifacts):
-                self.outbox.wanted(job.job_id)
-            elif isinstance(command, Finalise):
-                self.outbox.wanted(job.job_id, finalise=(command.outcome, command.generation))
-        if decision.is_new and job.has_files and job.closing is None:
-            self.outbox.wanted(job.job_id)  # the manifest stands from the creation on (design, section 6)
-        self.feed.changed(change)
-        self.timers.note(decision)
-        if change.applied.events:
-            self.stream.publish(job, change.applied.events, change.applied.cursor)
-            self._events_came = True
-        if job.state in TERMINAL and job.job_id in self.ended:
-            for heard in list(self.ended.pop(job.job_id)):
-                heard(job)
-
-    def _forget_run(self, run_id: str) -> None:
-        run = self.runs.forget(run_id)
-        self.progress.forget(run_id)
-        self.logs.forget(run_id)
-        if run is None:
-            return
-        self.feed.released(run.task)
-        session = self.sessions.find(run.session_id)
-        if session is not None:
-            carried = session.runs.get(run_id) is not None
-            session.forget_run(run_id)
-            if run.reported:
-                session.reported[run_id] = None
-            elif carried and not run.never_arrived:
-                session.abandoned[run_id] = None
-
-    def _cancel_run(self, command: CancelRun) -> None:
-        now = self.clock.monotonic()
-        if not self.runs.stop_by(command.run_id, reason=command.reason, grace_s=self.options.grace_s, now=now):
-            return
-        run = self.runs.get(command.run_id)
-        assert run is not None
-        session = self.sessions.find(run.session_id)
-        if session is not None:
-            session.tell_cancel(run)
+    # Memory, after the commit: see `aftermath.py`
 
     def _granted(self, session: Session, grant: Grant, graph: Graph) -> None:
         """A claim is on disk: the run begins, and its grant goes out with the session's next answer."""

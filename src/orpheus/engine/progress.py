@@ -6,6 +6,7 @@ something that needs it: a failed attempt's heartbeat details reach the next one
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,9 +74,11 @@ class ProgressBook:
         """A write is queued: the next may follow after the usual time."""
         self._written[run_id] = now
 
-    def forget(self, run_id: str) -> None:
-        self._said.pop(run_id, None)
-        self._written.pop(run_id, None)
+    def forget(self, run_ids: Iterable[str]) -> None:
+        if self._said or self._written:
+            for run_id in run_ids:
+                self._said.pop(run_id, None)
+                self._written.pop(run_id, None)
 
     def _due_at(self, run_id: str) -> float:
         return self._written.get(run_id, float("-inf")) + self._every_s

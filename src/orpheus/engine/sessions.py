@@ -128,20 +128,24 @@ class Session:
         """Have the worker told to stop a run. A grant that has not gone out yet carries the order right behind it."""
         self.cancels[run.run_id] = CancelOrder(run.run_id, run.cancel_reason or "", run.grace_s)
 
-    def forget_run(self, run_id: str) -> None:
+    def run_over(self, run: Run) -> None:
         """The run is over: nothing more is to be said of it, but the worker may have to be told that it is."""
+        run_id = run.run_id
         carried = self.runs.pop(run_id, None)
-        self.cancels.pop(run_id, None)
+        if self.cancels:
+            self.cancels.pop(run_id, None)
         if carried is None and self.grants:
             self.grants = [grant for grant in self.grants if grant.run_id != run_id]
+        if run.reported:
+            self.reported[run_id] = None
+        elif carried is not None and not run.never_arrived:
+            self.abandoned[run_id] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
     """What a new poll tells about the runs of its session."""
 
-    renewed: tuple[str, ...]
-    """Held and current: their leases begin anew."""
     missing: tuple[str, ...]
     """Carried by an earlier answer and not held: they go back to `ready` at once."""
     unknown: tuple[str, ...]
@@ -219,20 +223,24 @@ class Sessions:
 
     def compare(self, session: Session, held: Sequence[str], *, current: Callable[[str], bool]) -> Round:
         """Compare what the worker holds with what it was given, before the round's answer is made."""
-        holds = set(held)
-        missing = [
-            run_id
-            for run_id, carried in session.runs.items()
-            if carried is not None and carried != session.seq and run_id not in holds
-        ]
-        renewed = [run_id for run_id in held if run_id in session.runs]
-        session.reported = {run_id: None for run_id in session.reported if run_id in holds}
-        unknown = [
-            run_id
-            for run_id in held
-            if run_id not in session.runs and run_id not in session.reported and not current(run_id)
-        ]
-        return Round(tuple(renewed), tuple(missing), tuple(unknown))
+        runs, holds = session.runs, set(held)
+        missing: list[str] = []
+        if not runs.keys() <= holds:
+            missing = [
+                run_id
+                for run_id, carried in runs.items()
+                if carried is not None and carried != session.seq and run_id not in holds
+            ]
+        reported = session.reported
+        if reported:
+            ended = reported.keys() & holds
+            session.reported = reported = {run_id: None for run_id in reported if run_id in ended} if ended else {}
+        unknown: list[str] = []
+        if not holds <= runs.keys():
+            unknown = [
+                run_id for run_id in held if run_id not in runs and run_id not in reported and not current(run_id)
+            ]
+        return Round(tuple(missing), tuple(unknown))
 
     def wait(self, session: Session, waiter: Waiter) -> None:
         session.waiter = waiter

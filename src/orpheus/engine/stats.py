@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.job import TERMINAL, JobState
@@ -11,9 +13,11 @@ from orpheus.core.task import TaskState
 from orpheus.store.transaction import attempt_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from orpheus.engine.leases import RunTable
+    from orpheus.core.decision import Event
+    from orpheus.core.errors import OrpheusError
+    from orpheus.core.task import Task
     from orpheus.engine.machine import Entry
     from orpheus.store.transaction import Applied
 
@@ -27,6 +31,11 @@ WORK_MS = tuple(
 LABELS_MAX = 200
 """Different tasks, or queues, that are told apart; what comes after these is `other`."""
 OTHER = "other"
+SORTED_EVERY = 64
+"""Commits after which the lengths that were noted are sorted into their buckets, also when nobody asked."""
+
+_type = attrgetter("type")
+_QUEUED, _COMPLETED = JobState.QUEUED, TaskState.COMPLETED
 
 
 def _label(name: str, known: Collection[str]) -> str:
@@ -35,19 +44,49 @@ def _label(name: str, known: Collection[str]) -> str:
 
 
 class Histogram:
-    """Counts by upper bound in milliseconds, with sum and count; cumulative when shown, as Prometheus wants it."""
+    """Counts by upper bound in milliseconds, with sum and count; cumulative when shown, as Prometheus wants it.
 
-    __slots__ = ("bounds", "counts", "sum_ms")
+    Lengths are only gathered when they are added, in `waiting`; many are sorted into the buckets together, for hardly more than one.
+    """
+
+    __slots__ = ("_counts", "_sum_ms", "bounds", "waiting")
 
     def __init__(self, bounds: tuple[float, ...] = BOUNDS_MS) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum_ms = 0.0
+        self.waiting: list[float] = []
+        """Lengths in seconds that stand in no bucket yet; may be added to by its owner."""
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum_ms = 0.0
 
     def add(self, length_s: float) -> None:
-        length_ms = max(0.0, length_s) * 1000.0  # a wall clock may be set back
-        self.counts[bisect_left(self.bounds, length_ms)] += 1
-        self.sum_ms += length_ms
+        self.waiting.append(length_s)
+
+    def sort_in(self) -> None:
+        """Count what waits."""
+        if not self.waiting:
+            return
+        lengths = sorted(self.waiting)
+        self.waiting.clear()
+        if lengths[0] < 0.0:  # a wall clock may be set back
+            lengths = [max(0.0, length_s) for length_s in lengths]
+        below = 0
+        for place, bound_ms in enumerate(self.bounds):
+            up_to = bisect_right(lengths, bound_ms / 1000.0, below)
+            self._counts[place] += up_to - below
+            below = up_to
+        self._counts[-1] += len(lengths) - below
+        self._sum_ms += sum(lengths) * 1000.0
+
+    @property
+    def counts(self) -> list[int]:
+        """How many there were between each bound and the one before it; at the end, above them all."""
+        self.sort_in()
+        return self._counts
+
+    @property
+    def sum_ms(self) -> float:
+        self.sort_in()
+        return self._sum_ms
 
     def shown(self) -> dict[str, Any]:
         buckets = []
@@ -64,8 +103,8 @@ class Meter:
 
     def __init__(self) -> None:
         self.commits = 0
-        self.operations: dict[str, int] = {}
-        self.refused: dict[str, int] = {}
+        self.operations: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self.faults = 0
         self.claims = 0
         self.rescues = 0
@@ -74,36 +113,57 @@ class Meter:
         self.run = Histogram()
         self.commit = Histogram()
         self.batch_operations_max = 0
-        self.events: defaultdict[str, int] = defaultdict(int)
+        self.events: Counter[str] = Counter()
         self.job_starts = Histogram(WORK_MS)
         self.job_lengths: dict[str, Histogram] = {}
         self.queue_waits: dict[str, Histogram] = {}
         self.attempt_lengths: dict[str, Histogram] = {}
         self.attempts: dict[tuple[str, str], int] = {}
+        self._completed: defaultdict[str, list[float]] = defaultdict(list)
+        """By handler, lengths of attempts that completed: they stand neither in `attempt_lengths` nor in `attempts` yet."""
+        self._waited: defaultdict[str, list[float]] = defaultdict(list)
+        """By queue, waits that stand not in `queue_waits` yet."""
 
-    def changed(self, applied: Applied, runs: RunTable) -> None:
-        """Count what one committed decision came to. Runs that it ended must still be in the table."""
-        job, events = applied.job, self.events
-        for event in applied.events:
-            events[event.type] += 1
-        if applied.was is not job.state:
-            if applied.was is JobState.QUEUED and job.started_at == job.updated_at and job.generation == 1:
-                self.job_starts.add(job.updated_at - job.created_at)
-            if job.state in TERMINAL:
-                self._of(self.job_lengths, job.state.value).add(job.updated_at - job.created_at)
-        for task in applied.started:
-            if task.ready_at is not None and task.started_at is not None:
-                self._of(self.queue_waits, task.queue).add(task.started_at - task.ready_at)
-        for run_id, task in applied.ended_runs:
-            run = runs.get(run_id)
-            if run is None:
-                continue
-            began = run.task.started_at
-            if began is not None:
-                self._of(self.attempt_lengths, run.task.handler).add(job.updated_at - began)
-            outcome = "completed" if task.state is TaskState.COMPLETED else attempt_outcome(run.task, task)[0]
-            key = (_label(run.task.handler, self.attempt_lengths), outcome)
-            self.attempts[key] = self.attempts.get(key, 0) + 1
+    def changed(self, changes: Iterable[Applied]) -> None:
+        """Count what committed decisions came to, but for their events and the attempts that they ended."""
+        for applied in changes:
+            job = applied.job
+            if applied.was is not job.state:
+                if applied.was is _QUEUED and job.started_at == job.updated_at and job.generation == 1:
+                    self.job_starts.add(job.updated_at - job.created_at)
+                if job.state in TERMINAL:
+                    self._of(self.job_lengths, job.state.value).add(job.updated_at - job.created_at)
+            for task in applied.started:
+                if task.ready_at is not None and task.started_at is not None:
+                    self._waited[task.queue].append(task.started_at - task.ready_at)
+
+    def attempt_ended(self, before: Task, task: Task, at: float) -> None:
+        """Count an attempt that is over, by its task's row before and after."""
+        began = before.started_at
+        if began is not None and task.state is _COMPLETED:
+            self._completed[before.handler].append(at - began)
+            return
+        self._sort_in()  # names get their labels in the order in which they came
+        if began is not None:
+            self._of(self.attempt_lengths, before.handler).add(at - began)
+        outcome = "completed" if task.state is _COMPLETED else attempt_outcome(before, task)[0]
+        key = (_label(before.handler, self.attempt_lengths), outcome)
+        self.attempts[key] = self.attempts.get(key, 0) + 1
+
+    def told(self, events: Iterable[Sequence[Event]]) -> None:
+        """Count the events of committed decisions."""
+        self.events.update(map(_type, chain.from_iterable(events)))
+
+    def _sort_in(self) -> None:
+        """Give what was noted lately its labels."""
+        for handler, lengths in self._completed.items():
+            self._of(self.attempt_lengths, handler).waiting.extend(lengths)
+            key = (_label(handler, self.attempt_lengths), "completed")
+            self.attempts[key] = self.attempts.get(key, 0) + len(lengths)
+        self._completed.clear()
+        for queue, waits in self._waited.items():
+            self._of(self.queue_waits, queue).waiting.extend(waits)
+        self._waited.clear()
 
     @staticmethod
     def _of(histograms: dict[str, Histogram], name: str) -> Histogram:
@@ -113,20 +173,37 @@ class Meter:
             found = histograms[label] = Histogram(WORK_MS)
         return found
 
-    def batch(self, done: Sequence[tuple[Entry, Any]], *, began: float, ran: float, committed: float) -> None:
+    def batch(
+        self,
+        done: Sequence[tuple[Entry, Any]],
+        refused: Sequence[tuple[Entry, OrpheusError]],
+        *,
+        began: float,
+        ran: float,
+        committed: float,
+    ) -> None:
         """Count one committed batch; instants are of the monotonic clock."""
         self.commits += 1
         self.run.add(ran - began)
         self.commit.add(committed - ran)
         self.batch_operations_max = max(self.batch_operations_max, len(done))
-        for entry, outcome in done:
-            name = entry.operation.name
-            self.operations[name] = self.operations.get(name, 0) + 1
-            if isinstance(outcome, Exception):
-                self.refused[name] = self.refused.get(name, 0) + 1
-            self.wait.add(max(0.0, began - entry.queued_at))
+        self.operations.update([entry.operation.name for entry, _ in done])
+        self.refused.update([entry.operation.name for entry, _ in refused])
+        self.wait.waiting += [began - entry.queued_at for entry, _ in done]
+        if self.commits % SORTED_EVERY == 0:
+            self.sort_in()
+
+    def sort_in(self) -> None:
+        """Sort all lengths that were noted into their buckets, so that what waits is never more than some batches brought."""
+        self._sort_in()
+        for histogram in (self.wait, self.run, self.commit, self.job_starts):
+            histogram.sort_in()
+        for histograms in (self.job_lengths, self.queue_waits, self.attempt_lengths):
+            for histogram in histograms.values():
+                histogram.sort_in()
 
     def shown(self) -> dict[str, Any]:
+        self.sort_in()
         return {
             "commits": self.commits,
             "operations": dict(self.operations),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from orpheus.core.decision import Event
     from orpheus.core.job import Job
 
+    Told = tuple[int, Sequence[Event], Job]
+    """A decision's events: the place of the last one, the events, their job."""
+
 
 _last_place = itemgetter(0)
 
@@ -45,7 +48,7 @@ class Stream:
         self.floor = floor
         """Place up to which the file may lack events, because their jobs were pruned: whoever would have to read them
         there is told to begin anew."""
-        self._ring: deque[tuple[int, Sequence[Event], Job]] = deque()
+        self._ring: deque[Told] = deque()
         """By decision: the place of its last event, its events, its job. What subscribers are given is made when one reads: most
         events have left the ring before somebody does."""
         self._most = ring
@@ -71,17 +74,20 @@ class Stream:
             raise foreign(cursor)
         return place
 
-    def publish(self, job: Job, events: Sequence[Event], cursor: int) -> None:
-        """Add a decision's events, `cursor` being the last one's place. Called in commit order, after the commit."""
-        assert cursor - len(events) >= self.head, "events are published in the order of their cursors"
-        ring = self._ring
-        ring.append((cursor, events, job))
-        spare = self._held + len(events) - self._most
-        while spare >= (oldest := len(ring[0][1])):
+    def publish(self, told: Sequence[Told]) -> None:
+        """Add the events of decisions, in commit order, after the commit."""
+        ring, place, held = self._ring, self.head, self._held
+        for cursor, events, _job in told:
+            count = len(events)
+            assert cursor - count >= place, "events are published in the order of their cursors"
+            place = cursor
+            held += count
+        ring.extend(told)
+        while ring and held - self._most >= (oldest := len(ring[0][1])):
             ring.popleft()
-            spare -= oldest
-        self._held = spare + self._most
-        self.head = cursor
+            held -= oldest
+        self._held = held
+        self.head = place
 
     def ring_after(
         self, place: int, limit: int, wanted: Wanted = EVERYTHING

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from orpheus.core.facts import Fact, JobWoken, TaskWoken
 from orpheus.engine.work import Operation, Work
-
-if TYPE_CHECKING:
-    from orpheus.core.decision import Decision
 
 RETRY_S = 2.0
 """Wait before looking again after a wake that failed: a row that cannot be woken must not keep the engine busy."""
@@ -39,14 +35,9 @@ class Timers:
             return None
         return self._next
 
-    def note(self, decision: Decision) -> None:
-        """Follow a committed decision: it may want to be woken earlier than anybody else."""
-        earliest = decision.job.wake_at if decision.job.wake_at is not None else math.inf
-        for rows in (decision.tasks, decision.new_tasks):
-            for task in rows:
-                if task.wake_at is not None and task.wake_at < earliest:
-                    earliest = task.wake_at
-        self._next = min(self._next, earliest)
+    def note(self, wake_at: float) -> None:
+        """Follow a committed row that wants to be woken then: it may be earlier than anybody else."""
+        self._next = min(self._next, wake_at)
 
     def tick(self, now: float) -> None:
         due = self.next_due()

@@ -58,27 +58,17 @@ class SeededDraws:
 
 
 class Change:
-    """One applied decision, on its way to the memory: what the listeners after the commit look at. An effect like any other."""
+    """One applied decision, on its way to the memory: what `aftermath.py` looks at after the commit, in its place among the
+    effects."""
 
-    __slots__ = ("applied", "decision", "graph", "listener", "resumes")
+    __slots__ = ("applied", "decision", "graph", "resumes")
 
-    def __init__(
-        self,
-        decision: Decision,
-        applied: Applied,
-        graph: Graph,
-        resumes: tuple[Source, ...],
-        listener: Callable[[Change], None],
-    ) -> None:
+    def __init__(self, decision: Decision, applied: Applied, graph: Graph, resumes: tuple[Source, ...]) -> None:
         self.decision = decision
         self.applied = applied
         self.graph = graph
         self.resumes = resumes
         """Where its ready tasks stand, when it was resumed."""
-        self.listener = listener
-
-    def __call__(self) -> None:
-        self.listener(self)
 
 
 @dataclass(slots=True)
@@ -92,15 +82,13 @@ class Work:
     draws: SeededDraws
     checker: ParamsChecker
     """Of the params that child jobs are given."""
-    on_change: Callable[[Change], None]
-    """Called after the commit for every applied decision, in order."""
     on_fault: Callable[[str, OrpheusError], None]
     """Told about facts that followed from others and were refused."""
     tell_outside: Callable[[Work, Decision], None]
     """Writes, in this transaction, who outside is to be told of a decision's events (R28)."""
     intact: Intact
     """Looks at objects in the store, for results that are known already (R23)."""
-    effects: list[Effect] = field(default_factory=list)
+    effects: list[Effect | Change] = field(default_factory=list)
     _follow: deque[Callable[[], None]] = field(default_factory=deque)
 
     def after_commit(self, effect: Effect) -> None:
@@ -163,7 +151,7 @@ class Work:
         resumes: tuple[Source, ...] = ()
         if applied.held is False:
             resumes = tuple(source for source, _count in self.tx.lanes_of_job(job.job_id))
-        self.effects.append(Change(decision, applied, graph, resumes, self.on_change))
+        self.effects.append(Change(decision, applied, graph, resumes))
         for command in decision.commands:
             if not isinstance(command, ForgetRun):
                 self._queue(job, command)

@@ -7,7 +7,7 @@ of current runs. The rules are R6 to R9; the conversation's memory is in `sessio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -144,10 +144,8 @@ class Workers:
         session.runs[run_id] = -1
         return True
 
-    def _renew(self, session: Session, held: Iterable[str], now: float) -> None:
-        for run_id in held:
-            if run_id in session.runs:
-                self._machine.runs.renew(run_id, now)
+    def _renew(self, session: Session, held: Sequence[str], now: float) -> None:
+        self._machine.runs.renew_all(session.runs.keys() & held, now)
 
     # report
 

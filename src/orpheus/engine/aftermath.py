@@ -1,0 +1,122 @@
+"""What does the memory do after a commit? Everything that follows from a batch's decisions, in the order in which they were made.
+
+    for each effect of the batch:  a `Change` is followed here, anything else is called
+    then, for all changes together: what was counted, the stream
+
+This runs for every decision there is, so nothing is asked here that most decisions can be seen not to need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orpheus.core.decision import CancelRun, Finalise, ForgetRun, PublishArtifacts
+from orpheus.core.job import TERMINAL
+from orpheus.core.task import TaskState
+from orpheus.engine.work import Change
+
+if TYPE_CHECKING:
+    from orpheus.core.decision import Command
+    from orpheus.core.job import Job
+    from orpheus.engine.machine import Machine
+    from orpheus.engine.work import Effect
+
+_READY = TaskState.READY
+
+
+class Aftermath:
+    """The only place where a decision changes the memory."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def follow(self, effects: Sequence[Effect | Change]) -> bool:
+        """Carry out a committed batch's effects; tell whether there were events among them."""
+        machine = self._machine
+        changes: list[Change] = []
+        over: list[str] = []
+        for effect in effects:
+            if isinstance(effect, Change):
+                self._changed(effect, over)
+                changes.append(effect)
+            else:
+                effect()
+        if over:
+            machine.progress.forget(over)
+            machine.logs.forget(over)
+        meter = machine.meter
+        meter.changed([change.applied for change in changes])
+        told = [
+            (applied.cursor, applied.events, applied.job) for change in changes if (applied := change.applied).events
+        ]
+        if told:
+            meter.told([events for _, events, _ in told])
+            machine.stream.publish(told)
+        return bool(told)
+
+    def _changed(self, change: Change, over: list[str]) -> None:
+        """Follow one decision; runs that it ended are added to `over`."""
+        machine, decision, applied = self._machine, change.decision, change.applied
+        job = decision.job
+        for run_id, task in applied.ended_runs:
+            run = machine.runs.get(run_id)
+            if run is not None:
+                machine.meter.attempt_ended(run.task, task, job.updated_at)
+        for command in decision.commands:
+            if isinstance(command, ForgetRun):
+                over.append(command.run_id)
+                self._forget_run(command.run_id)
+            else:
+                self._carry_out(job, command)
+        if decision.is_new and job.has_files and job.closing is None:
+            machine.outbox.wanted(job.job_id)  # the manifest stands from the creation on (design, section 6)
+        feed, graph = machine.feed, change.graph
+        if applied.held:
+            feed.held(job)
+        elif change.resumes:
+            feed.resumed(change.resumes)
+        if job.wake_at is not None:
+            machine.timers.note(job.wake_at)
+        tasks = [*decision.tasks, *decision.new_tasks] if decision.new_tasks else decision.tasks
+        for task in tasks:
+            if task.wake_at is not None:
+                machine.timers.note(task.wake_at)
+            if task.state is _READY and not job.paused:
+                feed.ready(task, graph)
+        if applied.withdrawn and not job.paused:
+            feed.withdrawn(applied.withdrawn)
+        if machine.ended and job.job_id in machine.ended and job.state in TERMINAL:
+            for heard in list(machine.ended.pop(job.job_id)):
+                heard(job)
+
+    def _carry_out(self, job: Job, command: Command) -> None:
+        """Do what a command wants of the memory; the others were carried out in the transaction."""
+        if isinstance(command, CancelRun):
+            self._cancel_run(command)
+        elif isinstance(command, PublishArtifacts):
+            self._machine.outbox.wanted(job.job_id)
+        elif isinstance(command, Finalise):
+            self._machine.outbox.wanted(job.job_id, finalise=(command.outcome, command.generation))
+
+    def _forget_run(self, run_id: str) -> None:
+        machine = self._machine
+        run = machine.runs.forget(run_id)
+        if run is None:
+            return
+        machine.feed.released(run.task)
+        session = machine.sessions.find(run.session_id)
+        if session is not None:
+            session.run_over(run)
+
+    def _cancel_run(self, command: CancelRun) -> None:
+        machine = self._machine
+        now = machine.clock.monotonic()
+        grace_s = machine.options.grace_s
+        if not machine.runs.stop_by(command.run_id, reason=command.reason, grace_s=grace_s, now=now):
+            return
+        run = machine.runs.get(command.run_id)
+        assert run is not None
+        session = machine.sessions.find(run.session_id)
+        if session is not None:
+            session.tell_cancel(run)
