@@ -105,7 +105,8 @@ class Dispatcher:
         if ref.ready_seq > window.tail:
             if window.more:
                 return
-            if self._is_full(window, ref.needs):
+            lane, share = window.lanes.get(ref.needs), self._share
+            if (lane is not None and lane.live >= share) or len(window.refs) >= 8 * share:
                 window.more = True
                 self._look_for_thirst(window)
                 return
@@ -171,9 +172,11 @@ class Dispatcher:
         if window is None:
             return
         window.more = more
+        held, known = self._held, window.refs
         for ref in refs:
             window.tail = max(window.tail, ref.ready_seq)
-            if ref.key not in self._held and ref.key not in window.refs:
+            key = ref.key
+            if key not in held and key not in known:
                 self._keep(window, ref)
         self._look_for_thirst(window)
 
@@ -198,33 +201,37 @@ class Dispatcher:
         return window
 
     def _keep(self, window: _Window, ref: ReadyRef) -> None:
-        lane = window.lanes.get(ref.needs)
-        if lane is None:
-            source = window.source
-            lane = window.lanes[ref.needs] = Lane(
-                window,
-                queue=source.queue,
-                priority=source.priority,
-                tenant=source.tenant,
-                handler=source.handler,
-                resources=ref.needs.resources,
-            )
         key = ref.key
         window.refs[key] = ref
         self._where[key] = window
+        lane = window.lanes.get(ref.needs)
+        if lane is None:
+            lane = self._open_lane(window, ref.needs)
+        elif lane.live and ref.ready_seq > lane.refs[-1].ready_seq:
+            lane.refs.append(ref)  # behind others of its lane, which the pools know
+            lane.live += 1
+            return
         lane.push(ref)
         if lane.refs[0] is ref:
             for pool in self._pools.values():
                 if pool.serves(lane.queue, lane.handler):
                     pool.woken(lane, ref.ready_seq)
 
+    def _open_lane(self, window: _Window, needs: Needs) -> Lane:
+        source = window.source
+        lane = window.lanes[needs] = Lane(
+            window,
+            queue=source.queue,
+            priority=source.priority,
+            tenant=source.tenant,
+            handler=source.handler,
+            resources=needs.resources,
+        )
+        return lane
+
     def _share_out(self) -> None:
         """Note how many refs a source may keep now; whenever there are more or fewer sources."""
         self._share = max(4, min(self._window, self._max_refs // (len(self._windows) or 1)))
-
-    def _is_full(self, window: _Window, needs: Needs) -> bool:
-        lane = window.lanes.get(needs)
-        return (lane is not None and lane.live >= self._share) or len(window.refs) >= 8 * self._share
 
     def _look_for_thirst(self, window: _Window) -> None:
         """Ask for rows when a lane runs low, and forget a window that has nothing and expects nothing."""

@@ -84,7 +84,7 @@ class Claims:
         rng: Random,
         tokens: RunTokens,
         queue: Callable[[Operation], None],
-        granted: Callable[[Session, Grant, Graph], None],
+        granted: Callable[[Session, list[tuple[Grant, Graph]]], None],
     ) -> None:
         self.feed = feed
         self._sessions = sessions
@@ -177,8 +177,7 @@ class Claims:
         session.unpicked(picks)
         self.feed.settled(picks)
         self.feed.dispatcher.began(*[pick.key for pick in picks], now=began)
-        for _, grant, graph in granted:
-            self._granted(session, grant, graph)
+        self._granted(session, [(grant, graph) for _, grant, graph in granted])
 
     def give_back(self, session: Session, picks: list[ReadyRef]) -> None:
         """The transaction was dropped: the rows are as they were."""

@@ -70,6 +70,8 @@ class Feed:
         """Something may be claimable that was not before: polls that wait should look."""
         self.keeps_starts = False
         """Some rate's starts were written since the process began."""
+        self._source: Source | None = None
+        """Of the latest ref: tasks that become ready together mostly share theirs."""
         self._refilling = False
         self._reread = 0
         """Counts the windows to be read anew; rows fetched from an older place must not fill them."""
@@ -86,7 +88,16 @@ class Feed:
 
     def ref(self, task: Task, graph: Graph) -> ReadyRef:
         assert task.ready_seq is not None, "a ready row has its place"
-        return ReadyRef(task.key, task.ready_seq, source_of(task), self.needs.of(graph, task.node))
+        source = self._source
+        fields = (task.queue, task.priority, task.tenant, task.handler, task.concurrency_key)
+        if source != fields:
+            source = self._source = Source(*fields)
+        return ReadyRef(
+            (task.job_id, task.node, task.index, task.generation),
+            task.ready_seq,
+            source,
+            self.needs.of(graph, task.node),
+        )
 
     def held(self, job: Job) -> None:
         """The job was paused: its ready rows are held."""
@@ -202,15 +213,13 @@ class Refilling(Operation):
             work.after_commit(lambda: self._announced(sources))
         for source, after_seq, limit in self._wanted:
             rows = work.tx.ready_window(source, after_seq, limit)
-            refs = [
-                ReadyRef(
-                    (row.job_id, row.node, row.index, row.generation),
-                    row.ready_seq,
-                    source,
-                    feed.needs.of(work.tx.graph(row.definition_id), row.node),
-                )
-                for row in rows
-            ]
+            refs: list[ReadyRef] = []
+            asked: dict[tuple[str, str], Needs] = {}
+            for job_id, definition_id, node, index, generation, ready_seq in rows:
+                needs = asked.get((definition_id, node))
+                if needs is None:
+                    needs = asked[definition_id, node] = feed.needs.of(work.tx.graph(definition_id), node)
+                refs.append(ReadyRef((job_id, node, index, generation), ready_seq, source, needs))
             work.after_commit(partial(self._filled, source, refs, more=len(rows) == limit))
         work.after_commit(feed.refilled)
 

@@ -318,20 +318,19 @@ class Machine:
 
     # Memory, after the commit: see `aftermath.py`
 
-    def _granted(self, session: Session, grant: Grant, graph: Graph) -> None:
-        """A claim is on disk: the run begins, and its grant goes out with the session's next answer."""
-        self.runs.start(
-            grant.task,
-            session.session_id,
-            graph.all_nodes[grant.task.node].timeouts,
-            wall=self.clock.now(),
-            now=self.clock.monotonic(),
-        )
-        session.runs[grant.run_id] = None
-        session.grants.append(grant)
-        self.meter.claims += 1
-        if self.sessions.find(session.session_id) is not session:
-            self.workers.never_arrives(grant.run_id)  # it said goodbye while the claim was on its way
+    def _granted(self, session: Session, granted: list[tuple[Grant, Graph]]) -> None:
+        """Claims are on disk: their runs begin, and the grants go out with the session's next answer."""
+        wall, now = self.clock.now(), self.clock.monotonic()
+        session_id = session.session_id
+        for grant, graph in granted:
+            task = grant.task
+            self.runs.start(task, session_id, graph.all_nodes[task.node].timeouts, wall=wall, now=now)
+            session.runs[grant.run_id] = None
+            session.grants.append(grant)
+        self.meter.claims += len(granted)
+        if self.sessions.find(session_id) is not session:
+            for grant, _ in granted:
+                self.workers.never_arrives(grant.run_id)  # it said goodbye while the claims were on their way
 
     # Start
 
