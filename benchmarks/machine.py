@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from orpheus.core.errors import OrpheusError
 from orpheus.engine.base import PollAnswer, RunReport, Submission, WorkerHello
@@ -101,14 +100,13 @@ class Driver:
     def work(self, total: int) -> None:
         """Poll and report until `total` jobs are done."""
         goal = self.done + total
-        replies: list[Any] = [lambda outcome: None] * SLOTS
         self.poll(SLOTS)
         while self.done < goal:
             while self._answer is None:
                 self.turn()
             grants = self._answer.grants
             reports = [RunReport(run_id=g.run_id, kind="completed", result=g.args["value"]) for g in grants]
-            self.machine.workers.report("s" * 32, reports, replies[: len(reports)])
+            self.machine.workers.report("s" * 32, reports, lambda _outcomes: None)
             self.done += len(reports)
             self.poll(SLOTS, [report.run_id for report in reports])
         while self.machine.has_work():

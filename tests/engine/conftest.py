@@ -135,10 +135,10 @@ class FakeWorker:
         return list(self.take(self.ask(wait_s=0.0, **options)).grants) if options.get("settle", True) else []
 
     def report(self, *reports: RunReport) -> list[OrpheusError | None]:
-        boxes = [Box() for _ in reports]
-        self.cluster.machine.workers.report(self.session_id, reports, boxes)
+        box = Box()
+        self.cluster.machine.workers.report(self.session_id, reports, box)
         self.cluster.settle()
-        answers = [box.given[0] for box in boxes]
+        (answers,) = box.given
         for report, answer in zip(reports, answers, strict=True):
             if answer is None and report.kind in ("completed", "failed", "cancelled"):
                 self.held.pop(report.run_id, None)

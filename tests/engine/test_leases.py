@@ -69,7 +69,7 @@ def test_a_late_report_of_a_run_not_yet_rescued_is_accepted(cluster, flow):
     cluster.clock.advance(500.0)  # nobody looked at the clock meanwhile
     answers = []
     cluster.machine.workers.report(
-        worker.session_id, [RunReport(run_id=grant.run_id, kind="completed")], [answers.append]
+        worker.session_id, [RunReport(run_id=grant.run_id, kind="completed")], answers.extend
     )
     cluster.settle()
     assert answers == [None]

@@ -27,7 +27,7 @@ def flow(n: int) -> int:
 def report(kit: Kit, run_id: str, **what: Any) -> OrpheusError | None:
     """Say something of a run, as a worker does that has been away."""
     answers: list[Any] = []
-    kit.engine.machine.workers.report("long-gone-session", [RunReport(run_id=run_id, **what)], [answers.append])
+    kit.engine.machine.workers.report("long-gone-session", [RunReport(run_id=run_id, **what)], answers.extend)
     kit.engine.pump()
     found: OrpheusError | None = answers[0]
     return found
@@ -109,7 +109,7 @@ def test_a_result_is_not_lost_between_ack_and_commit(kit: Kit) -> None:
     (first,) = run_ids(job)
     machine = kit.engine.machine
     answers: list[Any] = []
-    machine.workers.report("s" * 16, [RunReport(run_id=first, kind="completed", result=7)], [answers.append])
+    machine.workers.report("s" * 16, [RunReport(run_id=first, kind="completed", result=7)], answers.extend)
     batch = machine.run_batch()
     assert batch is not None and answers == [], "nothing is acknowledged before the commit"
     machine.commit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,7 +120,10 @@ def _next_fact(view: MemoryView, number: int, data: st.DataObject) -> f.Fact | N
             )
         elif task.run_id is not None:
             result = data.draw(VALUES)
-            choices.append(f.RunCompleted(node=task.node, index=task.index, run_id=task.run_id, result=result))
+            text = data.draw(st.sampled_from([None, msgspec.json.encode(result).decode()]))
+            choices.append(
+                f.RunCompleted(node=task.node, index=task.index, run_id=task.run_id, result=result, result_text=text)
+            )
     return data.draw(st.sampled_from(choices)) if choices else None
 
 

@@ -53,15 +53,16 @@ def test_an_unknown_job_and_one_of_another_tenant_are_alike(hand: Any, one_task_
 
 
 def test_what_a_view_hands_out_is_a_copy(hand: Any, one_task_graph: GraphOf) -> None:
-    """A decision that is dropped leaves no trace in the memory."""
+    """A decision that is dropped leaves no trace in the memory. Labels and `extra` are shared: their type lets nobody change them in
+    place, and what is put in their place is the copy's alone."""
     graph = hand.publish(one_task_graph())
     hand.submit("a", graph, labels={"k": "v"})
     view = hand.tx.view("a")
     job, task = view.job(), view.task("count")
-    job.state, job.labels["k"], job.counts["ready"] = JobState.FAILED, "w", 9
-    task.state, task.extra["x"] = TaskState.FAILED, 1
+    job.state, job.labels, job.counts["ready"] = JobState.FAILED, {"k": "w"}, 9
+    task.state, task.extra = TaskState.FAILED, {"x": 1}
     assert view.job().state is JobState.QUEUED
-    assert view.job().labels == {"k": "v"}
+    assert view.job().labels == {"k": "v"} and view.job().counts["ready"] == 1
     assert view.task("count").state is TaskState.READY
     assert view.task("count").extra == {}
 

@@ -18,6 +18,7 @@ from orpheus.engine.leases import RunTable
 from orpheus.engine.sessions import Sessions
 from orpheus.engine.stats import BOUNDS_MS, LABELS_MAX, Histogram, Meter
 from orpheus.engine.stream import Stream
+from orpheus.engine.work import Operation
 
 LENGTHS = st.lists(
     st.one_of(st.floats(-1.0, 10.0), st.sampled_from([bound_ms / 1000.0 for bound_ms in BOUNDS_MS])), max_size=50
@@ -66,7 +67,7 @@ def test_what_waits_to_be_sorted_is_bounded() -> None:
     for _ in range(1_000):
         meter.changed([SimpleNamespace(job=job, was=JobState.QUEUED, started=started)])  # type: ignore[list-item]
         meter.attempt_ended(task(), task(state=TaskState.COMPLETED), 12.0)
-        meter.batch([(SimpleNamespace(operation=SimpleNamespace(name="tell"), queued_at=0.0), None)], [], began=1.0, ran=1.0, committed=1.0)  # type: ignore[list-item]  # fmt: skip
+        meter.batch([(SimpleNamespace(operation=Operation(), queued_at=0.0), None)], began=1.0, ran=1.0, committed=1.0)  # type: ignore[list-item]  # fmt: skip
         histograms = [meter.wait, meter.run, meter.job_starts, *meter.queue_waits.values()]
         gathered = [*meter._completed.values(), *meter._waited.values()]
         assert max(map(len, (*(each.waiting for each in histograms), *gathered))) <= 100

@@ -89,7 +89,7 @@ def job_info(
         state=job.state.value,
         paused=job.paused,
         priority=job.priority,
-        labels=job.labels,
+        labels=dict(job.labels),
         params=params,
         result=result,
         error=None if job.error is None else error_info(job.error),

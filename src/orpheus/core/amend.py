@@ -53,7 +53,7 @@ def _relabel(job: Job, fact: JobUpdated) -> dict[str, object]:
     asked = {key: value for key, value in fact.labels.items() if job.labels.get(key) != value}
     if not asked:
         return {}
-    labels = {key: value for key, value in (job.labels | asked).items() if value is not None}
+    labels = {key: value for key, value in {**job.labels, **asked}.items() if value is not None}
     if len(labels) > MOST_LABELS:
         raise InvalidRequest(
             f"job {job.job_id} would have {len(labels)} labels; at most {MOST_LABELS} can be kept",

@@ -20,9 +20,10 @@ def child_ended(draft: Draft, fact: ChildEnded) -> None:
     job = draft.job
     still_open = job.extra.get("children_open", 0) - 1
     assert still_open >= 0, f"job {job.job_id} has fewer than no children"
-    job.extra = {**job.extra, "children_open": still_open}
+    extra = {**job.extra, "children_open": still_open}
     if not still_open:
-        del job.extra["children_open"]
+        del extra["children_open"]
+    job.extra = extra
     task = _waiting(draft, fact)
     if task is None:
         end_if_still(draft)

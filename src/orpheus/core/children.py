@@ -50,7 +50,7 @@ def open_child(draft: Draft, task: Task, node: Node) -> None:
     draft.event("task.waiting", task, reason="child", child_job=child_id)
     draft.command(
         StartChild(
-            child_id,
+            job_id=child_id,
             node=task.node,
             index=task.index,
             generation=task.generation,
@@ -102,7 +102,7 @@ def tell_parent(draft: Draft) -> None:
     job.extra = {**job.extra, "parent": {**parent, "told": True}}
     draft.command(
         TellParent(
-            parent["job"],
+            job_id=parent["job"],
             node=parent["task"],
             index=parent["index"],
             generation=parent["generation"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -95,14 +95,12 @@ class Event(msgspec.Struct, gc=False, array_like=True):
     data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True, gc=False):
     """Something for others to do. `TellDependents`, `TellJob`, `StartChild` and `TellParent` are carried out in the same
     commit; the rest follow it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRun(Command):
+class CancelRun(Command, frozen=True, gc=False):
     """Tell the worker to stop a run; when it has not reported after the grace, fence it (R18). How long that is, is a
     setting of the engine."""
 
@@ -110,34 +108,30 @@ class CancelRun(Command):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetRun(Command):
+class ForgetRun(Command, frozen=True, gc=False):
     """The run is over for the engine: drop its lease and its limits, give its slots back. A worker that still holds it is
     told to abandon it."""
 
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TellDependents(Command):
+class TellDependents(Command, frozen=True, gc=False):
     """The job has ended as `state`: every job that depends on it gets `DependencySettled`, in the same transaction."""
 
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class TellJob(Command):
+class TellJob(Command, frozen=True, gc=False):
     """Bring a fact to another job, in the same transaction (a child to its parent, a parent to its children)."""
 
     job_id: str
     fact: Fact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartChild(Command):
+class StartChild(Command, frozen=True, kw_only=True, gc=False):
     """Create a child job, in the same transaction; when its params do not fit, bring `ChildEnded` with state `refused`."""
 
-    job_id: str = field(kw_only=False)
+    job_id: str
     """The child's."""
     node: str
     index: int
@@ -149,11 +143,10 @@ class StartChild(Command):
     timeout_s: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TellParent(Command):
+class TellParent(Command, frozen=True, kw_only=True, gc=False):
     """The job has ended as `state`: its parent gets `ChildEnded` with its result, in the same transaction."""
 
-    job_id: str = field(kw_only=False)
+    job_id: str
     """The parent's."""
     node: str
     index: int
@@ -162,8 +155,7 @@ class TellParent(Command):
     error: TaskError | None
 
 
-@dataclass(frozen=True, slots=True)
-class LookUpResult(Command):
+class LookUpResult(Command, frozen=True, gc=False):
     """The task became ready and may be cached: look for a result under `key` and what workers make the task `handler` with,
     and bring `TaskCached` if there is a sound one, in the same commit (R23)."""
 
@@ -173,13 +165,11 @@ class LookUpResult(Command):
     handler: str
 
 
-@dataclass(frozen=True, slots=True)
-class PublishArtifacts(Command):
+class PublishArtifacts(Command, frozen=True, gc=False):
     """Put the job's newly accepted artifacts under their stable names, then bring `ArtifactsPublished`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finalise(Command):
+class Finalise(Command, frozen=True, gc=False):
     """Publish what is left, write the final manifest for `outcome`, then bring `Finalised`."""
 
     outcome: str
@@ -208,6 +198,8 @@ class Decision(msgspec.Struct):
     tasks: list[Task] = msgspec.field(default_factory=list)
     new_tasks: list[Task] = msgspec.field(default_factory=list)
     results: dict[tuple[str, str, int, int], Any] = msgspec.field(default_factory=dict)
+    result_text: str | None = None
+    """JSON of the one result in `results`, and of `job_result` if there is one, where it is known already."""
     items: dict[tuple[str, str, int, int], Any] = msgspec.field(default_factory=dict)
     artifacts: list[tuple[Task, ArtifactRef]] = msgspec.field(default_factory=list)
     signals: list[Signal] = msgspec.field(default_factory=list)

@@ -161,6 +161,8 @@ class TaskCached(TaskFact, frozen=True, kw_only=True, gc=False):
 
 class RunCompleted(RunFact, frozen=True, kw_only=True, gc=False):
     result: Any = None
+    result_text: str | None = None
+    """The same as JSON, where who brings it has it already: the store need not make it again."""
     artifacts: tuple[ArtifactRef, ...] = ()
     price: float | None = None
     """What the attempt really cost, in place of what its task declares."""

@@ -5,6 +5,7 @@ Everything that asks whether a job may move asks `check`; the picture in the doc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -65,7 +66,8 @@ def check(source: JobState, target: JobState) -> None:
 class Job(msgspec.Struct, gc=False):
     """A job's row without its payloads (params and result are loaded on demand: they can be large).
 
-    Instants are seconds since the epoch, UTC. A `Job` handed out by a `View` is the caller's own copy to change.
+    Instants are seconds since the epoch, UTC. A `Job` handed out by a `View` is the caller's own copy to change; `labels` and
+    `extra` are shared with what it was copied from: whoever changes them puts new ones in their place.
     """
 
     job_id: str
@@ -81,7 +83,7 @@ class Job(msgspec.Struct, gc=False):
     """1 is the highest, 5 the lowest."""
     paused: bool = False
     generation: int = 1
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     error: TaskError | None = None
     last_seq: int = 0
     """Number of the job's latest event; gapless from 1 (R2)."""
@@ -120,13 +122,11 @@ class Job(msgspec.Struct, gc=False):
     finished_at: float | None = None
     updated_at: float = 0.0
     decider_version: int = 1
-    extra: dict[str, Any] = msgspec.field(default_factory=dict)
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Room for what later features keep with a job (estimate, budget …), stored as JSON."""
 
     def copy(self) -> Job:
         """Return the caller's own copy."""
         copied: Job = self.__copy__()  # type: ignore[attr-defined]  # copy.copy() takes twice as long to get here
-        copied.labels = self.labels.copy()
         copied.counts = self.counts.copy()
-        copied.extra = self.extra.copy()
         return copied

@@ -48,7 +48,8 @@ def retry_requested(draft: Draft, fact: RetryRequested) -> None:
     draft.decision.sets_job_result = True
     renewed = _renew_rows(draft, affected, whole)
     if fact.from_task is not None and draft.graph.nodes[fact.from_task].cache:
-        draft.task(fact.from_task).extra[NO_CACHE] = True  # whoever names a task wants it to run
+        named = draft.task(fact.from_task)
+        named.extra = {**named.extra, NO_CACHE: True}  # whoever names a task wants it to run
     if job.state in TERMINAL:
         draft.move_job(JobState.QUEUED)
     _recount(draft)

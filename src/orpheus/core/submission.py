@@ -107,6 +107,13 @@ def submit(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
 
 def submit_at_length(request: NewJob, graph: Graph, now: float, draws: Draws) -> Decision:
     """Create a job, whatever the others of its graph look like."""
+    extra = dict(request.extra)
+    if request.definitions:
+        extra["definitions"] = dict(request.definitions)
+    if request.parent is not None:
+        extra["parent"] = dict(request.parent)
+    if request.max_priority > 1:
+        extra["max_priority"] = request.max_priority
     job = Job(
         job_id=request.job_id,
         tenant=request.tenant,
@@ -132,14 +139,8 @@ def submit_at_length(request: NewJob, graph: Graph, now: float, draws: Draws) ->
         nodes_open=len(graph.nodes),
         weight_total=graph.weight_total,
         decider_version=DECIDER_VERSION,
-        extra=dict(request.extra),
+        extra=extra,
     )
-    if request.definitions:
-        job.extra["definitions"] = dict(request.definitions)
-    if request.parent is not None:
-        job.extra["parent"] = dict(request.parent)
-    if request.max_priority > 1:
-        job.extra["max_priority"] = request.max_priority
     draft = Draft(None, job, graph, now=now, draws=draws, actor=request.actor)
     draft.decision.params = dict(request.params)
     draft.decision.dependencies = list(request.dependencies)

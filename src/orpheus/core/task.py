@@ -5,6 +5,7 @@ A task is one node of a job's graph. A map node has one row for itself (`index =
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -95,7 +96,7 @@ class Task(msgspec.Struct, gc=False):
 
     Instants are seconds since the epoch, UTC. Identity is `(job_id, node, index, generation)`; the row with the highest
     generation is the current one, older ones never change again (R20). A `Task` handed out by a `View` is the caller's
-    own copy to change.
+    own copy to change; `extra` is shared with what it was copied from: whoever changes it puts a new one in its place.
     """
 
     job_id: str
@@ -146,7 +147,7 @@ class Task(msgspec.Struct, gc=False):
     """No further item may be released before this instant; `NEVER` while a released item has not started yet."""
     superseded: bool = False
     """A later generation has a row for the same node and index."""
-    extra: dict[str, Any] = msgspec.field(default_factory=dict)
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Room for what later features keep with a task (approval comment, callback …), stored as JSON."""
 
     @property
@@ -157,5 +158,4 @@ class Task(msgspec.Struct, gc=False):
     def copy(self) -> Task:
         """Return the caller's own copy."""
         copied: Task = self.__copy__()  # type: ignore[attr-defined]  # copy.copy() takes twice as long to get here
-        copied.extra = self.extra.copy()
         return copied

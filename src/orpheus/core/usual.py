@@ -23,7 +23,8 @@ from orpheus.core.task import NODE, Task, TaskState
 from orpheus.core.usual_nodes import UsualNode
 
 _READY, _RUNNING, _COMPLETED, _BLOCKED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED, TaskState.BLOCKED
-_QUEUED, _JOB_RUNNING = JobState.QUEUED, JobState.RUNNING
+_QUEUED, _JOB_RUNNING, _JOB_COMPLETED = JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED
+_TELL_DEPENDENTS = TellDependents("completed")
 
 JOB_CHANGES = (
     *("state", "last_seq", "paused", "wake_at", "nodes_open", "runs_active", "counts", "weight_done"),
@@ -51,33 +52,36 @@ def claimed(view: View, fact: TaskClaimed, now: float) -> Decision | None:
     args = _args(view, graph, usual, task)
     if args is None:
         return None
-    events: list[Event] = []
-    seq = job.last_seq
-    if job.state is _QUEUED:
+    actor, run_id, worker = fact.actor, fact.run_id, fact.worker
+    seq = job.last_seq + 1
+    attempt = task.attempt + 1
+    data = {"attempt": attempt, "worker": fact.worker_name or worker}
+    index = None if task.index == NODE else task.index
+    if job.state is _JOB_RUNNING:
+        events = [Event(seq, "task.started", now, actor, task.node, index, run_id, data)]
+    elif job.state is _QUEUED:
         job.state = _JOB_RUNNING
         job.started_at = now
+        started = Event(seq, "job.started", now, actor)
         seq += 1
-        events.append(Event(seq, "job.started", now, fact.actor))
-    elif job.state is not _JOB_RUNNING:
+        events = [started, Event(seq, "task.started", now, actor, task.node, index, run_id, data)]
+    else:
         return None
     counts = job.counts
     counts[_READY] -= 1
     counts[_RUNNING] = counts.get(_RUNNING, 0) + 1
     task.state = _RUNNING
-    task.attempt += 1
-    task.run_id = fact.run_id
-    task.worker = fact.worker
+    task.attempt = attempt
+    task.run_id = run_id
+    task.worker = worker
     task.started_at = now
     task.wake_at = None
     task.stage = None
     job.runs_active += 1
     job.current_stage = task.node
-    seq += 1
-    data = {"attempt": task.attempt, "worker": fact.worker_name or fact.worker}
-    events.append(Event(seq, "task.started", now, fact.actor, task.node, _shown(task.index), fact.run_id, data))
     job.last_seq = seq
     job.updated_at = now
-    show_progress(job)
+    # The progress that is shown follows from weights, of which a claim changes none.
     return Decision(job, tasks=[task], events=events, assignment={"args": args}, usual=True)
 
 
@@ -120,38 +124,47 @@ def completed(view: View, fact: RunCompleted, now: float) -> Decision | None:
     if task.index != NODE:
         return _item_completed(view, fact, now, job, task)
     follows = usual.follows
-    ends = job.nodes_open == 1
-    if follows is None or (ends and (not usual.completes or job.has_files or graph.undos or job.extra)):
+    still_open = job.nodes_open - 1
+    if follows is None or (not still_open and (not usual.completes or job.has_files or graph.undos or job.extra)):
         return None
-    actor = fact.actor
-    events: list[Event] = []
-    _complete(job, task, events, fact, now)
+    event = _complete(job, task, fact, now)
     job.weight_done += usual.node.weight * (1.0 - task.progress)
     task.progress = 1.0
-    job.nodes_open -= 1
+    job.nodes_open = still_open
+    job.updated_at = now
+    result = fact.result
     decision = Decision(
-        job, tasks=[task], results={task.key: fact.result}, events=events, commands=[ForgetRun(fact.run_id)], usual=True
+        job,
+        tasks=[task],
+        results={task.key: result},
+        result_text=fact.result_text,
+        events=[event],
+        commands=[ForgetRun(fact.run_id)],
+        usual=True,
     )
     for after in follows:
-        _open(view, decision, after, now, actor)
-    if ends:
-        decision.job_result = None if graph.output is None else fact.result
-        decision.sets_job_result = True
-        job.state = JobState.COMPLETED
-        job.finished_at = now
-        job.wake_at = None
-        job.paused = False
-        job.last_seq += 1
-        events.append(Event(job.last_seq, "job.completed", now, actor))
-        decision.commands.append(TellDependents("completed"))
-    job.updated_at = now
-    show_progress(job)
+        _open(view, decision, after, now, fact.actor)
+    if still_open:
+        show_progress(job)
+        return decision
+    if graph.output is not None:
+        decision.job_result = result
+    decision.sets_job_result = True
+    job.state = _JOB_COMPLETED
+    job.finished_at = now
+    job.wake_at = None
+    job.paused = False
+    job.progress_percentage = 100.0  # what `show_progress` comes to at the end
+    job.last_seq = seq = job.last_seq + 1
+    decision.events.append(Event(seq, "job.completed", now, fact.actor))
+    decision.commands.append(_TELL_DEPENDENTS)
     return decision
 
 
-def _complete(job: Job, task: Task, events: list[Event], fact: RunCompleted, now: float) -> None:
-    job.runs_active -= 1
-    assert job.runs_active >= 0, f"job {task.job_id} has fewer than no runs"
+def _complete(job: Job, task: Task, fact: RunCompleted, now: float) -> Event:
+    runs_active = job.runs_active - 1
+    assert runs_active >= 0, f"job {task.job_id} has fewer than no runs"
+    job.runs_active = runs_active
     counts = job.counts
     counts[_RUNNING] -= 1
     counts[_COMPLETED] = counts.get(_COMPLETED, 0) + 1
@@ -159,11 +172,10 @@ def _complete(job: Job, task: Task, events: list[Event], fact: RunCompleted, now
     task.error = None
     task.finished_at = now
     task.wake_at = None
-    job.last_seq += 1
+    job.last_seq = seq = job.last_seq + 1
+    index = None if task.index == NODE else task.index
     data = {"attempt": task.attempt, "artifacts": []}
-    events.append(
-        Event(job.last_seq, "task.completed", now, fact.actor, task.node, _shown(task.index), fact.run_id, data)
-    )
+    return Event(seq, "task.completed", now, fact.actor, task.node, index, fact.run_id, data)
 
 
 def _open(view: View, decision: Decision, after: UsualNode, now: float, actor: str) -> None:
@@ -199,8 +211,7 @@ def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: 
         or container.stagger_until is not None
     ):
         return None
-    events: list[Event] = []
-    _complete(job, item, events, fact, now)
+    event = _complete(job, item, fact, now)
     container.items_settled += 1
     weight = view.graph.nodes[item.node].weight
     share = weight / container.items_total if weight else 0.0
@@ -214,11 +225,8 @@ def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: 
         job,
         tasks=[item, container],
         results={item.key: fact.result},
-        events=events,
+        result_text=fact.result_text,
+        events=[event],
         commands=[ForgetRun(fact.run_id)],
         usual=True,
     )
-
-
-def _shown(index: int) -> int | None:
-    return None if index == NODE else index

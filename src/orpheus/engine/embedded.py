@@ -505,23 +505,7 @@ class EmbeddedEngine:
         return future
 
     async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]:
-        self._check_running()
-        loop = asyncio.get_running_loop()
-        whole: asyncio.Future[None] = loop.create_future()
-        outcomes: list[OrpheusError | None] = [None] * len(reports)
-        left = len(reports)
-
-        def reply(place: int, outcome: OrpheusError | None) -> None:
-            nonlocal left
-            outcomes[place] = outcome
-            left -= 1
-            if left == 0 and not whole.done():
-                whole.set_result(None)
-
-        self.machine.workers.report(session_id, reports, [partial(reply, place) for place in range(len(reports))])
-        self._wake()
-        if left:
-            await whole
+        outcomes: list[OrpheusError | None] = await self._ask(partial(self.machine.workers.report, session_id, reports))
         return outcomes
 
     async def heartbeat(

@@ -52,7 +52,7 @@ from orpheus.engine.stream import Stream
 from orpheus.engine.tenants import Tenants
 from orpheus.engine.timers import Timers
 from orpheus.engine.webhooks import Webhooks
-from orpheus.engine.work import Operation, SeededDraws, Undo, Work
+from orpheus.engine.work import Operation, Reply, SeededDraws, Undo, Work
 from orpheus.engine.workers import Workers
 
 if TYPE_CHECKING:
@@ -60,15 +60,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("orpheus.engine")
 
-Reply = Callable[[Any], None]
-"""Called once, after the commit, with the operation's result or the exception that refused it."""
-
 
 @dataclass(slots=True)
 class Entry:
     operation: Operation
     reply: Reply | None
     queued_at: float
+
+    def apart(self) -> list[Entry]:
+        """Return what is to run by itself after a fault."""
+        return [Entry(part, reply, self.queued_at) for part, reply in self.operation.apart()] or [self]
 
 
 @dataclass(slots=True)
@@ -198,6 +199,7 @@ class Machine:
             batch.work.tx.flush()
         except Exception as fault:
             self.store.rollback()
+            taken = [part for entry in taken for part in entry.apart()]
             if alone or len(taken) == 1:
                 self._drop(taken[0], fault)
             elif isinstance(fault, Undo):
@@ -271,7 +273,7 @@ class Machine:
                 entry.reply(outcome)
         if events_came:
             self.stream.tell()
-        self.meter.batch(batch.done, batch.refused, began=batch.began, ran=batch.ran, committed=committed_at)
+        self.meter.batch(batch.done, began=batch.began, ran=batch.ran, committed=committed_at)
 
     def follow(self) -> None:
         """Match polls with tasks, answer polls that have news, ask for rows. After anything that changed the memory."""

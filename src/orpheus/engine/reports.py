@@ -1,4 +1,4 @@
-"""What did the worker say? One operation per item of a report, so that a bad one spoils no other (R8).
+"""What did the worker say? Each item of a report has its own outcome, so that a bad one spoils no other (R8).
 
 A run is known by its `run_id` in the table of current runs; one that is not there is `stale_run` and changes nothing (R6).
 A run that was not rescued yet is in the table however late its report comes, and its report is accepted.
@@ -6,22 +6,24 @@ A run that was not rescued yet is in the table however late its report comes, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from orpheus.core.errors import InvalidRequest, StaleRun, TaskError
+from orpheus.core.errors import InvalidRequest, OrpheusError, StaleRun, TaskError
 from orpheus.core.facts import ArtifactRef, RunCompleted, RunFact, RunFailed, RunWaiting
 from orpheus.core.suggest import quoted
 from orpheus.core.validate_options import MAX_SECONDS
 from orpheus.core.values import operator_of
 from orpheus.engine.base import RunReport
-from orpheus.engine.work import Operation, Work
+from orpheus.engine.work import Operation, Reply, Work
 
 if TYPE_CHECKING:
     from orpheus.core.job import Job
+    from orpheus.core.task import Task
     from orpheus.engine.durations import Durations
     from orpheus.engine.leases import Run
     from orpheus.engine.logs import LogBooks
@@ -36,6 +38,8 @@ MOST_MESSAGE = 8_192
 MOST_DETAILS_BYTES = 65_536
 _HEX = frozenset("0123456789abcdef")
 ENDS = ("completed", "failed", "cancelled", "waiting")
+MOST_ENDS = 32
+"""Ends of runs that one operation takes in, some 3 ms, so that a batch can end about when it should."""
 _KINDS = (*ENDS, "progress", "heartbeat", "log")
 
 
@@ -51,11 +55,14 @@ def check_kind(report: RunReport) -> None:
         raise InvalidRequest(f"{quoted(report.kind)} is not a kind of report", hint="One of " + ", ".join(_KINDS) + ".")
 
 
-def check_wait(report: RunReport) -> None:
+def check_end(report: RunReport) -> None:
+    """Refuse the end of a run that cannot be."""
     if report.kind == "waiting" and not (report.timeout_s is not None and 0 < report.timeout_s <= MAX_SECONDS):
         raise InvalidRequest(
             f"timeout_s of a wait is a number above 0 and up to {MAX_SECONDS:g}: every wait has an end"
         )
+    if report.artifacts:
+        check_artifacts(report)
 
 
 def check_artifact_name(name: str) -> None:
@@ -110,10 +117,11 @@ def _check_artifact(run_id: str, ref: ArtifactRef) -> None:
         raise InvalidRequest(f"artifact {quoted(ref.name)}: {quoted(ref.sha256)} is not a sha256 in lower-case hex")
 
 
-def result_fault(report: RunReport, options: EngineOptions) -> TaskError | None:
-    """Return the error of a result that cannot be kept: too large, or spilled to where it may not be."""
+def kept_result(report: RunReport, options: EngineOptions) -> str | TaskError:
+    """Return a result as the JSON that is kept, or the error of one that cannot be: too large, or spilled to where it may not be."""
     result = report.result
-    if operator_of(result) == "$spill":
+    text = msgspec.json.encode(result)
+    if isinstance(result, dict) and operator_of(result) == "$spill":
         spill = result["$spill"]
         own = f".runs/{report.run_id}/"
         key = spill.get("key") if isinstance(spill, Mapping) else None
@@ -126,11 +134,11 @@ def result_fault(report: RunReport, options: EngineOptions) -> TaskError | None:
         size = spill.get("size_bytes")
         if not isinstance(size, int) or size > options.result_max_bytes:
             return _too_large(size, options.result_max_bytes, "Save it as a file and return the File.")
-        return None
-    size = len(msgspec.json.encode(result))
-    if size > options.inline_max_bytes:
-        return _too_large(size, options.inline_max_bytes, "Workers write large results to .runs/{run_id}/result.json.")
-    return None
+    elif len(text) > options.inline_max_bytes:
+        return _too_large(
+            len(text), options.inline_max_bytes, "Workers write large results to .runs/{run_id}/result.json."
+        )
+    return text.decode()
 
 
 def _too_large(size: object, limit: int, hint: str) -> TaskError:
@@ -139,70 +147,165 @@ def _too_large(size: object, limit: int, hint: str) -> TaskError:
     )
 
 
-class EndRun(Operation):
-    """A run is over by its worker's word: completed, failed, cancelled, or waiting for a callback."""
+class Outcomes:
+    """What became of a report's items. When the last is known, `reply` gets all of them in order."""
+
+    def __init__(self, count: int, reply: Reply) -> None:
+        self._all: list[OrpheusError | None] = [None] * count
+        self._left = count
+        self._reply = reply
+        if not count:
+            reply(self._all)
+
+    def put(self, place: int, outcome: OrpheusError | None) -> None:
+        self._all[place] = outcome
+        self._left -= 1
+        if not self._left:
+            self._reply(self._all)
+
+
+class Ended(NamedTuple):
+    """A run's end as it was accepted, for what is remembered of it in memory."""
+
+    run: Run
+    input_bytes: int
+    took_s: float | None
+    price: float | None
+
+
+class EndRuns(Operation):
+    """Runs are over by their worker's word: completed, failed, cancelled, or waiting for a callback.
+
+    What one report says is one operation, so that being queued, begun, counted and answered costs once and not for each run. Every
+    item is refused by itself; a fault of ours in one parts them, and spoils only that one.
+    """
 
     name = "report"
 
     def __init__(
         self,
-        report: RunReport,
-        session_id: str,
+        items: Sequence[tuple[int, RunReport]],
+        outcomes: Outcomes,
         *,
         find: Callable[[str], Run | None],
         progress: ProgressBook,
         options: EngineOptions,
         durations: Durations,
     ) -> None:
-        self._report = report
-        self._durations = durations
-        self._session_id = session_id
+        self._items = items
+        """Each with its place in the report."""
+        self._outcomes = outcomes
         self._find = find
         self._progress = progress
         self._options = options
+        self._durations = durations
 
-    def run(self, work: Work) -> None:
-        report = self._report
+    def apart(self) -> Sequence[tuple[Operation, Reply]]:
+        if len(self._items) == 1:
+            return ()
+        parts = [
+            EndRuns(
+                [item],
+                self._outcomes,
+                find=self._find,
+                progress=self._progress,
+                options=self._options,
+                durations=self._durations,
+            )
+            for item in self._items
+        ]
+        return [(part, part.answer) for part in parts]
+
+    def tally(self, outcome: Any) -> tuple[int, int]:
+        refused = len(self._items) if isinstance(outcome, Exception) else len(outcome) - outcome.count(None)
+        return len(self._items), refused
+
+    def answer(self, outcome: Any) -> None:
+        """Say what became of its items: what `run` returned, or the error that all of them met."""
+        outcomes = [outcome] * len(self._items) if isinstance(outcome, OrpheusError) else outcome
+        for (place, _report), one in zip(self._items, outcomes, strict=True):
+            self._outcomes.put(place, one)
+
+    def run(self, work: Work) -> list[OrpheusError | None]:
+        outcomes: list[OrpheusError | None] = []
+        ended: list[Ended] = []
+        # Before the changes of the memory that the ends bring: a run that is forgotten has to be known as reported.
+        work.effects.append(partial(self._accepted, ended))
+        for _place, report in self._items:
+            mark = len(work.effects)
+            try:
+                ended.append(self._end(work, report))
+            except OrpheusError as error:
+                del work.effects[mark:]
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+        return outcomes
+
+    def _end(self, work: Work, report: RunReport) -> Ended:
         run = self._find(report.run_id)
         if run is None:
             raise stale(report.run_id)
-        fact = self._fact(run)
-        if not isinstance(fact, RunCompleted | RunWaiting):
+        task = run.task
+        fact = self._fact(report, task)
+        is_good = isinstance(fact, RunCompleted | RunWaiting)
+        if not is_good:
             tell_progress(work, run, self._progress)
-        work.after_commit(lambda: _reported(run))
-        job = work.tell(run.task.job_id, fact).job
-        if isinstance(fact, RunCompleted) and run.task.started_at is not None:
-            took_s, size = work.now - run.task.started_at, job.extra.get("input_bytes", 0)
-            work.after_commit(lambda: self._durations.note(run.task.handler, size, took_s))
-        if isinstance(fact, RunCompleted | RunWaiting) and report.price is not None:
-            price, size = report.price, job.extra.get("input_bytes", 0)
-            work.after_commit(lambda: self._durations.note_price(run.task.handler, size, price))
+        job = work.tell(task.job_id, fact).job
+        took_s = None
+        if task.started_at is not None and isinstance(fact, RunCompleted):
+            took_s = work.now - task.started_at
+        return Ended(run, job.extra.get("input_bytes", 0), took_s, report.price if is_good else None)
 
-    def _fact(self, run: Run) -> RunFact:
-        report, task = self._report, run.task
-        where = {"node": task.node, "index": task.index, "run_id": report.run_id, "actor": "worker"}
-        if report.kind == "completed":
-            fault = result_fault(report, self._options)
-            if fault is None:
-                return RunCompleted(result=report.result, artifacts=report.artifacts, price=report.price, **where)  # type: ignore[arg-type]
-            return RunFailed(error=replace(fault, task=task.node), **where)  # type: ignore[arg-type]
-        if report.kind == "waiting":
-            assert report.timeout_s is not None, "checked when it came"
-            return RunWaiting(timeout_s=report.timeout_s, artifacts=report.artifacts, price=report.price, **where)  # type: ignore[arg-type]
-        error = report.error
-        if error is None:
-            word = "the worker stopped it" if report.kind == "cancelled" else "the worker gave no reason"
-            code = "cancelled" if report.kind == "cancelled" else "task_failed"
-            error = TaskError(code=code, message=word, retryable=True)
-        if report.final:
-            error = replace(error, retryable=False)
-        return RunFailed(
-            error=_bounded(replace(error, task=task.node)),
-            retry_after_s=report.retry_after_s,
+    def _accepted(self, ended: Sequence[Ended]) -> None:
+        """After the commit: the workers were believed."""
+        note = self._durations.note
+        for run, input_bytes, took_s, price in ended:
+            run.reported = True
+            if took_s is not None:
+                note(run.task.handler, input_bytes, took_s)
+            if price is not None:
+                self._durations.note_price(run.task.handler, input_bytes, price)
+
+    def _fact(self, report: RunReport, task: Task) -> RunFact:
+        if report.kind != "completed":
+            return _other_end(report, task)
+        text = kept_result(report, self._options)
+        if isinstance(text, TaskError):
+            error = replace(text, task=task.node)
+            return RunFailed(node=task.node, index=task.index, run_id=report.run_id, actor="worker", error=error)
+        return RunCompleted(
+            node=task.node,
+            index=task.index,
+            run_id=report.run_id,
+            actor="worker",
+            result=report.result,
+            result_text=text,
+            artifacts=report.artifacts,
             price=report.price,
-            cancelled=report.kind == "cancelled",
-            **where,  # type: ignore[arg-type]
         )
+
+
+def _other_end(report: RunReport, task: Task) -> RunFact:
+    """Return what a run's end means that has no result."""
+    where = {"node": task.node, "index": task.index, "run_id": report.run_id, "actor": "worker"}
+    if report.kind == "waiting":
+        assert report.timeout_s is not None, "checked when it came"
+        return RunWaiting(timeout_s=report.timeout_s, artifacts=report.artifacts, price=report.price, **where)  # type: ignore[arg-type]
+    error = report.error
+    if error is None:
+        word = "the worker stopped it" if report.kind == "cancelled" else "the worker gave no reason"
+        code = "cancelled" if report.kind == "cancelled" else "task_failed"
+        error = TaskError(code=code, message=word, retryable=True)
+    if report.final:
+        error = replace(error, retryable=False)
+    return RunFailed(
+        error=_bounded(replace(error, task=task.node)),
+        retry_after_s=report.retry_after_s,
+        price=report.price,
+        cancelled=report.kind == "cancelled",
+        **where,  # type: ignore[arg-type]
+    )
 
 
 def _bounded(error: TaskError) -> TaskError:
@@ -219,10 +322,6 @@ def _bounded(error: TaskError) -> TaskError:
         type=None if error.type is None else error.type[:256],
         details=details,
     )
-
-
-def _reported(run: Run) -> None:
-    run.reported = True
 
 
 class WriteProgress(Operation):

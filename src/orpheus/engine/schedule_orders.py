@@ -11,7 +11,8 @@ from orpheus.engine.base import Submission
 from orpheus.engine.work import Work
 
 if TYPE_CHECKING:
-    from orpheus.engine.machine import Machine, Reply
+    from orpheus.engine.machine import Machine
+    from orpheus.engine.work import Reply
 
 
 class EmbeddedSchedules:

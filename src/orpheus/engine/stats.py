@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from orpheus.core.decision import Event
-    from orpheus.core.errors import OrpheusError
     from orpheus.core.task import Task
     from orpheus.engine.machine import Entry
     from orpheus.store.transaction import Applied
@@ -173,23 +172,20 @@ class Meter:
             found = histograms[label] = Histogram(WORK_MS)
         return found
 
-    def batch(
-        self,
-        done: Sequence[tuple[Entry, Any]],
-        refused: Sequence[tuple[Entry, OrpheusError]],
-        *,
-        began: float,
-        ran: float,
-        committed: float,
-    ) -> None:
+    def batch(self, done: Sequence[tuple[Entry, Any]], *, began: float, ran: float, committed: float) -> None:
         """Count one committed batch; instants are of the monotonic clock."""
         self.commits += 1
         self.run.add(ran - began)
         self.commit.add(committed - ran)
-        self.batch_operations_max = max(self.batch_operations_max, len(done))
-        self.operations.update([entry.operation.name for entry, _ in done])
-        self.refused.update([entry.operation.name for entry, _ in refused])
-        self.wait.waiting += [began - entry.queued_at for entry, _ in done]
+        operations = 0
+        for entry, outcome in done:
+            count, refused = entry.operation.tally(outcome)
+            operations += count
+            self.operations[entry.operation.name] += count
+            if refused:
+                self.refused[entry.operation.name] += refused
+            self.wait.waiting += [began - entry.queued_at] * count
+        self.batch_operations_max = max(self.batch_operations_max, operations)
         if self.commits % SORTED_EVERY == 0:
             self.sort_in()
 

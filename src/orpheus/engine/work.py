@@ -12,11 +12,13 @@ Nothing in memory changes here. What has to is collected as effects and run afte
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orpheus.core.decider import decide
 from orpheus.core.decision import (
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 Effect = Callable[[], None]
 
+Reply = Callable[[Any], None]
+"""Called once, after the commit, with the operation's result or the exception that refused it."""
+
 
 class SeededDraws:
     """The decider's randomness, from the generator the engine was given."""
@@ -57,18 +62,15 @@ class SeededDraws:
         return self._rng.random()
 
 
-class Change:
+class Change(msgspec.Struct):
     """One applied decision, on its way to the memory: what `aftermath.py` looks at after the commit, in its place among the
     effects."""
 
-    __slots__ = ("applied", "decision", "graph", "resumes")
-
-    def __init__(self, decision: Decision, applied: Applied, graph: Graph, resumes: tuple[Source, ...]) -> None:
-        self.decision = decision
-        self.applied = applied
-        self.graph = graph
-        self.resumes = resumes
-        """Where its ready tasks stand, when it was resumed."""
+    decision: Decision
+    applied: Applied
+    graph: Graph
+    resumes: tuple[Source, ...]
+    """Where its ready tasks stand, when it was resumed."""
 
 
 @dataclass(slots=True)
@@ -100,11 +102,14 @@ class Work:
         Raises:
             OrpheusError: refused; nothing was written for it.
         """
-        return self.tell_in_graph(job_id, fact, tenant=tenant)[0]
+        decision, _graph = self._decide(job_id, fact, tenant)
+        if self._follow:
+            self._follow_up()
+        return decision
 
     def tell_in_graph(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> tuple[Decision, Graph]:
         """Do as `tell` does; return also the job's graph."""
-        told = self._decide(job_id, fact, tenant=tenant)
+        told = self._decide(job_id, fact, tenant)
         if self._follow:
             self._follow_up()
         return told
@@ -137,27 +142,31 @@ class Work:
             self._follow_up()
         return decision
 
-    def _decide(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> tuple[Decision, Graph]:
+    def _decide(self, job_id: str, fact: Fact, tenant: str | None = None) -> tuple[Decision, Graph]:
         view = self.tx.view(job_id, tenant=tenant)
+        graph = view.graph
         decision = decide(view, fact, self.now, self.draws)
-        self._apply(decision, view.graph)
-        return decision, view.graph
+        self._apply(decision, graph)
+        return decision, graph
 
     def _apply(self, decision: Decision, graph: Graph) -> None:
         applied = self.tx.apply(decision)
         if decision.events:
             self.tell_outside(self, decision)
-        job = decision.job
         resumes: tuple[Source, ...] = ()
         if applied.held is False:
-            resumes = tuple(source for source, _count in self.tx.lanes_of_job(job.job_id))
+            resumes = tuple(source for source, _count in self.tx.lanes_of_job(decision.job.job_id))
         self.effects.append(Change(decision, applied, graph, resumes))
         for command in decision.commands:
-            if not isinstance(command, ForgetRun):
-                self._queue(job, command)
+            if type(command) is not ForgetRun:
+                self._queue(decision.job, command)
 
     def _queue(self, job: Job, command: Command) -> None:
-        if isinstance(command, TellJob):
+        if isinstance(command, TellDependents):  # the most frequent by far: every end
+            for dependent, on in self.tx.dependents(job.job_id):
+                ok = on == "end" or command.state == JobState.COMPLETED
+                self._then(dependent, DependencySettled(job_id=job.job_id, ok=ok))
+        elif isinstance(command, TellJob):
             self._then(command.job_id, command.fact)
         elif isinstance(command, StartChild):
             self._follow.append(partial(self._start_child, job, command))
@@ -165,10 +174,6 @@ class Work:
             self._follow.append(partial(self._recall, job.job_id, command))
         elif isinstance(command, TellParent):
             self._then(command.job_id, children.ended(self.tx, job, command))
-        elif isinstance(command, TellDependents):
-            for dependent, on in self.tx.dependents(job.job_id):
-                ok = on == "end" or command.state == JobState.COMPLETED
-                self._then(dependent, DependencySettled(job_id=job.job_id, ok=ok))
         else:
             assert isinstance(command, CancelRun | ForgetRun | PublishArtifacts | Finalise), f"unknown {command!r}"
 
@@ -221,6 +226,15 @@ class Operation:
             OrpheusError: refused, and nothing was written by it.
         """
         raise NotImplementedError
+
+    def apart(self) -> Sequence[tuple[Operation, Reply]]:
+        """Return what it consists of, each with who hears of it, to be run one by one after a fault of ours in any of it; nothing
+        when it is one thing."""
+        return ()
+
+    def tally(self, outcome: Any) -> tuple[int, int]:
+        """Return how many things it did, and how many of them were refused, by what `run` returned or raised."""
+        return 1, isinstance(outcome, Exception)
 
     def failed(self, error: BaseException) -> None:
         """Put right what was noted in memory before the operation was queued (a reservation); called when it was refused

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.errors import DefinitionConflict, InvalidGraph, InvalidRequest, OrpheusError
@@ -20,20 +21,21 @@ from orpheus.engine.leases import Limit, Run
 from orpheus.engine.orders import publish_definition
 from orpheus.engine.reports import (
     ENDS,
-    EndRun,
+    MOST_ENDS,
+    EndRuns,
+    Outcomes,
     WriteLogs,
     WriteProgress,
-    check_artifacts,
+    check_end,
     check_kind,
-    check_wait,
     stale,
 )
 from orpheus.engine.rescues import Expire, Return
 from orpheus.engine.sessions import Answer, Session, Waiter
-from orpheus.engine.work import Operation, Undo, Work
+from orpheus.engine.work import Operation, Reply, Undo, Work
 
 if TYPE_CHECKING:
-    from orpheus.engine.machine import Machine, Reply
+    from orpheus.engine.machine import Machine
 
 MOST_HANDLERS = 10_000
 LEAST_SESSION_ID = 16
@@ -149,8 +151,8 @@ class Workers:
 
     # report
 
-    def report(self, session_id: str, reports: Sequence[RunReport], replies: Sequence[Reply]) -> None:
-        """Carry out each item; each reply gets None, or the error that refused its item.
+    def report(self, session_id: str, reports: Sequence[RunReport], reply: Reply) -> None:
+        """Carry out each item; the reply gets for each of them None, or the error that refused it.
 
         The session need not be known: what fences a report is its `run_id` (R6).
         """
@@ -159,32 +161,48 @@ class Workers:
         session = machine.sessions.find(session_id)
         if session is not None:
             machine.sessions.heard(session, now=now, wall=machine.clock.now())
-        for report, reply in zip(reports, replies, strict=True):
+        outcomes = Outcomes(len(reports), reply)
+        ends: list[tuple[int, RunReport]] = []
+        for place, report in enumerate(reports):
             try:
-                self._item(session_id, report, reply, now)
+                run = machine.runs.get(report.run_id)
+                if run is None:
+                    check_kind(report)
+                    raise stale(report.run_id)
+                if report.kind in ENDS:
+                    machine.runs.renew(report.run_id, now)
+                    check_end(report)
+                    ends.append((place, report))
+                    if len(ends) == MOST_ENDS:
+                        self._end_runs(ends, outcomes)
+                        ends = []
+                else:
+                    self._end_runs(ends, outcomes)  # what was said before it is done before it
+                    ends = []
+                    self._say_of(run, report, partial(outcomes.put, place), now)
             except OrpheusError as error:
-                reply(error)
+                outcomes.put(place, error)
+        self._end_runs(ends, outcomes)
 
-    def _item(self, session_id: str, report: RunReport, reply: Reply, now: float) -> None:
-        machine = self._machine
-        check_kind(report)
-        run = machine.runs.get(report.run_id)
-        if run is None:
-            raise stale(report.run_id)
-        machine.runs.renew(report.run_id, now)
-        if report.kind in ENDS:
-            check_wait(report)
-            check_artifacts(report)
-            operation = EndRun(
-                report,
-                session_id,
+    def _end_runs(self, ends: Sequence[tuple[int, RunReport]], outcomes: Outcomes) -> None:
+        if ends:
+            machine = self._machine
+            operation = EndRuns(
+                ends,
+                outcomes,
                 find=machine.runs.get,
                 progress=machine.progress,
                 options=machine.options,
                 durations=machine.durations,
             )
-            machine.queue(operation, lambda outcome: reply(outcome if isinstance(outcome, Exception) else None))
-        elif report.kind == "log":
+            machine.queue(operation, operation.answer)
+
+    def _say_of(self, run: Run, report: RunReport, reply: Reply, now: float) -> None:
+        """Take in what is said of a run that goes on."""
+        machine = self._machine
+        check_kind(report)
+        machine.runs.renew(report.run_id, now)
+        if report.kind == "log":
             operation_log = WriteLogs(report, find=machine.runs.get, books=machine.logs)
             machine.queue(operation_log, lambda outcome: self._logged(run, outcome, reply))
         else:

@@ -7,7 +7,7 @@ bounded (promise 5) and both are emptied by a rollback, the only event that coul
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import msgspec
@@ -57,7 +57,7 @@ class JobEntry(msgspec.Struct, eq=False, gc=False):
     stored_state: JobState | None = None
     """None: the row is not in the file yet."""
     stored_seq: int = 0
-    stored_labels: dict[str, str] = msgspec.field(default_factory=dict)
+    stored_labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     dirty: bool = True
     usual: bool = False
     """Since the last flush only usual decisions have changed it (core/usual.py)."""

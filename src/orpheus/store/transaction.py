@@ -232,7 +232,7 @@ class Transaction:
         if decision.results:
             self._result_rows(entry, decision)
         if decision.sets_job_result:
-            entry.new_result = _result_text(decision.job_result)
+            entry.new_result = _result_text(decision)
         return applied
 
     def _job_row(self, decision: Decision) -> tuple[JobEntry, JobState | None, bool | None]:
@@ -255,7 +255,7 @@ class Transaction:
             entry.usual = False
             self._unit.change_job(entry, job)
             if decision.sets_job_result:
-                entry.new_result = _result_text(decision.job_result)
+                entry.new_result = _result_text(decision)
         return entry, was, paused
 
     def _note_failure(self, entry: JobEntry) -> None:
@@ -293,7 +293,7 @@ class Transaction:
         for key, result in decision.results.items():
             task = self._unit.task_by_key(entry, key)
             assert task.dirty, f"{key} got a result but is not listed as changed"
-            text = task.new_result = rows.to_json(result)
+            text = task.new_result = decision.result_text or rows.to_json(result)
             if not ended:  # else nobody is about to ask
                 self._payloads.remember_result(task.task, result, len(text))
 
@@ -477,9 +477,10 @@ class Transaction:
         self._unit.flush()
 
 
-def _result_text(result: Any) -> str | int:
+def _result_text(decision: Decision) -> str | int:
     """Return what the job's row gets as its result."""
-    return ABSENT if result is None else rows.to_json(result)
+    result = decision.job_result
+    return ABSENT if result is None else decision.result_text or rows.to_json(result)
 
 
 def attempt_outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:

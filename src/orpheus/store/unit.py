@@ -293,7 +293,7 @@ class Unit:
         job = entry.job
         for name, labels in (("delete_labels", entry.stored_labels), ("insert_label", job.labels)):
             self._many(name, [(key, value, job.created_at, entry.job_no) for key, value in labels.items()])
-        entry.stored_labels = job.labels.copy()
+        entry.stored_labels = job.labels
 
     def _flush_tasks(self) -> None:
         gathered: dict[str, list[Row]] = {}

@@ -241,11 +241,11 @@ class KitWorker:
     def _report(self, reports: list[RunReport]) -> None:
         if not reports or self._session is None:
             return
-        refused: list[Any] = []
+        told: list[OrpheusError | None] = []
         machine = self.engine.machine
-        machine.workers.report(self._session.session_id, reports, [refused.append] * len(reports))
+        machine.workers.report(self._session.session_id, reports, told.extend)
         self.engine.pump()
-        for report, outcome in zip(reports, refused, strict=False):
+        for report, outcome in zip(reports, told, strict=False):
             if isinstance(outcome, OrpheusError) and outcome.code != "stale_run" and report.kind == "completed":
                 self._report([_refused(report, outcome)])
 

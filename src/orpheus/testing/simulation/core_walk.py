@@ -80,7 +80,7 @@ class Walk:
     trace: list[str] = field(default_factory=list)
 
     def tell(self, fact: f.Fact) -> bool:
-        """Bring a fact; tell whether it was accepted. A refusal must leave no trace."""
+        """Bring a fact; tell whether it was accepted. Deciding must leave no trace, a refusal none at all."""
         before = repr((self.view.job(), self.view.tasks()))
         try:
             decision = decide(self.view, fact, self.now, _Draws(self.rng))
@@ -91,6 +91,8 @@ class Walk:
             if repr((self.view.job(), self.view.tasks())) != before:
                 raise Broken(f"a refused {fact} changed something") from error
             return False
+        if repr((self.view.job(), self.view.tasks())) != before:
+            raise Broken(f"{fact} changed something that its decision shares with the rows before")
         self.trace.append(f"{self.now:.2f} {fact} → {[event.type for event in decision.events]}")
         self.take_in(decision)
         return True

@@ -217,8 +217,8 @@ class SimServer:
         side = self._machine().workers
         side.poll(session_id, seq, held=held, free=free, resources_free=resources_free, wait_s=wait_s, answer=answer)
 
-    def report(self, session_id: str, reports: Sequence[RunReport], replies: Sequence[Reply]) -> None:
-        self._machine().workers.report(session_id, reports, replies)
+    def report(self, session_id: str, reports: Sequence[RunReport], reply: Reply) -> None:
+        self._machine().workers.report(session_id, reports, reply)
 
     def heartbeat(self, session_id: str, held: Sequence[str]) -> Any:
         """Return `(cancel orders, unknown runs)`, or the error."""

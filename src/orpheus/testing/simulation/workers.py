@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -337,10 +337,13 @@ class SimWorker:
                 items.append(run.report)
                 sending.append(run)
         if items:
-            replies = [
-                self._heard_by(partial(self._acknowledged, run, item)) for run, item in zip(sending, items, strict=True)
-            ]
-            self.server.report(self.session_id, items, replies)
+            self.server.report(self.session_id, items, self._heard_by(partial(self._all_acknowledged, sending, items)))
+
+    def _all_acknowledged(
+        self, runs: Sequence[HeldRun], items: Sequence[RunReport], outcomes: Sequence[OrpheusError | None]
+    ) -> None:
+        for run, item, outcome in zip(runs, items, outcomes, strict=True):
+            self._acknowledged(run, item, outcome)
 
     def _acknowledged(self, run: HeldRun, item: RunReport, outcome: Any) -> None:
         run_id = run.grant.run_id
