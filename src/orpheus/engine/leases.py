@@ -217,17 +217,16 @@ class RunTable:
                 run.schedule_to_close_at = max(run.schedule_to_close_at, least)
 
     def next_due(self) -> float | None:
-        """Return a monotonic instant at or before the earliest limit; entries of ended runs are cleared on the way."""
+        """Return a monotonic instant at or before the earliest limit; entries of ended runs are cleared on the way.
+
+        Whether a limit was put off meanwhile, as leases are with every poll, is looked at when it has come (`passed`).
+        """
         while self._heap:
             due, _, run_id = self._heap[0]
             run = self._runs.get(run_id)
-            if run is None or run.expiring:
-                heapq.heappop(self._heap)
-                continue
-            actual = run.due()
-            if actual <= due:
+            if run is not None and not run.expiring:
                 return due
-            heapq.heapreplace(self._heap, (actual, next(self._tie), run_id))
+            heapq.heappop(self._heap)
         return None
 
     def _push(self, run: Run) -> None:
