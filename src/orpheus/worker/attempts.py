@@ -9,18 +9,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
-from orpheus.authoring.context import WaitForCallback
 from orpheus.protocol.worker import Assignment, ReportedArtifact, ReportedError, ReportItem
 from orpheus.telemetry import Tracing
 from orpheus.worker.attempt_files import AttemptFiles
 from orpheus.worker.capture import Redactor
 from orpheus.worker.child_pool import ChildPool, ChildWork
 from orpheus.worker.context import WorkerContext
-from orpheus.worker.definitions import Arguments, Definitions, Handler
+from orpheus.worker.definitions import Definitions, Handler
 from orpheus.worker.devices import DEVICE_RESOURCE, Devices
 from orpheus.worker.failures import classify
 from orpheus.worker.frames import Start
@@ -111,7 +110,7 @@ class Attempts:
 
     def begin(self, assignment: Assignment) -> None:
         """Take a run. From here on it is held until its end is acknowledged."""
-        run = Run(
+        run = Run.arrived(
             assignment,
             redactor=self._redactor,
             log_bytes_max=self._log_bytes_max,
@@ -122,13 +121,15 @@ class Attempts:
 
     def _begin(self, run: Run) -> None:
         """The run has its slot."""
-        run.task = asyncio.create_task(self._live(run), name=f"run-{run.run_id}")
-        self._lives.add(run.task)
+        task = run.task = asyncio.get_running_loop().create_task(self._live(run), name=f"run-{run.run_id}")
+        self._lives.add(task)
 
     def _leave(self, run: Run) -> None:
         """The run was stopped before it had a slot."""
         self._outbox.end(run, self._ending(run, Stopped()))
-        self._vacate(run, completed=False)
+        self._runs.vacate(run, completed=False)
+        run.log.tell_nobody()
+        self._ended.set()
 
     def _give_back(self, runs: list[Run]) -> None:
         """Let others have what was asked for ahead and still waits: the runs are missing from the next poll (R8)."""
@@ -160,7 +161,7 @@ class Attempts:
             try:
                 span = None if self._tracing is None else begin_span(self._tracing, run)
                 item = await self._make(run)
-                if item is not None:
+                if item is not None and run.spent is not None:
                     item.price = run.spent
                 if span is not None:
                     end_span(span, item)
@@ -175,21 +176,18 @@ class Attempts:
             if not run.finished:
                 self._outbox.end(run, _failed(run, ReportedError(message="the worker failed inside; see its log")))
         finally:
-            self._vacate(run, completed=completed)
+            self._runs.vacate(run, completed=completed)
+            run.log.tell_nobody()
             if run.files is not None and run.files.are_used:
                 await asyncio.to_thread(run.files.clean, keep_files=completed)
             self._lives.discard(run.task)
             self._ended.set()
 
-    def _vacate(self, run: Run, *, completed: bool) -> None:
-        self._runs.vacate(run, completed=completed)
-        self._ended.set()
-
     async def _make(self, run: Run) -> ReportItem | None:
         """Make the attempt; return what to report (None: nothing)."""
         if self._runs.draining:
             run.stop(StopReason.DRAIN, 0.0)  # it waited for its slot until the drain began: another may have it unspent
-        if run.stop_reason is not None:
+        if run.is_stopped():
             return self._ending(run, Stopped())
         wanted = run.assignment.resources
         if wanted:
@@ -200,8 +198,22 @@ class Attempts:
         self._limits.watch(run)
         try:
             work = await self._prepare(run)
-            outcome = await self._perform(run, work)
-            return None if run.finished else await self._judge(run, outcome)
+            outcome: Outcome
+            if run.is_stopped():
+                outcome = Stopped()
+            else:
+                run.work, run.on_stop = work, self._climb
+                try:
+                    outcome = await work.start()
+                finally:
+                    run.work = run.on_stop = None
+                    for rung in run.rungs:
+                        rung.cancel()
+            if run.finished:
+                return None
+            if self._is_inline(outcome, run):
+                return self._completed(run, msgspec.Raw(outcome.result), [])
+            return await self._judge(run, outcome)
         except Exception as raised:
             return self._ending(run, Failed(classify(raised, redact=run.redactor)))
         finally:
@@ -228,9 +240,9 @@ class Attempts:
         args = assignment.args
         if has_markers(args):
             args = await asyncio.to_thread(self._resolve, assignment)
-        if hidden := handler.hidden(args):
-            run.redactor.add(hidden)
-        if handler.executor == "process" or assignment.resources.get(DEVICE_RESOURCE, 0):
+        if handler.hides:
+            run.redactor.add(handler.hidden(args))
+        if handler.executor == "process" or (assignment.resources and assignment.resources.get(DEVICE_RESOURCE, 0)):
             self._files(run).are_used = True  # by the child
             whole = msgspec.structs.replace(assignment, args=args)
             start = Start(
@@ -244,11 +256,10 @@ class Attempts:
         if handler.is_async:
             if self._downloads:
                 await asyncio.to_thread(_fetch_files, args, self._files(run))  # so that ctx.path never blocks the loop
-            loaded = self._resources.ready(handler.resources)
+            loaded = self._resources.ready(handler.resources) if handler.resources else {}
             if loaded is None:
                 loaded = await asyncio.to_thread(self._resources.load_all, handler.resources)
-            arguments = handler.arguments(args)
-            return LoopWork(run, _call_async(handler, context, arguments, loaded))
+            return LoopWork(run, handler, context, handler.arguments(args), loaded)
         return ThreadWork(
             run,
             lambda: self._resources.load_all(handler.resources),
@@ -277,28 +288,16 @@ class Attempts:
         self._redactor.add([value])
         return value
 
-    # Perform ---------------------------------------------------------------------------------------------------------
+    # Stop ------------------------------------------------------------------------------------------------------------
 
-    async def _perform(self, run: Run, work: Work) -> Outcome:
-        """Run the handler to its end, or up the ladder of being stopped."""
-        if run.stop_reason is not None:
-            return Stopped()
-        rungs: list[asyncio.TimerHandle] = []
-
-        def climb(_run: Run, _reason: StopReason, grace_s: float) -> None:
-            loop = asyncio.get_running_loop()
-            work.stop()
-            rungs.append(loop.call_later(grace_s / 2, work.press))
-            # A moment before the server's fence, so that the end is told while the run is still ours (R18).
-            rungs.append(loop.call_later(grace_s * 0.9, self._kill, run, work))
-
-        run.on_stop = climb
-        try:
-            return await work.start()
-        finally:
-            run.on_stop = None
-            for rung in rungs:
-                rung.cancel()
+    def _climb(self, run: Run, _reason: StopReason, grace_s: float) -> None:
+        """Stop the handler: ask, insist, end it."""
+        work, loop = run.work, asyncio.get_running_loop()
+        assert work is not None, "it is at work"
+        work.stop()
+        run.rungs.append(loop.call_later(grace_s / 2, work.press))
+        # A moment before the server's fence, so that the end is told while the run is still ours (R18).
+        run.rungs.append(loop.call_later(grace_s * 0.9, self._kill, run, work))
 
     def _kill(self, run: Run, work: Work) -> None:
         """The last rung. A handler that may outlive it is reported without waiting for it, and keeps its slot and what it
@@ -311,6 +310,15 @@ class Attempts:
         self._outbox.end(run, self._ending(run, Abandoned()))
 
     # Judge -----------------------------------------------------------------------------------------------------------
+
+    def _is_inline(self, outcome: Outcome, run: Run) -> TypeGuard[Completed]:
+        """Tell whether all there is to report is a small result: no files, nothing to be stored."""
+        return (
+            type(outcome) is Completed
+            and run.files is None
+            and outcome.artifacts is None
+            and len(outcome.result) <= self._inline_bytes()
+        )
 
     async def _judge(self, run: Run, outcome: Outcome) -> ReportItem | None:
         """Turn the outcome into a report; files first, since what is reported must be there (R10)."""
@@ -375,12 +383,6 @@ class Attempts:
         if isinstance(outcome, Failed):
             return _failed(run, outcome.error)
         return _failed(run, ReportedError(message="the handler stopped by itself"))
-
-
-async def _call_async(
-    handler: Handler, context: WorkerContext | None, arguments: Arguments, loaded: dict[str, Any]
-) -> bytes | WaitForCallback:
-    return handler.encode(await handler.call(context, arguments, loaded))
 
 
 def _fetch_files(value: Any, files: AttemptFiles) -> None:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Literal, TextIO
 
+import msgspec
+
 from orpheus.protocol.worker import LogLine
 
 Stream = Literal["log", "stdout", "stderr"]
@@ -30,19 +32,15 @@ SECRET_CHARS_MIN = 4
 current_log: ContextVar[AttemptLog | None] = ContextVar("orpheus_attempt_log", default=None)
 
 
-class Redactor:
-    """Replace secret values in text by `***`.
+class Redactor(msgspec.Struct, eq=False):
+    """Replace secret values in text by `***`."""
 
-    Args:
-        shared: another one, whose values are replaced too: an attempt's sensitive arguments are its own, the secrets of
-            the worker are everybody's.
-    """
+    _shared: Redactor | None = None
+    """Another one, whose values are replaced too: an attempt's sensitive arguments are its own, the secrets of the worker are
+    everybody's."""
+    _values: tuple[str, ...] = ()
 
-    __slots__ = ("_shared", "_values")
-
-    def __init__(self, shared: Redactor | None = None) -> None:
-        self._shared = shared
-        self._values: tuple[str, ...] = ()
+    __repr__ = object.__repr__  # what it hides is not to be shown by it
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -64,29 +62,28 @@ class Redactor:
         return text
 
 
-class AttemptLog:
-    """The log of one attempt: lines wait here until the next report takes them. Safe from any thread.
+def _nobody() -> None:
+    """Nobody is told."""
 
-    Args:
-        on_line: called after a line was added (a report has something to take).
-        redact: applied to every message.
-        bytes_max: what comes after so many bytes is counted and dropped.
-    """
 
-    __slots__ = (
-        "_began", "_bytes_left", "_dropped", "_lines", "_lines_left", "_lock", "_on_line", "_partial", "_redact",
-    )  # fmt: skip
+class AttemptLog(msgspec.Struct, kw_only=True, eq=False):
+    """The log of one attempt: lines wait here until the next report takes them. Safe from any thread."""
 
-    def __init__(self, *, on_line: Callable[[], None], redact: Callable[[str], str], bytes_max: int) -> None:
-        self._on_line = on_line
-        self._redact = redact
-        self._bytes_left = bytes_max
-        self._lines_left = LINES_MAX
-        self._dropped = 0
-        self._began = time.monotonic()
-        self._lines: list[LogLine] = []
-        self._partial: dict[Stream, str] = {}
-        self._lock = threading.Lock()
+    redact: Callable[[str], str]
+    """Applied to every message."""
+    bytes_max: int
+    """What comes after so many bytes is counted and dropped."""
+    on_line: Callable[[], None] = _nobody
+    """Called after a line was added (a report has something to take)."""
+    _bytes: int = 0
+    _lines_left: int = LINES_MAX
+    _dropped: int = 0
+    _began: float = msgspec.field(default_factory=time.monotonic)
+    _lines: list[LogLine] = []
+    _partial: dict[Stream, str] = {}
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+
+    __repr__ = object.__repr__
 
     def add(
         self, message: str, *, level: str = "info", stream: Stream = "log", fields: dict[str, Any] | None = None
@@ -104,23 +101,23 @@ class AttemptLog:
 
     def take_line(self, line: LogLine) -> None:
         """Add a line that may come from a child process."""
-        message = self._redact(line.message)
+        message = self.redact(line.message)
         if len(message) > LINE_CHARS_MAX:
             message = f"{message[:LINE_CHARS_MAX]}… ({len(message) - LINE_CHARS_MAX} more characters)"
         line.message = message
         if line.fields:
             line.fields = {
-                key: self._redact(value) if isinstance(value, str) else value for key, value in line.fields.items()
+                key: self.redact(value) if isinstance(value, str) else value for key, value in line.fields.items()
             }
         with self._lock:
             size = len(message) + 64
-            if size > self._bytes_left or self._lines_left <= 0:
+            if self._bytes + size > self.bytes_max or self._lines_left <= 0:
                 self._dropped += 1
                 return
-            self._bytes_left -= size
+            self._bytes += size
             self._lines_left -= 1
             self._lines.append(line)
-        self._on_line()
+        self.on_line()
 
     def write(self, text: str, stream: Stream) -> None:
         """Take what was written to a stream; complete lines become log lines."""
@@ -135,6 +132,11 @@ class AttemptLog:
         for line in lines:
             # A progress bar redraws its line with carriage returns; what stood last is what a person would have seen.
             self.add(line.rstrip("\r").rsplit("\r", 1)[-1], stream=stream)
+
+    def tell_nobody(self) -> None:
+        """Its attempt is over: what still comes is told to nobody. (And nothing here refers to the attempt any more, so that
+        neither waits for the garbage collector.)"""
+        self.on_line = _nobody
 
     @property
     def is_empty(self) -> bool:

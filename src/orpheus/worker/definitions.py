@@ -19,6 +19,8 @@ from orpheus.protocol.worker import TaskSpec
 from orpheus.worker.failures import AttemptError, bounded_traceback
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+_SCALARS = frozenset({str, int, bool, type(None)})
+"""Results that are JSON as they are."""
 
 
 class LoadFailed(Exception):
@@ -35,6 +37,8 @@ class Handler:
         self.executor: Executor = task.executor
         self.resources: Mapping[str, ResourceSpec] = task.resources
         self._sensitive = task.params_schema if holds_sensitive(task.params_schema) else None
+        self.hides = self._sensitive is not None
+        """Whether any argument must not be shown."""
 
     def arguments(self, args: Mapping[str, Any]) -> Arguments:
         """Decode arguments from the wire.
@@ -73,7 +77,7 @@ class Handler:
         if isinstance(value, WaitForCallback):
             return value
         try:
-            return msgspec.json.encode(self._task.encode_result(value))
+            return msgspec.json.encode(value if type(value) in _SCALARS else self._task.encode_result(value))
         except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
             raise AttemptError(
                 f"{self._task.handler} returned a {type(value).__name__} that cannot be encoded: {wrong}",

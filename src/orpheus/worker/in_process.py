@@ -12,12 +12,16 @@ import contextvars
 import ctypes
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+import msgspec
 
 from orpheus.authoring.context import WaitForCallback
 from orpheus.authoring.errors import Cancelled
 from orpheus.worker.capture import current_log
+from orpheus.worker.context import WorkerContext
+from orpheus.worker.definitions import Arguments, Handler
 from orpheus.worker.failures import classify
 from orpheus.worker.offspring import Offspring
 from orpheus.worker.runs import Run
@@ -25,25 +29,21 @@ from orpheus.worker.threads import Homecoming, Threads
 from orpheus.worker.work import Failed, Outcome, Stopped, returned
 
 
-class LoopWork:
-    """An `async def` handler in the task that awaits it: a task of its own for each would be half of a short attempt.
+class LoopWork(msgspec.Struct, eq=False):
+    """An `async def` handler in the task that awaits it: a task of its own for each would be half of a short attempt."""
 
-    Args:
-        call: the handler's coroutine, which returns the encoded result.
-    """
+    run: Run
+    handler: Handler
+    context: WorkerContext | None
+    arguments: Arguments
+    loaded: dict[str, Any]
+    dies: bool = False
 
-    dies = False
-
-    def __init__(self, run: Run, call: Coroutine[Any, Any, bytes | WaitForCallback]) -> None:
-        self._run = run
-        self._call = call
-
-    def start(self) -> Awaitable[Outcome]:
-        return self._perform()
+    __repr__ = object.__repr__
 
     def stop(self) -> None:
-        if self._run.task is not None:
-            self._run.task.cancel()
+        if self.run.task is not None:
+            self.run.task.cancel()
 
     def press(self) -> None:
         self.stop()  # a handler that swallowed the first CancelledError gets another
@@ -51,11 +51,11 @@ class LoopWork:
     def kill(self) -> None:
         self.stop()
 
-    async def _perform(self) -> Outcome:
-        run = self._run
+    async def start(self) -> Outcome:
+        run, handler = self.run, self.handler
         outside = current_log.set(run.log)
         try:
-            return returned(await self._call)
+            return returned(handler.encode(await handler.call(self.context, self.arguments, self.loaded)))
         except (asyncio.CancelledError, Cancelled) as stopped:
             # A CancelledError of the handler's own making (a library's, a task it cancelled) is a failure like any other.
             return Stopped() if run.stopping.is_set() else Failed(classify(stopped, redact=run.redactor))

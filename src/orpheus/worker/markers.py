@@ -25,6 +25,9 @@ DEPTH_MAX = 16
 """Spilled results that hold spilled results: deeper than this is a mistake."""
 
 
+_REPLACED = frozenset({"$spill", "$secret"})
+
+
 class Secrets:
     """Look secrets up: `ORPHEUS_SECRET_NAME`, then `ORPHEUS_SECRET_NAME_FILE`, then the secrets file.
 
@@ -79,14 +82,18 @@ class Secrets:
 def has_markers(value: Any) -> bool:
     """Tell whether `resolve` would change anything; most arguments hold no marker, and need no thread."""
     if type(value) is dict:
-        if len(value) == 1 and operator_of(value) in ("$spill", "$secret"):
+        if len(value) == 1 and not _REPLACED.isdisjoint(value):
             return True
         parts: Iterable[Any] = value.values()
     elif type(value) is list:
         parts = value
     else:
         return False
-    return any(type(part) in (dict, list) and has_markers(part) for part in parts)  # no call for what is no container
+    for part in parts:  # asked for every attempt: no generator, and no call for what is no container
+        kind = type(part)
+        if (kind is dict or kind is list) and has_markers(part):
+            return True
+    return False
 
 
 class Resolver:

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from orpheus.protocol.worker import Assignment, LogLine, ReportItem
 from orpheus.worker.attempt_files import AttemptFiles
 from orpheus.worker.capture import AttemptLog, Redactor
 from orpheus.worker.pace import LONG_S, Pace
 from orpheus.worker.stop_flag import StopFlag
+from orpheus.worker.work import Work
 
 PROGRESS_EVERY_S = 0.2
 
@@ -37,50 +40,63 @@ class StopReason(StrEnum):
     """The run is no longer current: whatever comes of it would be `stale_run`."""
 
 
-class Run:
+class Run(msgspec.Struct, eq=False, weakref=True):
     """One attempt. Handlers speak through it (progress, heartbeat, log) from any thread; all else stays on the loop."""
 
-    __slots__ = (
-        "__weakref__", "_has_heartbeat", "_heartbeat", "_lock", "_on_news", "_progress", "arrived_at",
-        "assignment", "devices", "files", "finished", "last_told_at", "limit_at", "log", "on_stop", "redactor", "run_id", "spent",
-        "stop_grace_s", "stop_reason", "stopping", "task",
-    )  # fmt: skip
+    assignment: Assignment
+    run_id: str
+    redactor: Redactor
+    """Hides the worker's secrets, and the sensitive arguments of this attempt."""
+    log: AttemptLog
+    _on_news: Callable[[Run], None]
+    """Called when the run has something to say."""
+    files: AttemptFiles | None = None
+    """Once it needs any."""
+    devices: tuple[int, ...] = ()
+    spent: float | None = None
+    """What the handler says it has cost; None where it says nothing."""
+    arrived_at: float = msgspec.field(default_factory=time.monotonic)
+    finished: bool = False
+    """Its end stands in the outbox or was dropped; later words are not passed on."""
+    stop_reason: StopReason | None = None
+    stop_grace_s: float = 0.0
+    on_stop: Callable[[Run, StopReason, float], None] | None = None
+    limit_at: float | None = None
+    """When its time is over (monotonic), once it has begun."""
+    task: asyncio.Task[Any] | None = None
+    """Its life in the loop; an async handler runs in it."""
+    work: Work | None = None
+    """Its handler, while that is at work."""
+    stopping: StopFlag = msgspec.field(default_factory=StopFlag)
+    rungs: list[asyncio.TimerHandle] = []
+    """What is still to be done to stop the handler."""
+    last_told_at: float = 0.0
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    _progress: tuple[float | None, str | None] | None = None
+    _heartbeat: Any = None
+    _has_heartbeat: bool = False
 
-    def __init__(
-        self,
-        assignment: Assignment,
-        *,
-        redactor: Redactor,
-        log_bytes_max: int,
-        on_news: Callable[[Run], None],
-    ) -> None:
-        self.assignment = assignment
-        self.run_id = assignment.run_id
-        self.files: AttemptFiles | None = None
-        """Once it needs any."""
-        self.devices: tuple[int, ...] = ()
-        self.spent: float | None = None
-        """What the handler says it has cost; None where it says nothing."""
-        self.arrived_at = time.monotonic()
-        self.finished = False
-        """Its end stands in the outbox or was dropped; later words are not passed on."""
-        self.stop_reason: StopReason | None = None
-        self.stop_grace_s = 0.0
-        self.on_stop: Callable[[Run, StopReason, float], None] | None = None
-        self.limit_at: float | None = None
-        """When its time is over (monotonic), once it has begun."""
-        self.task: asyncio.Task[Any] | None = None
-        """Its life in the loop; an async handler runs in it."""
-        self.stopping = StopFlag()
-        self.last_told_at = 0.0
-        self.redactor = Redactor(redactor)
-        """Hides the worker's secrets, and the sensitive arguments of this attempt."""
-        self.log = AttemptLog(on_line=self._news, redact=self.redactor, bytes_max=log_bytes_max)
-        self._on_news = on_news
-        self._lock = threading.Lock()
-        self._progress: tuple[float | None, str | None] | None = None
-        self._heartbeat: Any = None
-        self._has_heartbeat = False
+    @classmethod
+    def arrived(
+        cls, assignment: Assignment, *, redactor: Redactor, log_bytes_max: int, on_news: Callable[[Run], None]
+    ) -> Run:
+        """Make a run of what the server has granted.
+
+        Args:
+            redactor: hides the worker's secrets.
+        """
+        own = Redactor(redactor)
+        log = AttemptLog(redact=own, bytes_max=log_bytes_max)
+        run = cls(assignment, assignment.run_id, own, log, on_news)
+        log.on_line = run._news
+        return run
+
+    def __repr__(self) -> str:
+        return f"<Run {self.run_id}>"  # neither token nor arguments
+
+    def is_stopped(self) -> bool:
+        """Tell whether it was asked to stop."""
+        return self.stop_reason is not None
 
     def progress(self, fraction: float | None, stage: str | None) -> None:
         """Remember the latest progress; the next report (at most every 0.2 s) carries it."""

@@ -5,14 +5,13 @@ Each attempt has one. A `threading.Event` would make a lock and a condition with
 
 from __future__ import annotations
 
+import msgspec
 
-class StopFlag:
+
+class StopFlag(msgspec.Struct, eq=False):
     """Set once, never cleared. Safe from any thread."""
 
-    __slots__ = ("_is_set",)
-
-    def __init__(self) -> None:
-        self._is_set = False
+    _is_set: bool = False
 
     def is_set(self) -> bool:
         return self._is_set

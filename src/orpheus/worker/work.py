@@ -12,12 +12,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from orpheus.authoring.context import WaitForCallback
 from orpheus.protocol.worker import ReportedArtifact, ReportedError
 
 
-@dataclass(slots=True)
-class Completed:
+class Completed(msgspec.Struct):
     """The handler returned; `result` is JSON."""
 
     result: bytes
