@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orpheus.core.decision import Event
     from orpheus.core.task import Task
     from orpheus.engine.machine import Entry
-    from orpheus.store.transaction import Applied
+    from orpheus.store.applied import Applied
 
 BOUNDS_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0)
 

@@ -44,7 +44,8 @@ from orpheus.engine.params import ParamsChecker
 from orpheus.engine.recall import Intact, recall
 
 if TYPE_CHECKING:
-    from orpheus.store.transaction import Applied, Transaction
+    from orpheus.store.applied import Applied
+    from orpheus.store.transaction import Transaction
 
 Effect = Callable[[], None]
 

@@ -8,10 +8,11 @@ writer.py       many operations, one commit (R3)
 reader.py       what the API shows, beside the writer
 """
 
+from orpheus.store.applied import Applied
 from orpheus.store.errors import CommitFailed, DataInUse, DataNewer, DataUnusable, GuardFailed
 from orpheus.store.ready import ReadyRow
 from orpheus.store.store import Store
-from orpheus.store.transaction import Applied, Transaction
+from orpheus.store.transaction import Transaction
 from orpheus.store.view import StoreView
 
 __all__ = [

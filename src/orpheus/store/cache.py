@@ -116,37 +116,33 @@ class RowCache:
         Above a bound, what came last and does not run goes first: work is begun in the order in which it came, so with a
         long backlog the newest rows are wanted last. Then the oldest go, which have been passed over.
         """
+        known = self.jobs
         for job in jobs:
             state = job.job.state
-            if state is _JOB_RUNNING:
-                continue
-            if state in TERMINAL or len(self.jobs) > self._max_jobs:
-                self.jobs.pop(job.job.job_id, None)
+            if state is not _JOB_RUNNING and (state in TERMINAL or len(known) > self._max_jobs):
+                known.pop(job.job.job_id, None)
                 if job.settled:
                     for settled in job.settled:
                         self.drop_task(settled)
                     job.settled = []
+        room = len(self.tasks) <= self._max_tasks // 2
         for task in tasks:
-            state_of_task = task.task.state
-            if state_of_task is _RUNNING:
+            row = task.task
+            if row.state is _RUNNING:
                 continue
-            if state_of_task in SETTLED:
-                self._settled(task)
-            elif len(self.tasks) > self._max_tasks:
-                self.drop_task(task)
+            if row.state in SETTLED:
+                # A node's row is kept while its job goes on and there is room: the next node refers to it.
+                goes_on = known.get(row.job_id)
+                if goes_on is not None and room and row.index == NODE and not row.superseded:
+                    goes_on.settled.append(task)
+                    continue
+            elif len(self.tasks) <= self._max_tasks:
+                continue
+            self.drop_task(task)
         while len(self.jobs) > self._max_jobs:
             self.jobs.popitem(last=False)
         while len(self.tasks) > self._max_tasks:
             self.drop_task(next(iter(self.tasks.values())))
-
-    def _settled(self, task: TaskEntry) -> None:
-        """Keep a node's row while its job goes on and there is room: the next node refers to it."""
-        row = task.task
-        job = self.jobs.get(row.job_id)
-        if job is None or row.index != NODE or row.superseded or len(self.tasks) > self._max_tasks // 2:
-            self.drop_task(task)
-        else:
-            job.settled.append(task)
 
 
 class PayloadCache:

@@ -45,7 +45,9 @@ class Payloads:
         self._cache = cache
 
     def params(self, job: JobEntry) -> Any:
-        return self._read(("params", job.job.job_id), "job_params", (job.job_no,), of="insert_params")
+        key = ("params", job.job.job_id)
+        known = self._cache.get(key)
+        return known[0] if known is not None else self._read(key, "job_params", (job.job_no,), of="insert_params")
 
     def load_params(self, jobs: Sequence[JobEntry]) -> None:
         """Read by one statement the params of these jobs, of whom nothing was changed in this transaction, as far as they are small:

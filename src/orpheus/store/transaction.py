@@ -12,13 +12,11 @@ Later decisions of the same transaction see what earlier ones wrote. Nothing out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from orpheus.core.cache_key import owner_of, stored_parts
-from orpheus.core.decision import Decision, Event
+from orpheus.core.decision import Decision
 from orpheus.core.dispatch import Source
 from orpheus.core.errors import TaskError, UnknownJob
 from orpheus.core.fingerprint import fingerprint, normalised
@@ -27,6 +25,7 @@ from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
 from orpheus.store.access import Access
+from orpheus.store.applied import Applied, job_result_text
 from orpheus.store.cache import JobEntry, PayloadCache, TaskPlace
 from orpheus.store.definitions import Definitions, GraphCache
 from orpheus.store.known_results import FoundResult, KnownResults
@@ -40,33 +39,11 @@ from orpheus.store.records import Records, artifact_record
 from orpheus.store.rows import ABSENT
 from orpheus.store.schedules import Schedules
 from orpheus.store.unit import Unit
+from orpheus.store.usual_changes import apply_usual
 from orpheus.store.view import StoreView
 from orpheus.store.webhooks import WebhookRows
 
 _TIMEOUT = "timeout_"
-_READY, _RUNNING, _COMPLETED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
-
-
-class Applied(msgspec.Struct):
-    """What a decision came to. Rows in it are the store's own: read them, don't change them."""
-
-    job: Job
-    job_no: int
-    was: JobState | None
-    """The job's state before; None for a new job."""
-    events: Sequence[Event] = ()
-    cursor: int = 0
-    """The last event's place in the stream of all jobs; those before it count down without a gap."""
-    released: list[Task] = msgspec.field(default_factory=list)
-    """Tasks that became ready, with their `ready_seq`."""
-    withdrawn: list[tuple[str, str, int, int]] = msgspec.field(default_factory=list)
-    """Keys of tasks that were ready and no longer are (claimed, cancelled …)."""
-    started: list[Task] = msgspec.field(default_factory=list)
-    """Tasks that a worker now holds."""
-    ended_runs: list[tuple[str, Task]] = msgspec.field(default_factory=list)
-    """`(run_id, task as it now is)` of attempts that are over."""
-    held: bool | None = None
-    """The job was paused (True) or resumed (False) by this; None otherwise. See `Transaction.lanes_of_job`."""
 
 
 class Transaction:
@@ -175,7 +152,7 @@ class Transaction:
         held, keeps the history of attempts, and takes a rewound task's artifacts out of the manifest.
         """
         if decision.usual:
-            return self._apply_usual(decision)
+            return apply_usual(self._unit, self._payloads, decision)
         job = decision.job
         entry, was, paused_before = self._job_row(decision)
         applied = Applied(job=job, job_no=entry.job_no, was=was)
@@ -185,9 +162,12 @@ class Transaction:
             self._changed_task(applied, entry, task)
         for task in decision.new_tasks:
             if task.state is TaskState.READY:
-                self._release(applied, task)
+                task.ready_seq = self._unit.next_ready_seq()
+                applied.released.append(task)
             self._unit.new_task(entry, task)
-        if decision.params is not None or decision.results or decision.items:
+        if decision.params is not None:
+            self._params_row(entry, decision)
+        if decision.results or decision.items:
             self._payload_rows(entry, decision)
         if decision.signals or decision.signals_taken or decision.callback is not None:
             Outside(self._unit, entry.job_no).write(decision)
@@ -203,36 +183,6 @@ class Transaction:
         if paused_before is not None and paused_before != job.paused:
             self.ready.hold(entry, job.paused)
             applied.held = job.paused
-        self._unit.wrote = self._unit.wrote or entry.dirty
-        return applied
-
-    def _apply_usual(self, decision: Decision) -> Applied:
-        """Do as `apply` does for a fact decided the usual way: rows change as they do in nearly every attempt, results and events
-        come with them, and nothing else can be in the decision (core/usual.py; `check_usual` watches over both)."""
-        unit, job, events = self._unit, decision.job, decision.events
-        entry = unit.jobs.get(job.job_id) or self._entry(job.job_id)
-        before = entry.job
-        assert job.last_seq == before.last_seq + len(events), f"{job.job_id}: events are not gapless"
-        applied = Applied(job, entry.job_no, before.state, events, unit.events(entry.job_no, events))
-        unit.change_job(entry, job)
-        for task in decision.tasks:
-            key = (task.job_id, task.node, task.index, task.generation)
-            row = unit.tasks.get(key) or unit.task_by_key(entry, key)
-            was, state = row.task.state, task.state
-            if state is not was:
-                if state is _RUNNING:
-                    applied.withdrawn.append(key)
-                    applied.started.append(task)
-                elif state is _COMPLETED:
-                    assert task.run_id is not None
-                    applied.ended_runs.append((task.run_id, task))
-                elif state is _READY:
-                    self._release(applied, task)
-            unit.change_task(row, task)
-        if decision.results:
-            self._result_rows(entry, decision)
-        if decision.sets_job_result:
-            entry.new_result = _result_text(decision)
         return applied
 
     def _job_row(self, decision: Decision) -> tuple[JobEntry, JobState | None, bool | None]:
@@ -255,7 +205,7 @@ class Transaction:
             entry.usual = False
             self._unit.change_job(entry, job)
             if decision.sets_job_result:
-                entry.new_result = _result_text(decision)
+                entry.new_result = job_result_text(decision)
         return entry, was, paused
 
     def _note_failure(self, entry: JobEntry) -> None:
@@ -271,31 +221,29 @@ class Transaction:
         row = (entry.job_no, job.tenant, failure, *where.values(), message, job.finished_at or job.updated_at)
         self._unit.insert("put_failure", row)
 
-    def _payload_rows(self, entry: JobEntry, decision: Decision) -> None:
-        if decision.params is not None:
-            text = rows.to_json(decision.params)
-            if decision.is_new:
-                self._unit.insert("insert_params", (entry.job_no, text))
-            else:
-                self._unit.execute("update_params", (text, entry.job_no))
-            self._payloads.remember_params(entry, decision.params, len(text))
-            if entry.job.has_files or not decision.is_new:
-                self.known_results.need(entry, stored_parts(decision.params))
-        if decision.results:
-            self._result_rows(entry, decision)
-        for key, item in decision.items.items():
-            text = rows.to_json(item)
-            self._unit.insert("insert_item", (entry.job_no, *key[1:], text))
-            self._payloads.remember_item(key, item, len(text))
+    def _params_row(self, entry: JobEntry, decision: Decision) -> None:
+        params, is_new = decision.params, decision.is_new
+        text = rows.to_json(params)
+        if is_new:
+            self._unit.insert("insert_params", (entry.job_no, text))
+        else:
+            self._unit.execute("update_params", (text, entry.job_no))
+        self._payloads.remember_params(entry, params, len(text))
+        if entry.job.has_files or not is_new:
+            self.known_results.need(entry, stored_parts(params))
 
-    def _result_rows(self, entry: JobEntry, decision: Decision) -> None:
+    def _payload_rows(self, entry: JobEntry, decision: Decision) -> None:
         ended = entry.job.state in TERMINAL
         for key, result in decision.results.items():
             task = self._unit.task_by_key(entry, key)
             assert task.dirty, f"{key} got a result but is not listed as changed"
-            text = task.new_result = decision.result_text or rows.to_json(result)
+            task.new_result = decision.result_text or rows.to_json(result)
             if not ended:  # else nobody is about to ask
-                self._payloads.remember_result(task.task, result, len(text))
+                self._payloads.remember_result(task.task, result, len(task.new_result))
+        for key, item in decision.items.items():
+            text = rows.to_json(item)
+            self._unit.insert("insert_item", (entry.job_no, *key[1:], text))
+            self._payloads.remember_item(key, item, len(text))
 
     def _artifact_rows(self, entry: JobEntry, decision: Decision) -> None:
         for task, ref in decision.artifacts:
@@ -322,7 +270,8 @@ class Transaction:
         assert not before.superseded, f"{task.key} belongs to an older generation and never changes"
         if task.state is TaskState.READY:
             if before.state is not TaskState.READY:
-                self._release(applied, task)
+                task.ready_seq = self._unit.next_ready_seq()
+                applied.released.append(task)
             elif task.ready_seq is None:
                 task.ready_seq = before.ready_seq
         elif before.state is TaskState.READY:
@@ -336,10 +285,6 @@ class Transaction:
         if task.superseded and job.job.has_files:
             place = (job.job_no, task.node, task.index, task.generation)
             self._unit.execute("supersede_artifacts", place)
-
-    def _release(self, applied: Applied, task: Task) -> None:
-        task.ready_seq = self._unit.next_ready_seq()
-        applied.released.append(task)
 
     def _attempt_ended(self, applied: Applied, job: JobEntry, before: Task, task: Task) -> None:
         """Write the history row of an attempt that is over and was not completed; the row of the task has the rest."""
@@ -475,12 +420,6 @@ class Transaction:
             GuardFailed: a row was not as it had been read; roll back.
         """
         self._unit.flush()
-
-
-def _result_text(decision: Decision) -> str | int:
-    """Return what the job's row gets as its result."""
-    result = decision.job_result
-    return ABSENT if result is None else decision.result_text or rows.to_json(result)
 
 
 def attempt_outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:

@@ -62,11 +62,13 @@ class Unit:
         """What is remembered of the rows; who asks them first saves a call for each."""
         self.tasks = cache.tasks
         self.current = cache.current
-        self._dirty_jobs: list[JobEntry] = []
-        self._dirty_tasks: list[TaskEntry] = []
+        self.dirty_jobs: list[JobEntry] = []
+        """What has changed since the last flush; each once, with `dirty` set."""
+        self.dirty_tasks: list[TaskEntry] = []
         self._touched_jobs: list[JobEntry] = []
         self._touched_tasks: list[TaskEntry] = []
         self._inserts: dict[str, list[Row]] = {}
+        self._events: list[Row] = []
         self._job_moves: list[JobMove] = []
         self._task_moves: list[TaskMove] = []
         self._idempotent: dict[tuple[str, str], tuple[str, str | None]] = {}
@@ -168,7 +170,7 @@ class Unit:
         assert job.job_id not in self.jobs, f"job {job.job_id} exists already"
         self.counters.job_no += 1
         entry = self.jobs[job.job_id] = JobEntry(self.counters.job_no, job)
-        self._dirty_jobs.append(entry)
+        self.dirty_jobs.append(entry)
         if job.idempotency_key is not None:
             self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
         return entry
@@ -178,12 +180,13 @@ class Unit:
         entry.job = job
         if not entry.dirty:
             entry.dirty = True
-            self._dirty_jobs.append(entry)
+            self.dirty_jobs.append(entry)
 
     def new_task(self, job: JobEntry, task: Task) -> TaskEntry:
         entry = TaskEntry(job.job_no, task)
-        self._cache.add_task(entry, current=True)
-        self._dirty_tasks.append(entry)
+        job_id, node, index = task.job_id, task.node, task.index
+        self.tasks[job_id, node, index, task.generation] = self.current[job_id, node, index] = entry
+        self.dirty_tasks.append(entry)
         return entry
 
     def change_task(self, entry: TaskEntry, task: Task) -> None:
@@ -191,7 +194,7 @@ class Unit:
         entry.task = task
         if not entry.dirty:
             entry.dirty = True
-            self._dirty_tasks.append(entry)
+            self.dirty_tasks.append(entry)
 
     def insert(self, name: str, row: Row) -> None:
         """Queue a row for the statement of that name."""
@@ -204,13 +207,10 @@ class Unit:
         """Queue the events of a decision; return the cursor of the last one. Those before it count down without a gap."""
         counters = self.counters
         cursor = counters.cursor = counters.cursor + len(events)
-        gathered = self._inserts.get("insert_events")
-        if gathered is None:
-            gathered = self._inserts["insert_events"] = []
         if len(events) <= EVENTS_PER_ROW:
-            gathered.append(rows.event_row(cursor, job_no, events))
+            self._events.append(rows.event_row(cursor, job_no, events))
         else:
-            gathered.extend(rows.event_rows(cursor, job_no, events))
+            self._events.extend(rows.event_rows(cursor, job_no, events))
         return cursor
 
     def next_ready_seq(self) -> int:
@@ -240,7 +240,7 @@ class Unit:
 
     @property
     def is_flushed(self) -> bool:
-        return not (self._dirty_jobs or self._dirty_tasks or self._inserts)
+        return not (self.dirty_jobs or self.dirty_tasks or self._inserts or self._events)
 
     def flush(self) -> None:
         """Write everything gathered, in an order in which nothing refers to a row that is not there."""
@@ -249,13 +249,15 @@ class Unit:
         self.wrote = True
         self._flush_jobs()
         self._flush_tasks()
+        self._many("insert_events", self._events)
+        self._events.clear()
         self._all(self._inserts)
         self._inserts.clear()
         self._flush_counts()
 
     def _flush_jobs(self) -> None:
         gathered: dict[str, list[Row]] = {}
-        for entry in usual_rows.jobs(self._dirty_jobs, gathered, self._job_moves):
+        for entry in usual_rows.jobs(self.dirty_jobs, gathered, self._job_moves):
             job, state, before = entry.job, entry.job.state, entry.stored_state
             row: Row
             if before is None:
@@ -285,8 +287,8 @@ class Unit:
             entry.new_result = None
             entry.usual = True
             entry.dirty = False
-        self._touched_jobs += self._dirty_jobs
-        self._dirty_jobs.clear()
+        self._touched_jobs += self.dirty_jobs
+        self.dirty_jobs.clear()
         self._all(gathered)
 
     def _change_labels(self, entry: JobEntry) -> None:
@@ -297,7 +299,7 @@ class Unit:
 
     def _flush_tasks(self) -> None:
         gathered: dict[str, list[Row]] = {}
-        for entry in usual_rows.tasks(self._dirty_tasks, self.jobs, gathered, self._task_moves):
+        for entry in usual_rows.tasks(self.dirty_tasks, self.jobs, gathered, self._task_moves):
             task, state, before = entry.task, entry.task.state, entry.stored_state
             job = self.jobs.get(task.job_id)
             held = job is not None and job.job.paused and state is TaskState.READY
@@ -326,8 +328,8 @@ class Unit:
             entry.new_result = None
             entry.usual = True
             entry.dirty = False
-        self._touched_tasks += self._dirty_tasks
-        self._dirty_tasks.clear()
+        self._touched_tasks += self.dirty_tasks
+        self.dirty_tasks.clear()
         self._all(gathered)
 
     def _all(self, gathered: dict[str, list[Row]]) -> None:

@@ -16,9 +16,9 @@ import msgspec
 from msgspec.structs import astuple
 
 from orpheus.core.job import JobState
-from orpheus.core.task import TaskState
+from orpheus.core.task import NODE, TaskState
 from orpheus.store.cache import JobEntry, TaskEntry
-from orpheus.store.rows import ABSENT, ABSENT_REAL, Row, check_task
+from orpheus.store.rows import ABSENT, ABSENT_REAL, Row
 
 JobMove = tuple[str, str, JobState | None, JobState | None]
 """`(tenant, workflow, state before, state after)` of one job, for `job_counts`."""
@@ -164,7 +164,10 @@ def tasks(
             ):
                 others.append(entry)
                 continue
-            check_task(task)
+            assert task.index >= NODE and task.generation >= 1 and task.unmet >= 0, f"{task.key}: a bad number"
+            assert state is _BLOCKED or (task.handler and task.ready_seq is not None), (
+                f"{task.key} has no place in the order"
+            )
             entry.usual = True
             new.append(
                 (
