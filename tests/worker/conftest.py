@@ -35,6 +35,7 @@ class FakeServer:
         self.grace_s = 2.0
         self.poll_wait_s = 5.0
         self.inline_bytes = 65_536
+        self.poll_reports = True
         self.down = False
         """Answer nothing: every connection is cut."""
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -43,6 +44,9 @@ class FakeServer:
         self.polls: list[wire.Poll] = []
         self.reports: list[wire.ReportItem] = []
         self.report_batches: list[int] = []
+        self.report_requests = 0
+        self.refuse_carried = False
+        """Polls that carry reports are bad requests."""
         self.heartbeats: list[wire.Heartbeat] = []
         self.byes: list[wire.Bye] = []
         self.downloads: list[str] = []
@@ -200,18 +204,25 @@ class FakeServer:
                 objects_probe=probe,
                 objects_probe_text="it is me",
                 inline_bytes=self.inline_bytes,
+                poll_reports=self.poll_reports,
             )
         )
 
     async def _poll(self, request: web.Request) -> web.StreamResponse:
         poll = msgspec.json.decode(await request.read(), type=wire.Poll)
         self.polls.append(poll)
+        if poll.reports and self.refuse_carried:
+            return web.json_response({"code": "invalid_request", "message": "what is that?"}, status=400)
+        assert self.poll_reports or not poll.reports
+        reported = self._hear(poll.reports) if poll.reports else []
+        if reported and poll.wait_s is None:
+            poll.wait_s = 0.05
         mine = next(self._poll_number)
         async with self._changed:
             if self._seq is not None and poll.seq < self._seq:
-                return _json(wire.PollReply(seq=poll.seq, superseded=True))
+                return _json(wire.PollReply(seq=poll.seq, superseded=True, reported=reported))
             if poll.seq == self._seq and self._given is not None:
-                return _json(self._given)
+                return _json(msgspec.structs.replace(self._given, reported=reported))
             self._latest = mine
             self._changed.notify_all()
             carried = [run_id for run_id, seq in self._carried.items() if seq != poll.seq]
@@ -224,7 +235,7 @@ class FakeServer:
                     while self._latest == mine and not (self.cancels or self.unknown or (self.ready and poll.free)):
                         await self._changed.wait()
             if self._latest != mine:
-                return _json(wire.PollReply(seq=poll.seq, superseded=True))
+                return _json(wire.PollReply(seq=poll.seq, superseded=True, reported=reported))
             tasks, self.ready = self.ready[: poll.free], self.ready[poll.free :]
             reply = wire.PollReply(seq=poll.seq, tasks=tasks, cancel=self.cancels, unknown=self.unknown)
             self.cancels, self.unknown = [], []
@@ -235,13 +246,17 @@ class FakeServer:
             self.lose_answers -= 1
             assert request.transport is not None
             request.transport.abort()
-        return _json(reply)
+        return _json(msgspec.structs.replace(reply, reported=reported))
 
     async def _report(self, request: web.Request) -> web.Response:
         report = msgspec.json.decode(await request.read(), type=wire.Report)
-        self.report_batches.append(len(report.items))
+        self.report_requests += 1
+        return _json(wire.ReportReply(items=self._hear(report.items)))
+
+    def _hear(self, items: list[wire.ReportItem]) -> list[wire.ReportResult]:
+        self.report_batches.append(len(items))
         results = []
-        for item in report.items:
+        for item in items:
             if item.kind in ("completed", "failed", "cancelled"):
                 answer = self.answers.pop(item.run_id, wire.ReportResult(ok=True))
                 if answer.ok or answer.code == "stale_run":
@@ -250,7 +265,7 @@ class FakeServer:
                 answer = wire.ReportResult(ok=True)
             self.reports.append(item)
             results.append(answer)
-        return _json(wire.ReportReply(items=results))
+        return results
 
     async def _heartbeat(self, request: web.Request) -> web.Response:
         self.heartbeats.append(msgspec.json.decode(await request.read(), type=wire.Heartbeat))

@@ -114,6 +114,8 @@ class PollAnswer(msgspec.Struct, frozen=True):
     cancel: tuple[CancelOrder, ...] = ()
     unknown: tuple[str, ...] = ()
     superseded: bool = False
+    reported: tuple[OrpheusError | None, ...] = ()
+    """What became of each report that this very request brought: None, or why it was refused."""
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -416,8 +418,10 @@ class Engine(Protocol):
         free: int,
         resources_free: Mapping[str, int],
         wait_s: float,
+        reports: Sequence[RunReport] = (),
     ) -> asyncio.Future[PollAnswer]:
-        """Ask for tasks (R8). Cancelled when nobody is there any more to be answered: nothing is granted to it then."""
+        """Ask for tasks (R8), after carrying out `reports`. Cancelled when nobody is there any more to be answered: nothing
+        is granted to it then."""
 
     async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]: ...
     async def heartbeat(

@@ -53,6 +53,7 @@ from orpheus.engine.estimates import EstimateJob
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import MakeKey, NewKey, RevokeKey
 from orpheus.engine.machine import Batch, Machine
+from orpheus.engine.open_poll import OpenPoll
 from orpheus.engine.options import EngineOptions
 from orpheus.engine.orders import publish_definition
 from orpheus.engine.publishing import Delivery, NoPublisher, Publisher
@@ -479,30 +480,32 @@ class EmbeddedEngine:
         free: int,
         resources_free: Mapping[str, int],
         wait_s: float,
+        reports: Sequence[RunReport] = (),
     ) -> asyncio.Future[PollAnswer]:
         self._check_running()
-        # A future and no coroutine: whoever serves the poll is woken by the commit itself, not by a task in between.
-        future: asyncio.Future[PollAnswer] = asyncio.get_running_loop().create_future()
-
-        def answer(given: PollAnswer | OrpheusError) -> None:
-            if future.done():
-                return
-            if isinstance(given, OrpheusError):
-                future.set_exception(given)
-            else:
-                future.set_result(given)
+        poll = OpenPoll(has_reports=bool(reports))
+        answer = poll.answer  # one object, by which `hang_up` knows the poll
 
         def over(asked: asyncio.Future[PollAnswer]) -> None:
             if asked.cancelled():  # the connection is gone: what is granted from here on waits for the next poll
                 self.machine.sessions.hang_up(session_id, seq, answer)
 
         self.machine.workers.poll(
-            session_id, seq, held=held, free=free, resources_free=resources_free, wait_s=wait_s, answer=answer
+            session_id,
+            seq,
+            held=held,
+            free=free,
+            resources_free=resources_free,
+            wait_s=wait_s,
+            answer=answer,
+            reports=reports,
+            reported=poll.reported,
         )
-        if self.machine.has_work() or wait_s < self.options.tick_s:  # else the next look at the clocks is early enough
+        # Else the next look at the clocks is early enough.
+        if reports or self.machine.has_work() or wait_s < self.options.tick_s:
             self._wake()
-        future.add_done_callback(over)
-        return future
+        poll.future.add_done_callback(over)
+        return poll.future
 
     async def report(self, session_id: str, reports: Sequence[RunReport]) -> list[OrpheusError | None]:
         outcomes: list[OrpheusError | None] = await self._ask(partial(self.machine.workers.report, session_id, reports))

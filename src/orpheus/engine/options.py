@@ -18,6 +18,8 @@ class EngineOptions:
     """How long a run stays its worker's without contact (R7)."""
     poll_wait_s: float = 20.0
     """Longest wait of a poll (R8)."""
+    acknowledged_s: float = 0.05
+    """A poll that brought reports waits no longer for news once they are committed: its worker is to hear of that."""
     stall_s: float = 5.0
     """A gap between two ticks longer than this is a stall of ours, not silence of the workers (R7)."""
     session_idle_s: float = 300.0

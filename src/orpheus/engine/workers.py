@@ -7,7 +7,7 @@ of current runs. The rules are R6 to R9; the conversation's memory is in `sessio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -98,8 +98,15 @@ class Workers:
         resources_free: Mapping[str, int],
         wait_s: float,
         answer: Answer,
+        reports: Sequence[RunReport] = (),
+        reported: Callable[[Sequence[OrpheusError | None]], None] = lambda _outcomes: None,
     ) -> None:
-        """Take part in the round `seq`; `answer` is called once, at once or when there is something to say (R8)."""
+        """Take part in the round `seq`; `answer` is called once, at once or when there is something to say (R8).
+
+        `reports` are carried out first, whatever the number means, and `reported` gets their outcomes; of a session that is
+        not known nothing is. The poll waits on while they are committed, so that tasks which they make ready can go out with
+        its answer; from then on it waits `acknowledged_s` at most.
+        """
         machine = self._machine
         now = machine.clock.monotonic()
         try:
@@ -108,6 +115,16 @@ class Workers:
             answer(error)
             return
         machine.sessions.heard(session, now=now, wall=machine.clock.now())
+        are_told = False
+
+        def told(outcomes: Sequence[OrpheusError | None]) -> None:
+            nonlocal are_told
+            are_told = True
+            self._acknowledge_soon(session, seq)
+            reported(outcomes)
+
+        if reports:
+            self.report(session_id, reports, told)
         given = machine.sessions.begin_round(session, seq)
         if given is not None:
             if not given.superseded:
@@ -118,9 +135,17 @@ class Workers:
             session.abandoned[run_id] = None
         wait_s = min(max(0.0, wait_s), machine.options.poll_wait_s)
         machine.sessions.wait(session, Waiter(seq, max(0, free), dict(resources_free), now + wait_s, answer))
+        if are_told:
+            self._acknowledge_soon(session, seq)
         machine.claims.match_one(session, now)
         if session.claiming == 0 and (session.has_news() or wait_s == 0):
             machine.sessions.answer(session)
+
+    def _acknowledge_soon(self, session: Session, seq: int) -> None:
+        """The reports that a poll brought are on disk, or refused: it must not keep its worker waiting to hear so."""
+        waiter = session.waiter
+        if waiter is not None and waiter.seq == seq:
+            waiter.until = min(waiter.until, self._machine.clock.monotonic() + self._machine.options.acknowledged_s)
 
     def _compare(self, session: Session, held: Sequence[str], now: float) -> tuple[str, ...]:
         """Renew what is held, send back what never arrived, return what is not current."""

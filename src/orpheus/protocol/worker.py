@@ -2,7 +2,7 @@
 (docs/worker-protocol.md).
 
     POST /worker/hello      Hello      → Welcome        once per start, and again when told `unknown_session`
-    POST /worker/poll       Poll       → PollReply      waits up to 20 s while there is nothing to say
+    POST /worker/poll       Poll       → PollReply      waits up to 20 s while there is nothing to say; may bring reports
     POST /worker/report     Report     → ReportReply    never waits
     POST /worker/heartbeat  Heartbeat  → HeartbeatReply never waits
     POST /worker/bye        Bye        → {}             the drain is over
@@ -80,6 +80,8 @@ class Welcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Results up to this size travel inline, larger ones are written as `.runs/{run_id}/result.json`."""
     unknown: list[str] = []
     """Of `held`, the runs that are no longer current: abandon them."""
+    poll_reports: bool = False
+    """A poll may carry `reports`."""
 
 
 class Assignment(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -131,6 +133,9 @@ class Poll(msgspec.Struct, kw_only=True, omit_defaults=True):
     resources_free: dict[str, Whole] = {}
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] | None = None
     """Less than the server's `poll_wait_s`, if wanted."""
+    reports: list[ReportItem] = []
+    """What `report` would say, carried along where Welcome says `poll_reports`. Such a poll is answered a moment after
+    their commit at the latest."""
 
 
 class PollReply(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -140,7 +145,9 @@ class PollReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     unknown: list[str] = []
     """Of `held`, runs that are no longer current: stop and forget them, their report would be `stale_run`."""
     superseded: bool = False
-    """A newer poll of the same session took over; this answer is to be ignored."""
+    """A newer poll of the same session took over; this answer is to be ignored, but for `reported`."""
+    reported: list[ReportResult] = []
+    """Answers to this very request's `reports`, item by item."""
 
 
 class ReportedArtifact(msgspec.Struct, kw_only=True, omit_defaults=True):

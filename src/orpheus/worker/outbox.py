@@ -1,7 +1,7 @@
 """What is there to report? Ends of attempts go at once; progress, heartbeats and log lines at most every 0.2 s per run.
 
 The report loop takes a batch while nothing is in flight, so whatever gathered in the meantime goes together and nothing
-waits to fill a batch (the way of R3).
+waits to fill a batch (the way of R3). Or a question of the poll loop, which is about to go out anyway, takes the ends along.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 from orpheus.protocol.worker import ReportItem
 from orpheus.worker.runs import PROGRESS_EVERY_S, Run
@@ -16,6 +17,8 @@ from orpheus.worker.runs import PROGRESS_EVERY_S, Run
 ITEMS_MAX = 500
 BYTES_MAX = 2 * 1024 * 1024
 """Of results and log lines in one report; one item may exceed it alone."""
+CARRIED_BYTES_MAX = 128 * 1024
+"""Of what a question takes along: it may have to be asked again."""
 
 
 class Outbox:
@@ -26,6 +29,7 @@ class Outbox:
         self._ends: deque[ReportItem] = deque()
         self._touched: dict[str, Run] = {}
         self._wake = asyncio.Event()
+        self._carrier: Callable[[], None] | None = None
         self._timer: asyncio.Handle | None = None
         self._rings_at = 0.0
         """When the timer is due, by the loop's clock. A handle cannot be asked: uvloop gives a plain one for a wait under 0.5 ms."""
@@ -54,11 +58,23 @@ class Outbox:
         self._ends.extend(run.words(last=True, with_progress=False))
         if item is not None:
             self._ends.append(item)
-        self._wake.set()
+        self._ends_came()
+
+    def leave_to(self, carrier: Callable[[], None] | None) -> None:
+        """Have `carrier` called for ends from now on, instead of waking the report loop; None wakes it for what is left."""
+        self._carrier = carrier
+        if self._ends:
+            self._ends_came()
+
+    def _ends_came(self) -> None:
+        if self._carrier is None:
+            self._wake.set()
+        else:
+            self._carrier()
 
     async def wait(self) -> None:
         """Wait until there is something to send."""
-        while not self._ends and not self._due():
+        while not (self._ends and self._carrier is None) and not self._due():
             self._wake.clear()
             self._schedule()
             await self._wake.wait()
@@ -82,10 +98,21 @@ class Outbox:
             batch.append(self._ends.popleft())
         return batch
 
+    def carried(self) -> list[ReportItem]:
+        """Take all ends for a question that is about to go out; none when they are much. Files would keep it waiting while the
+        server looks for them, so their ends go by themselves."""
+        self._carrier = None
+        ends = list(self._ends)
+        if len(ends) > ITEMS_MAX or any(item.artifacts for item in ends) or sum(map(_size, ends)) > CARRIED_BYTES_MAX:
+            self._wake.set()
+            return []
+        self._ends.clear()
+        return ends
+
     def put_back(self, items: list[ReportItem]) -> None:
         """Queue items again that the server could not take now; they go first."""
         self._ends.extendleft(reversed(items))
-        self._wake.set()
+        self._ends_came()
 
     def _due(self) -> bool:
         now = time.monotonic()

@@ -14,6 +14,8 @@ AHEAD_S = 0.1
 LONG_S = 0.05
 """Tasks that take longer gain nothing: the round trip is short beside them."""
 AHEAD_MAX = 500
+QUICK_S = 0.001
+"""Of tasks that take less, the end is waited for with the next question, which takes it along (`polling.py`)."""
 RECENT = 32
 """Arrivals that are looked at: all of their names have to be short ones."""
 WEIGHT = 0.2
@@ -37,6 +39,10 @@ class Pace:
         if mean is None and len(self._means) >= NAMES_MAX:
             return
         self._means[name] = length_s if mean is None else mean + WEIGHT * (length_s - mean)
+
+    def is_quick(self, name: str) -> bool:
+        """Tell whether a task of this name ends before a question would have reached the server."""
+        return self._means.get(name, LONG_S) < QUICK_S
 
     def ahead(self, slots: int) -> int:
         """Return how many tasks to hold beyond those that run.

@@ -7,6 +7,10 @@ One question is open at any time, and it waits at the server. It says what is he
     more room, or drain → ask the same again (same seq) with the new number; the newer question takes over, the older is
                           answered `superseded`. Were it already answered, both get the same answer, and tasks that are
                           already here are recognised by their run_id.
+
+A question takes along what there is to report when it goes out, and after a few quick tasks it waits a moment for their ends:
+a job alone, or each step of a chain, then costs one request instead of two. Its answer acknowledges them, also one that is
+`superseded`; what was not acknowledged is the report loop's again, or the next question's (docs/adr/0032).
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ import time
 from collections.abc import Callable
 
 from orpheus.protocol.worker import Assignment, CancelNotice, Poll, PollReply
-from orpheus.worker.link import Backoff, Refused, Unreachable
-from orpheus.worker.runs import Runs
+from orpheus.worker.link import Backoff, Refused, UnknownSession, Unreachable
+from orpheus.worker.reporting import Reporter
+from orpheus.worker.runs import Run, Runs
 from orpheus.worker.session import Session
 
 logger = logging.getLogger("orpheus.worker")
@@ -35,10 +40,18 @@ LONGEST_PAUSE_S = 0.025
 """Cancellations wait at most so long while short tasks are worked off."""
 
 
+QUICK_TASKS_MAX = 8
+"""So few tasks of one answer may have their ends waited for; with more, the server had better hear of the room at once."""
+
+QUICK_WAIT_S = 0.002
+"""The longest such wait. Less than `SUPERSEDE_AFTER_S`: meanwhile no other question goes out."""
+
+
 class Poller:
     """Ask for work until told to end.
 
     Args:
+        reporter: what is to be reported; questions take it along.
         resources_free: says what could be leased now.
         on_task, on_cancel: what to do with what arrives.
     """
@@ -47,6 +60,7 @@ class Poller:
         self,
         session: Session,
         runs: Runs,
+        reporter: Reporter,
         *,
         resources_free: Callable[[], dict[str, int]],
         on_task: Callable[[Assignment], None],
@@ -54,6 +68,9 @@ class Poller:
     ) -> None:
         self._session = session
         self._runs = runs
+        self._reporter = reporter
+        self._quick: list[Run] = []
+        """The tasks of the latest answer, when all of them will end in a moment: the next question waits for that."""
         self._resources_free = resources_free
         self._on_task = on_task
         self._on_cancel = on_cancel
@@ -110,10 +127,17 @@ class Poller:
     def _take(self, reply: PollReply) -> None:
         for run_id in reply.unknown:
             self._session.disown(run_id)
+        begun: list[Run | None] = []
         for assignment in reply.tasks:
             # A drain that began while the answer was under way: not held, so it goes back at the next poll, unspent.
             if not self._runs.draining and self._runs.get(assignment.run_id) is None:
                 self._on_task(assignment)
+                begun.append(self._runs.get(assignment.run_id))
+        self._quick = []
+        if len(begun) <= QUICK_TASKS_MAX:
+            held = [run for run in begun if run is not None]
+            if all(map(self._runs.is_quick, held)):
+                self._quick = held
         for notice in reply.cancel:
             self._on_cancel(notice)
 
@@ -152,14 +176,17 @@ class Poller:
             if age_s < SUPERSEDE_AFTER_S:
                 return SUPERSEDE_AFTER_S - age_s
         self._must_ask = False
-        question = asyncio.create_task(self._question(self._seq, room))
+        quick, self._quick = self._quick, []
+        question = asyncio.create_task(self._question(self._seq, quick))
         self._open[question] = (room, time.monotonic())
         return None
 
-    async def _question(self, seq: int, room: int) -> None:
+    async def _question(self, seq: int, quick: list[Run]) -> None:
         """Ask, and leave the answer for `_answer` unless the question has been overtaken."""
         try:
-            reply = await self._ask(seq, room)
+            if quick and self._reporter.may_carry:
+                await self._ends_of(quick)
+            reply = await self._ask(seq)
             if reply is not None and not reply.superseded and seq == self._seq and self._reply is None:
                 self._reply = reply
         except Exception as unforeseen:  # the loop ends by it, and with it the worker
@@ -171,28 +198,60 @@ class Poller:
             self._overtaken.discard(task)
             self._changed.set()
 
-    async def _ask(self, seq: int, room: int) -> PollReply | None:
+    async def _ends_of(self, quick: list[Run]) -> None:
+        """Wait until these runs have ended, or a moment. Those whose handlers never waited have by now."""
+        if all(run.finished for run in quick):
+            return
+        over = asyncio.Event()
+
+        def look() -> None:
+            if all(run.finished for run in quick):
+                over.set()
+
+        timer = asyncio.get_running_loop().call_later(QUICK_WAIT_S, over.set)
+        self._reporter.leave_to(look)  # until `carry`
+        try:
+            await over.wait()
+        except BaseException:
+            self._reporter.leave_to(None)
+            raise
+        finally:
+            timer.cancel()
+
+    async def _ask(self, seq: int) -> PollReply | None:
         """Ask once. None: no answer this time, and it has been waited for a little."""
         welcome = self._session.welcome
         assert welcome is not None
         generation = self._session.generation
         asked_at = time.monotonic()
+        reports = self._reporter.carry()
+        room = self._runs.room
+        task = asyncio.current_task()
+        if task in self._open:
+            self._open[task] = (room, asked_at)
         poll = Poll(
             session_id=self._session.session_id,
             seq=seq,
             held=self._runs.held,
             free=room,
             resources_free=self._resources_free(),
+            reports=reports,
         )
         try:
             reply = await self._session.link.poll(poll, wait_s=welcome.poll_wait_s)
         except Unreachable as broken:
+            self._reporter.undelivered(reports, refused=False)
             await self._backoff.pause(broken)
             return None
         except Refused as refused:
+            self._reporter.undelivered(reports, refused=not isinstance(refused, UnknownSession))
             if not await self._session.renew_if_unknown(refused, generation):
                 await self._backoff.pause(refused)
             return None
+        except BaseException:  # the loop is told to end
+            self._reporter.undelivered(reports, refused=False)
+            raise
+        self._reporter.delivered(reports, reply.reported)
         self._backoff.reset()
         self._session.contact.heard(asked_at)
         return reply

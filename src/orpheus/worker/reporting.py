@@ -1,5 +1,8 @@
 """How do ends reach the server? The report loop: one report in flight, tried until it is answered, settled item by item.
 
+A question of the poll loop that is about to go out takes them along instead (`carry`): one request less for each handful of
+short tasks. What it could not deliver comes back here.
+
 An end that the server refuses is not dropped in silence: it would leave the task running until its lease lapses. Only
 `stale_run` is final (the run belongs to another now); any other refusal of a completion is turned into a failure that
 carries the server's words, and is reported once more.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from orpheus.protocol.worker import Report, ReportedError, ReportItem, ReportReply, ReportResult
 from orpheus.worker.link import Backoff, Refused, Unreachable
@@ -33,11 +37,46 @@ class Reporter:
         self._runs = runs
         self._refusals: dict[str, int] = {}
         self._in_flight = 0
+        self._carried = 0
+        self._must_report = False
+        """A question was refused with what it carried: the report loop finds out why."""
 
     @property
     def idle(self) -> bool:
         """Nothing waits to be told."""
-        return not self._in_flight and not len(self._outbox)
+        return not self._in_flight and not self._carried and not len(self._outbox)
+
+    @property
+    def may_carry(self) -> bool:
+        """Tell whether a question could take ends along now. Not while a report is in flight: it may hold words of the same
+        runs, which must not come after their ends."""
+        welcome = self._session.welcome
+        return welcome is not None and welcome.poll_reports and not self._in_flight and not self._must_report
+
+    def leave_to(self, carrier: Callable[[], None] | None) -> None:
+        """Send no ends while a question waits to take them along; `carrier` is called for each. None: it has."""
+        self._outbox.leave_to(carrier)
+
+    def carry(self) -> list[ReportItem]:
+        """Hand over what a question is to take along; `delivered` or `undelivered` has to follow."""
+        if not self.may_carry:
+            self._outbox.leave_to(None)
+            return []
+        batch = self._outbox.carried()
+        self._carried += len(batch)
+        return batch
+
+    def delivered(self, batch: list[ReportItem], results: list[ReportResult]) -> None:
+        """The question was answered."""
+        self._carried -= len(batch)
+        self._settle(batch, results)
+
+    def undelivered(self, batch: list[ReportItem], *, refused: bool) -> None:
+        """The question was refused, or nobody knows whether it arrived."""
+        self._carried -= len(batch)
+        if batch:
+            self._must_report = self._must_report or refused
+            self._outbox.put_back(batch)
 
     async def run(self) -> None:
         """Send for ever; cancel to end."""
@@ -49,7 +88,8 @@ class Reporter:
             self._in_flight = len(batch)
             try:
                 reply = await self._send(batch)
-                self._settle(batch, reply)
+                self._settle(batch, reply.items)
+                self._must_report = False
             finally:
                 self._in_flight = 0
 
@@ -74,9 +114,9 @@ class Reporter:
                 backoff.reset()
                 return reply
 
-    def _settle(self, batch: list[ReportItem], reply: ReportReply) -> None:
+    def _settle(self, batch: list[ReportItem], results: list[ReportResult]) -> None:
         again: list[ReportItem] = []
-        for item, result in zip(batch, reply.items, strict=False):
+        for item, result in zip(batch, results, strict=False):
             if result.ok or result.code == "stale_run":
                 if not result.ok and item.kind in ENDS:
                     logger.warning(
@@ -87,7 +127,7 @@ class Reporter:
                 again += self._after_refusal(item, result)
             else:
                 logger.warning("run %s: %s refused: %s %s", item.run_id, item.kind, result.code, result.message)
-        again += batch[len(reply.items) :]  # a server that answered too few has not spoken about the rest
+        again += batch[len(results) :]  # a server that answered too few has not spoken about the rest
         if again:
             self._outbox.put_back(again)
 

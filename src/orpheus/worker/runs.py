@@ -206,6 +206,10 @@ class Runs:
             long_runs += 1
         return self._pace.ahead(self._slots - long_runs)
 
+    def is_quick(self, run: Run) -> bool:
+        """Tell whether its end is a matter of a moment, by what tasks of its name took lately."""
+        return self._pace.is_quick(run.assignment.handler)
+
     @property
     def gives_back(self) -> bool:
         """Whether what was asked for ahead and waits too long goes back; not where it was asked for by number."""

@@ -141,16 +141,17 @@ class Worker:
             tracing=self._tracing,
             inline_bytes=lambda: session.welcome.inline_bytes if session.welcome is not None else 65_536,
         )
+        reporter = Reporter(session, outbox, self._runs)
         poller = Poller(
             session,
             self._runs,
+            reporter,
             resources_free=lambda: self._devices.free,
             on_task=attempts.begin,
             on_cancel=self._on_cancel,
         )
         self._runs.on_room = poller.room_changed
         self._runs.on_given_back = poller.held_changed
-        reporter = Reporter(session, outbox, self._runs)
         heartbeat = HeartbeatThread(
             options.server,
             options.api_key,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -88,6 +89,7 @@ async def hello(call: Call) -> Answer:
         grace_s=options.grace_s,
         inline_bytes=options.inline_bytes,
         unknown=list(unknown),
+        poll_reports=True,
     )
     root = services.objects.root
     if root is not None:
@@ -111,8 +113,12 @@ def _check_hello(said: wire.Hello) -> None:
 
 @routes.post("/worker/poll", role="worker", body=wire.Poll, answers={200: wire.PollReply}, errors=_ERRORS, timed=False)
 async def poll(call: Call) -> Answer:
-    """Ask for tasks; waits while there is nothing to say (R8)."""
+    """Ask for tasks; waits while there is nothing to say (R8).
+
+    `reports` are carried out first, as by `/worker/report`; `reported` answers them.
+    """
     asked: wire.Poll = call.body
+    told = await _read_reports(call, asked.reports) if asked.reports else _NO_REPORTS
     services = call.services
     wait_s = services.options.poll_wait_s
     if asked.wait_s is not None:
@@ -124,9 +130,13 @@ async def poll(call: Call) -> Answer:
         free=asked.free,
         resources_free=asked.resources_free,
         wait_s=0.0 if services.stopping.is_set() else wait_s,
+        reports=told.reports,
     )
     answer = await _unless_gone(call, polling)
-    return json_answer(_reply(answer, services.options.env))
+    reply = _reply(answer, services.options.env)
+    if asked.reports:
+        reply.reported = told.answered(answer.reported)
+    return json_answer(reply)
 
 
 async def _unless_gone(call: Call, polling: asyncio.Future[PollAnswer]) -> PollAnswer:
@@ -171,19 +181,41 @@ def _cancels(orders: Sequence[CancelOrder]) -> list[wire.CancelNotice]:
 async def report(call: Call) -> Answer:
     """Tell what became of runs, item by item; never waits for more than the commit (R8)."""
     said: wire.Report = call.body
-    results: list[wire.ReportResult | None] = [None] * len(said.items)
+    told = await _read_reports(call, said.items)
+    outcomes = await call.services.engine.report(said.session_id, told.reports) if told.reports else []
+    return json_answer(wire.ReportReply(items=told.answered(outcomes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The reports of one request: those for the engine, and for each item why it is not among them, or None."""
+
+    reports: Sequence[RunReport]
+    refusals: Sequence[OrpheusError | None]
+
+    def answered(self, outcomes: Sequence[OrpheusError | None]) -> list[wire.ReportResult]:
+        """Return an answer to each item, given the engine's to those that it got."""
+        engines = iter(outcomes)
+        return [_result(next(engines) if refusal is None else refusal) for refusal in self.refusals]
+
+
+_NO_REPORTS = Told((), ())
+
+
+async def _read_reports(call: Call, items: Sequence[wire.ReportItem]) -> Told:
     reports: list[RunReport] = []
-    places: list[int] = []
-    for place, item in enumerate(said.items):
+    refusals: list[OrpheusError | None] = []
+    for item in items:
         try:
             reports.append(await _run_report(call, item))
-            places.append(place)
+            refusals.append(None)
         except OrpheusError as error:
-            results[place] = _refused(error)
-    outcomes = await call.services.engine.report(said.session_id, reports) if reports else []
-    for place, outcome in zip(places, outcomes, strict=True):
-        results[place] = wire.ReportResult(ok=True) if outcome is None else _refused(outcome)
-    return json_answer(wire.ReportReply(items=[result for result in results if result is not None]))
+            refusals.append(error)
+    return Told(reports, refusals)
+
+
+def _result(error: OrpheusError | None) -> wire.ReportResult:
+    return wire.ReportResult(ok=True) if error is None else _refused(error)
 
 
 def _refused(error: OrpheusError) -> wire.ReportResult:

@@ -213,9 +213,20 @@ class SimServer:
         resources_free: Mapping[str, int],
         wait_s: float,
         answer: Callable[[PollAnswer | OrpheusError], None],
+        reports: Sequence[RunReport] = (),
+        reported: Callable[[Sequence[OrpheusError | None]], None] = lambda _outcomes: None,
     ) -> None:
-        side = self._machine().workers
-        side.poll(session_id, seq, held=held, free=free, resources_free=resources_free, wait_s=wait_s, answer=answer)
+        self._machine().workers.poll(
+            session_id,
+            seq,
+            held=held,
+            free=free,
+            resources_free=resources_free,
+            wait_s=wait_s,
+            answer=answer,
+            reports=reports,
+            reported=reported,
+        )
 
     def report(self, session_id: str, reports: Sequence[RunReport], reply: Reply) -> None:
         self._machine().workers.report(session_id, reports, reply)

@@ -60,6 +60,25 @@ class HeldRun:
     sent_at: float | None = None
 
 
+Said = tuple[HeldRun, RunReport]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A poll, with what has been heard of it."""
+
+    seq: int
+    free: int
+    resources: dict[str, int]
+    carried: list[Said]
+    answer: PollAnswer | OrpheusError | None = None
+    outcomes: Sequence[OrpheusError | None] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.carried:
+            self.outcomes = ()
+
+
 def result_of(run_id: str, args: Any) -> dict[str, Any]:
     """Return what the simulated handler returns for a run."""
     number = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4], "big")
@@ -213,7 +232,9 @@ class SimWorker:
         if not self.greeted:
             self._greet(now)
             return
-        self._report(now)
+        carries = self.rng.random() < 0.5  # the next poll takes along what there is to report
+        if not carries:
+            self._report(now)
         if self.held and now >= self.beat_at:
             self._beat(now)
         if self.polling_since is not None and now - self.polling_since > self.server.options.poll_wait_s + 5.0:
@@ -222,7 +243,7 @@ class SimWorker:
         if self.polling_since is not None and len(self.held) < self._held_at_poll and self._chance(0.7):
             self.polling_since = None  # there is more room than the poll that waits has said
         if self.polling_since is None:
-            self._poll(now)
+            self._poll(now, self._to_say(now) if carries else [])
 
     def _greet(self, now: float) -> None:
         if self.greeting_since is not None and now - self.greeting_since < 10.0:
@@ -247,7 +268,7 @@ class SimWorker:
         for run_id in outcome:
             self.held.pop(run_id, None)
 
-    def _poll(self, now: float) -> None:
+    def _poll(self, now: float, carried: list[Said]) -> None:
         if not self._same_seq:
             self.seq += 1
         self._same_seq = False
@@ -259,7 +280,7 @@ class SimWorker:
         for run in self.held.values():
             for name, amount in run.grant.resources.items():
                 resources[name] -= amount
-        heard = self._heard_by(partial(self._answered, seq=self.seq, free=free, resources=resources))
+        asked = Asked(self.seq, free, resources, carried)
         self.server.poll(
             self.session_id,
             self.seq,
@@ -267,7 +288,9 @@ class SimWorker:
             free=free,
             resources_free=resources,
             wait_s=self.rng.choice((0.0, 5.0, 20.0)),
-            answer=heard,
+            answer=self._heard_by(partial(self._given, asked)),
+            reports=[item for _run, item in carried],
+            reported=self._heard_by(partial(self._reported, asked)),
         )
         if self.greeted:  # a refusal came at once
             self._contacted(named, now, confirmed=True)
@@ -278,16 +301,34 @@ class SimWorker:
             if confirmed:
                 self.observed.confirmed[run_id] = None
 
-    def _answered(self, answer: PollAnswer | OrpheusError, seq: int, free: int, resources: dict[str, int]) -> None:
+    def _given(self, asked: Asked, answer: PollAnswer | OrpheusError) -> None:
+        asked.answer = answer
         if isinstance(answer, OrpheusError):
+            for run, _item in asked.carried:
+                run.sent_at = None  # nothing of the request was carried out
             self._refused(answer)
+        else:
+            self._answered(asked)
+
+    def _reported(self, asked: Asked, outcomes: Sequence[OrpheusError | None]) -> None:
+        asked.outcomes = outcomes
+        self._answered(asked)
+
+    def _answered(self, asked: Asked) -> None:
+        """Hear the answer to a poll: it goes out once what it carried has its outcomes, too."""
+        answer, outcomes = asked.answer, asked.outcomes
+        if not isinstance(answer, PollAnswer) or outcomes is None:
             return
-        if answer.superseded or seq != self.seq:
+        is_lost = self._chance(self.temper.lose_answer)
+        for (run, item), outcome in zip(asked.carried, outcomes, strict=True):
+            self._acknowledged(run, item, outcome, is_lost=is_lost)
+        if answer.superseded or asked.seq != self.seq:
             return
         self.polling_since = None
-        if self._chance(self.temper.lose_answer):
+        if is_lost:
             self._same_seq = self._chance(self.temper.repeat_poll)
             return
+        free, resources = asked.free, asked.resources
         if len(answer.grants) > max(0, free):
             self.observed.faults.append(f"{len(answer.grants)} grants for {free} free slots")
         for grant in answer.grants:
@@ -322,30 +363,31 @@ class SimWorker:
             self.observed.tokens[grant.run_id] = (f"{grant.run_id}.{proof}", grant.args)
             self.observed.completed[grant.run_id] = result_of(grant.run_id, grant.args)
 
-    def _report(self, now: float) -> None:
-        sending: list[HeldRun] = []
-        items: list[RunReport] = []
+    def _to_say(self, now: float) -> list[Said]:
+        said: list[Said] = []
         for run in self.held.values():
             if run.report is None and self._chance(0.1):
                 run.progress = max(run.progress, self.rng.random())
-                items.append(
-                    RunReport(run_id=run.grant.run_id, kind="progress", fraction=run.progress, heartbeat={"at": now})
-                )
-                sending.append(run)
+                beat = {"at": now}
+                item = RunReport(run_id=run.grant.run_id, kind="progress", fraction=run.progress, heartbeat=beat)
+                said.append((run, item))
             elif run.report is not None and (run.sent_at is None or now - run.sent_at > 10.0):
                 run.sent_at = now
-                items.append(run.report)
-                sending.append(run)
-        if items:
-            self.server.report(self.session_id, items, self._heard_by(partial(self._all_acknowledged, sending, items)))
+                said.append((run, run.report))
+        return said
 
-    def _all_acknowledged(
-        self, runs: Sequence[HeldRun], items: Sequence[RunReport], outcomes: Sequence[OrpheusError | None]
-    ) -> None:
-        for run, item, outcome in zip(runs, items, outcomes, strict=True):
-            self._acknowledged(run, item, outcome)
+    def _report(self, now: float) -> None:
+        said = self._to_say(now)
+        if said:
+            heard = self._heard_by(partial(self._all_acknowledged, said))
+            self.server.report(self.session_id, [item for _run, item in said], heard)
 
-    def _acknowledged(self, run: HeldRun, item: RunReport, outcome: Any) -> None:
+    def _all_acknowledged(self, said: Sequence[Said], outcomes: Sequence[OrpheusError | None]) -> None:
+        is_lost = self._chance(self.temper.lose_answer)
+        for (run, item), outcome in zip(said, outcomes, strict=True):
+            self._acknowledged(run, item, outcome, is_lost=is_lost)
+
+    def _acknowledged(self, run: HeldRun, item: RunReport, outcome: Any, *, is_lost: bool) -> None:
         run_id = run.grant.run_id
         if item.kind not in ("completed", "failed", "cancelled", "waiting"):
             if isinstance(outcome, OrpheusError) and outcome.code == "stale_run":
@@ -357,7 +399,7 @@ class SimWorker:
             self.observed.accepted[run_id] = item.kind
         elif outcome.code != "stale_run":
             self.observed.faults.append(f"the report of {run_id} was refused: {outcome.code} {outcome}")
-        if self._chance(self.temper.lose_answer):
+        if is_lost:
             run.sent_at = None  # it will report once more
         else:
             self.held.pop(run_id, None)
