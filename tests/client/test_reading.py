@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from orpheus.client import CorruptDownload, InvalidInput, JobFailed, NotFound, WaitTimeout
 from orpheus.client.downloads import safe_path
-from orpheus.client.sse import SSEParser
+from orpheus.client.sse import Message, SSEParser
 
 
 def event(seq: int, kind: str, job_id: str = "j1") -> dict[str, Any]:
@@ -172,3 +173,28 @@ def test_streams_may_be_cut_anywhere() -> None:
     ]
     parser = SSEParser()
     assert [one for byte in raw for one in parser.feed(bytes([byte]))] == whole
+
+
+def test_messages_that_are_taken_whole_are_read_like_others() -> None:
+    """Byte by byte, no message comes whole: each goes line by line. In chunks of any size the same must come out."""
+    rng = Random(7)
+    usual = [f'id: e.{n}\nevent: job.completed\ndata: {{"n": "ä{n}"}}\n\n' for n in range(5)]
+    odd = [
+        "id: \nevent: a\ndata: \n\n",
+        "id: 1\nevent: \ndata: x\n\n",
+        "id: 2\nevent: b\ndata: x\ndata: y\n\n",
+        "event: c\nid: 3\ndata: x\n\n",
+        ": tick\nid: 4\n\n",
+        "data: first\nid: 5\nevent: d\ndata: second\n\n",
+        "id: 6\nid: 7\nevent: e\ndata: id: 8\n\n",
+    ]
+    for _ in range(200):
+        raw = "".join(rng.choices(usual * 2 + odd, k=12)).encode()
+        singly, cut = SSEParser(), SSEParser()
+        expected = [one for byte in raw for one in singly.feed(bytes([byte]))]
+        found: list[Message] = []
+        while raw:
+            size = rng.choice((1, 7, 60, 500))
+            found += cut.feed(raw[:size])
+            raw = raw[size:]
+        assert found == expected

@@ -45,15 +45,12 @@ def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patie
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     follower = _ends(open_ids, patience)
 
-    def settle(job_id: str, state: str) -> None:
-        if job_id in open_ids and state in ENDED:
-            open_ids.discard(job_id)
-            states[job_id] = state
-
     def take(chunk: bytes) -> bool:
         for event in follower.feed(chunk):
-            if event.job_id in open_ids:
-                settle(event.job_id, event.type.removeprefix("job."))
+            job_id = event.job_id
+            if job_id in open_ids:
+                open_ids.discard(job_id)
+                states[job_id] = event.type.removeprefix("job.")
         return not open_ids or follower.was_reset
 
     look_again = True
@@ -64,7 +61,9 @@ def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patie
 
         def look() -> Operation[bool]:
             for job_id, state in (yield from look_up(open_ids, patience)).items():
-                settle(job_id, state)
+                if state in ENDED and job_id in open_ids:
+                    open_ids.discard(job_id)
+                    states[job_id] = state
             return not open_ids
 
         try:
@@ -103,7 +102,7 @@ def _ends(open_ids: Collection[str], patience: Patience) -> Follower[_Told]:
         "/stream",
         {"topic": topics},
         lambda message: event if (event := decode(message)) and event.type in JOB_ENDS else None,
-        lambda _event: False,
+        None,
         patience,
     )
 

@@ -17,6 +17,8 @@ from orpheus.protocol.jobs import EventInfo, LogInfo
 T = TypeVar("T")
 
 JOB_ENDS = frozenset({"job.completed", "job.failed", "job.cancelled"})
+_OF_THE_STREAM = frozenset({"reset", "error", "end"})
+"""Messages about the stream itself."""
 IDLE_S = 45.0
 """The server says something at least every 15 s; three silences in a row mean that the connection is dead."""
 
@@ -29,7 +31,7 @@ class Follower(Generic[T]):
 
     Args:
         decode: makes a value of a message's data, or None for messages that are not for the caller.
-        ends: tells whether a value is the last one.
+        ends: tells whether a value is the last one; None: the caller knows when it has heard enough.
         after: the cursor to begin after; None is from the start, or from now, as the endpoint has it.
         in_query: whether the endpoint takes the cursor as a query parameter (a job's lists) or as `Last-Event-ID`.
     """
@@ -39,7 +41,7 @@ class Follower(Generic[T]):
         path: str,
         query: Mapping[str, Any],
         decode: Callable[[Message], T | None],
-        ends: Callable[[T], bool],
+        ends: Callable[[T], bool] | None,
         patience: Patience,
         *,
         after: str | None = None,
@@ -81,25 +83,27 @@ class Follower(Generic[T]):
             OrpheusHTTPError: the server ended the stream with an error.
         """
         values: list[T] = []
+        decode, ends = self._decode, self._ends
         messages = self._parser.feed(chunk)
         if messages:
             self._backoff.reset()
         for message in messages:
-            if message.event == "reset":
-                self._cursor, self.was_reset = message.id, True
-                continue
-            if message.event == "error":
-                raise error_from_reply(503, {}, message.data.encode())
+            if message.event in _OF_THE_STREAM:
+                if message.event == "reset":
+                    self._cursor, self.was_reset = message.id, True
+                    continue
+                if message.event == "error":
+                    raise error_from_reply(503, {}, message.data.encode())
+                self._finished = True
             if message.id:
                 self._cursor = message.id
-            if message.event == "end":
-                self._finished = True
+            if self._finished:
                 break
-            value = self._decode(message)
+            value = decode(message)
             if value is None:
                 continue
             values.append(value)
-            if self._ends(value):
+            if ends is not None and ends(value):
                 self._finished = True
                 break
         return values
@@ -146,7 +150,7 @@ def follow_logs(job_id: str, query: Mapping[str, Any], patience: Patience) -> Fo
         job_path(job_id, "logs"),
         {**query, "follow": True},
         decoder_of(LogInfo),
-        lambda _line: False,
+        None,
         patience,
         in_query=True,
     )

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 from uuid import uuid4
 
 import msgspec
@@ -70,14 +70,18 @@ class NewJob(JobOptions, total=False):
     params: Mapping[str, Any] | None
 
 
+_NAMED_BY_MOST = frozenset({"workflow", "params"})
+
+
 def plain_body(job: SubmitJob | NewJob | Mapping[str, Any], key: str) -> SubmitJob | None:
     """Make the body of a job in which nothing is to be turned into anything, as nearly all of many are; None: see `build`."""
-    if type(job) is not dict or len(job) > 2 or type(workflow := job.get("workflow")) is not str:
+    if type(job) is not dict or not _NAMED_BY_MOST.issuperset(job):
         return None
-    given = job.get("params") or {}
-    if (len(job) == 2 and "params" not in job) or not is_plain(given):
+    workflow: Any = job.get("workflow")
+    params: Any = job.get("params") or {}
+    if type(workflow) is not str or not is_plain(params):
         return None
-    return SubmitJob(workflow=workflow, params=cast("dict[str, Any]", given), idempotency_key=key)
+    return SubmitJob(workflow=workflow, params=params, idempotency_key=key)
 
 
 def build(job: SubmitJob | NewJob | Mapping[str, Any], key: str, patience: Patience) -> Operation[SubmitJob]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+
+import msgspec
+
+_USUAL = re.compile(r"id: (.*)\nevent: (.+)\ndata: (.*)\n\n")
+"""A message as the server writes nearly all: taken in one go where one begins."""
 
 
-@dataclass(slots=True)
-class Message:
+class Message(msgspec.Struct):
     event: str
     data: str
     id: str | None
@@ -33,8 +37,14 @@ class SSEParser:
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         end = text.rfind(b"\n") + 1
         self._rest = text[end:] + held
+        lines = text[:end].decode("utf-8", "replace")
         found = []
-        for line in text[:end].decode("utf-8", "replace").split("\n")[:-1]:
+        at = 0
+        if not self._event and not self._data and self._id is None:
+            while (usual := _USUAL.match(lines, at)) is not None:
+                found.append(Message(*usual.group(2, 3, 1)))
+                at = usual.end()
+        for line in lines[at:].split("\n")[:-1]:
             if line.startswith("data: "):  # next to every line is one of these three
                 self._data.append(line[6:])
             elif line.startswith("id: "):
