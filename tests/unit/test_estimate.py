@@ -163,9 +163,9 @@ def test_a_price_per_megabyte_of_a_known_and_an_unknown_file() -> None:
 def test_histograms_keep_tasks_versions_and_sizes_apart() -> None:
     durations = Durations()
     for length in range(1, 101):
-        durations.note("work@1", 0, length / 10)
-    durations.note("work@2", 0, 100)
-    durations.note("work@1", 50_000_000, 300)
+        durations.note("work@1", 0, [length / 10])
+    durations.note("work@2", 0, [100])
+    durations.note("work@1", 50_000_000, [300])
     small = durations.sample("work@1", 0)
     assert small is not None
     assert small.count == 100
@@ -182,9 +182,9 @@ def test_histograms_keep_tasks_versions_and_sizes_apart() -> None:
 def test_old_runs_fade() -> None:
     durations = Durations()
     for _ in range(3_000):
-        durations.note("work@1", 0, 10)
+        durations.note("work@1", 0, [10])
     for _ in range(1_500):
-        durations.note("work@1", 0, 1)
+        durations.note("work@1", 0, [1])
     found = durations.sample("work@1", 0)
     assert found is not None
     assert found.p50_s == pytest.approx(1, rel=0.05)

@@ -49,21 +49,22 @@ class Durations:
         for handler, bucket, counts in rows:
             self._counts[handler, bucket] = {int(step): count for step, count in counts.items()}
 
-    def note(self, handler: str, input_bytes: int, seconds: float) -> None:
-        """Count a completed attempt."""
+    def note(self, handler: str, input_bytes: int, lengths: Iterable[float]) -> None:
+        """Count completed attempts, by their lengths in seconds."""
         place = (handler, size_bucket(input_bytes))
         counts = self._counts.get(place)
         if counts is None:
             counts = self._counts[place] = {}
-        step = round(math.log2(max(seconds, LEAST_S) / LEAST_S) * STEPS)
-        counts[step] = counts.get(step, 0) + 1
-        if counts[step] > MOST_RUNS // 2 and sum(counts.values()) > MOST_RUNS:
-            self._counts[place] = {step: count // 2 for step, count in counts.items() if count > 1}
+        for seconds in lengths:
+            step = round(math.log2(seconds / LEAST_S) * STEPS) if seconds > LEAST_S else 0
+            counts[step] = count = counts.get(step, 0) + 1
+            if count > MOST_RUNS // 2 and sum(counts.values()) > MOST_RUNS:
+                counts = self._counts[place] = {step: count // 2 for step, count in counts.items() if count > 1}
         self._changed[place] = None
 
     def note_price(self, handler: str, input_bytes: int, price: float) -> None:
         """Count what a completed attempt says it cost."""
-        self.note(handler + PRICES, input_bytes, price * PRICE_UNITS)
+        self.note(handler + PRICES, input_bytes, [price * PRICE_UNITS])
 
     def price(self, handler: str, input_bytes: int) -> float | None:
         """Return what a run of a task has usually cost, by its own word, with an input of this size or the nearest to it; None

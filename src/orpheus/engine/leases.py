@@ -135,12 +135,10 @@ class RunTable:
         heapq.heappush(self._heap, (due, next(self._tie), task.run_id))
         return run
 
-    def renew(self, run_id: str, now: float) -> None:
+    def renew(self, run: Run, now: float) -> None:
         """Give the lease its full length: its worker was heard and holds it."""
-        run = self._runs.get(run_id)
-        if run is not None:
-            run.lease_until = now + self._lease_s
-            run.adopted = True
+        run.lease_until = now + self._lease_s
+        run.adopted = True
 
     def renew_all(self, run_ids: Iterable[str], now: float) -> None:
         """Renew the leases of all runs that a worker holds."""

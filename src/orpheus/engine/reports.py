@@ -6,10 +6,10 @@ A run that was not rescued yet is in the table however late its report comes, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -159,18 +159,18 @@ class Outcomes:
 
     def put(self, place: int, outcome: OrpheusError | None) -> None:
         self._all[place] = outcome
-        self._left -= 1
+        self._known(1)
+
+    def put_all(self, places: Iterable[int], outcomes: Sequence[OrpheusError | None]) -> None:
+        if outcomes.count(None) != len(outcomes):  # else all are accepted, which is what they stand for till then
+            for place, outcome in zip(places, outcomes, strict=True):
+                self._all[place] = outcome
+        self._known(len(outcomes))
+
+    def _known(self, count: int) -> None:
+        self._left -= count
         if not self._left:
             self._reply(self._all)
-
-
-class Ended(NamedTuple):
-    """A run's end as it was accepted, for what is remembered of it in memory."""
-
-    run: Run
-    input_bytes: int
-    took_s: float | None
-    price: float | None
 
 
 class EndRuns(Operation):
@@ -223,70 +223,73 @@ class EndRuns(Operation):
     def answer(self, outcome: Any) -> None:
         """Say what became of its items: what `run` returned, or the error that all of them met."""
         outcomes = [outcome] * len(self._items) if isinstance(outcome, OrpheusError) else outcome
-        for (place, _report), one in zip(self._items, outcomes, strict=True):
-            self._outcomes.put(place, one)
+        self._outcomes.put_all((place for place, _report in self._items), outcomes)
 
     def run(self, work: Work) -> list[OrpheusError | None]:
         outcomes: list[OrpheusError | None] = []
-        ended: list[Ended] = []
+        ended: list[tuple[Run, RunFact, int]] = []
+        effects, find, tell, options = work.effects, self._find, work.tell, self._options
         # Before the changes of the memory that the ends bring: a run that is forgotten has to be known as reported.
-        work.effects.append(partial(self._accepted, ended))
+        effects.append(partial(self._accepted, ended, work.now))
         for _place, report in self._items:
-            mark = len(work.effects)
+            mark = len(effects)
             try:
-                ended.append(self._end(work, report))
+                run = find(report.run_id)
+                if run is None:
+                    raise stale(report.run_id)
+                task = run.task
+                fact = (_completion if report.kind == "completed" else _other_end)(report, task, options)
+                if type(fact) is RunFailed:
+                    tell_progress(work, run, self._progress)
+                extra = tell(task.job_id, fact).job.extra
             except OrpheusError as error:
-                del work.effects[mark:]
+                del effects[mark:]
                 outcomes.append(error)
             else:
                 outcomes.append(None)
+                ended.append((run, fact, extra.get("input_bytes", 0) if extra else 0))
         return outcomes
 
-    def _end(self, work: Work, report: RunReport) -> Ended:
-        run = self._find(report.run_id)
-        if run is None:
-            raise stale(report.run_id)
-        task = run.task
-        fact = self._fact(report, task)
-        is_good = isinstance(fact, RunCompleted | RunWaiting)
-        if not is_good:
-            tell_progress(work, run, self._progress)
-        job = work.tell(task.job_id, fact).job
-        took_s = None
-        if task.started_at is not None and isinstance(fact, RunCompleted):
-            took_s = work.now - task.started_at
-        return Ended(run, job.extra.get("input_bytes", 0), took_s, report.price if is_good else None)
-
-    def _accepted(self, ended: Sequence[Ended]) -> None:
-        """After the commit: the workers were believed."""
-        note = self._durations.note
-        for run, input_bytes, took_s, price in ended:
+    def _accepted(self, ended: Sequence[tuple[Run, RunFact, int]], now: float) -> None:
+        """After the commit: the workers were believed. Each run comes with what ended it and the size of its job's input."""
+        took: dict[tuple[str, int], list[float]] = {}
+        for run, fact, input_bytes in ended:
             run.reported = True
-            if took_s is not None:
-                note(run.task.handler, input_bytes, took_s)
-            if price is not None:
-                self._durations.note_price(run.task.handler, input_bytes, price)
-
-    def _fact(self, report: RunReport, task: Task) -> RunFact:
-        if report.kind != "completed":
-            return _other_end(report, task)
-        text = kept_result(report, self._options)
-        if isinstance(text, TaskError):
-            error = replace(text, task=task.node)
-            return RunFailed(node=task.node, index=task.index, run_id=report.run_id, actor="worker", error=error)
-        return RunCompleted(
-            node=task.node,
-            index=task.index,
-            run_id=report.run_id,
-            actor="worker",
-            result=report.result,
-            result_text=text,
-            artifacts=report.artifacts,
-            price=report.price,
-        )
+            if type(fact) is RunCompleted:
+                began = run.task.started_at
+                if began is not None:
+                    place = (run.task.handler, input_bytes)
+                    if place in took:
+                        took[place].append(now - began)
+                    else:
+                        took[place] = [now - began]
+            elif type(fact) is not RunWaiting:
+                continue
+            if fact.price is not None:
+                self._durations.note_price(run.task.handler, input_bytes, fact.price)
+        for (handler, input_bytes), lengths in took.items():
+            self._durations.note(handler, input_bytes, lengths)
 
 
-def _other_end(report: RunReport, task: Task) -> RunFact:
+def _completion(report: RunReport, task: Task, options: EngineOptions) -> RunFact:
+    """Return what a run has come to by its result."""
+    text = kept_result(report, options)
+    if isinstance(text, TaskError):
+        error = replace(text, task=task.node)
+        return RunFailed(node=task.node, index=task.index, run_id=report.run_id, actor="worker", error=error)
+    return RunCompleted(
+        node=task.node,
+        index=task.index,
+        run_id=report.run_id,
+        actor="worker",
+        result=report.result,
+        result_text=text,
+        artifacts=report.artifacts,
+        price=report.price,
+    )
+
+
+def _other_end(report: RunReport, task: Task, _options: EngineOptions) -> RunFact:
     """Return what a run's end means that has no result."""
     where = {"node": task.node, "index": task.index, "run_id": report.run_id, "actor": "worker"}
     if report.kind == "waiting":

@@ -144,10 +144,19 @@ class Work:
         return decision
 
     def _decide(self, job_id: str, fact: Fact, tenant: str | None = None) -> tuple[Decision, Graph]:
-        view = self.tx.view(job_id, tenant=tenant)
-        graph = view.graph
-        decision = decide(view, fact, self.now, self.draws)
-        self._apply(decision, graph)
+        tx = self.tx
+        view = tx.view(job_id, tenant=tenant)
+        decision, graph = decide(view, fact, self.now, self.draws), view.graph
+        if (
+            decision.usual
+        ):  # what `_apply` comes to then: it has events, and what it commands but to forget its run is to tell its end
+            applied = tx.apply(decision)
+            self.tell_outside(self, decision)
+            self.effects.append(Change(decision, applied, graph, ()))
+            if decision.sets_job_result and tx.knows_dependencies:
+                self._tell_dependents(job_id, "completed")
+        else:
+            self._apply(decision, graph)
         return decision, graph
 
     def _apply(self, decision: Decision, graph: Graph) -> None:
@@ -159,14 +168,12 @@ class Work:
             resumes = tuple(source for source, _count in self.tx.lanes_of_job(decision.job.job_id))
         self.effects.append(Change(decision, applied, graph, resumes))
         for command in decision.commands:
-            if type(command) is not ForgetRun:
+            if not isinstance(command, ForgetRun):
                 self._queue(decision.job, command)
 
     def _queue(self, job: Job, command: Command) -> None:
-        if isinstance(command, TellDependents):  # the most frequent by far: every end
-            for dependent, on in self.tx.dependents(job.job_id):
-                ok = on == "end" or command.state == JobState.COMPLETED
-                self._then(dependent, DependencySettled(job_id=job.job_id, ok=ok))
+        if isinstance(command, TellDependents):
+            self._tell_dependents(job.job_id, command.state)
         elif isinstance(command, TellJob):
             self._then(command.job_id, command.fact)
         elif isinstance(command, StartChild):
@@ -177,6 +184,10 @@ class Work:
             self._then(command.job_id, children.ended(self.tx, job, command))
         else:
             assert isinstance(command, CancelRun | ForgetRun | PublishArtifacts | Finalise), f"unknown {command!r}"
+
+    def _tell_dependents(self, job_id: str, state: str) -> None:
+        for dependent, on in self.tx.dependents(job_id):
+            self._then(dependent, DependencySettled(job_id=job_id, ok=on == "end" or state == JobState.COMPLETED))
 
     def _recall(self, job_id: str, command: LookUpResult) -> None:
         fact = recall(self.tx, job_id, command, intact=self.intact, now=self.now)

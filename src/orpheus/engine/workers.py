@@ -188,15 +188,17 @@ class Workers:
             machine.sessions.heard(session, now=now, wall=machine.clock.now())
         outcomes = Outcomes(len(reports), reply)
         ends: list[tuple[int, RunReport]] = []
+        find, renew = machine.runs.get, machine.runs.renew
         for place, report in enumerate(reports):
             try:
-                run = machine.runs.get(report.run_id)
+                run, kind = find(report.run_id), report.kind
                 if run is None:
                     check_kind(report)
                     raise stale(report.run_id)
-                if report.kind in ENDS:
-                    machine.runs.renew(report.run_id, now)
-                    check_end(report)
+                if kind in ENDS:
+                    renew(run, now)
+                    if kind != "completed" or report.artifacts:
+                        check_end(report)
                     ends.append((place, report))
                     if len(ends) == MOST_ENDS:
                         self._end_runs(ends, outcomes)
@@ -226,7 +228,7 @@ class Workers:
         """Take in what is said of a run that goes on."""
         machine = self._machine
         check_kind(report)
-        machine.runs.renew(report.run_id, now)
+        machine.runs.renew(run, now)
         if report.kind == "log":
             operation_log = WriteLogs(report, find=machine.runs.get, books=machine.logs)
             machine.queue(operation_log, lambda outcome: self._logged(run, outcome, reply))
@@ -275,9 +277,11 @@ class Workers:
             if run_id not in session.runs and not self._adopt(session, run_id):
                 unknown.append(run_id)
                 continue
-            machine.runs.renew(run_id, now)
             run = machine.runs.get(run_id)
-            if run is not None and run.fence_at is not None:
+            if run is None:
+                continue
+            machine.runs.renew(run, now)
+            if run.fence_at is not None:
                 orders.append(CancelOrder(run_id, run.cancel_reason or "", run.grace_s))
         return tuple(orders), tuple(unknown)
 

@@ -121,6 +121,11 @@ class Transaction:
         entry = self._unit.job(job_id)
         return None if entry is None else (entry.job.tenant, entry.job.state)
 
+    @property
+    def knows_dependencies(self) -> bool:
+        """Tell whether any job waits, or has waited, for another."""
+        return self._unit.knows_dependencies
+
     def dependents(self, job_id: str) -> list[tuple[str, str]]:
         """Return `(job_id, on)` of the jobs that wait for this one, in the order in which they came."""
         if not self._unit.knows_dependencies:

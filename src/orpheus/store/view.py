@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from orpheus.core.decision import Callback, Signal
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job
@@ -15,20 +17,17 @@ from orpheus.store.payloads import Outcome, Payloads
 from orpheus.store.unit import Unit
 
 
-class StoreView:
+class StoreView(msgspec.Struct):
     """Reads within one transaction, so everything decided in it before is seen. A fact about one of 10,000 items costs a
     few rows by key; only `tasks` and `item_outcomes` read many.
 
     Rows handed out are copies. Payloads (params, results, items) are shared: whoever wants to change one copies it.
     """
 
-    __slots__ = ("_job", "_payloads", "_unit", "graph")
-
-    def __init__(self, unit: Unit, payloads: Payloads, job: JobEntry, graph: Graph) -> None:
-        self._unit = unit
-        self._payloads = payloads
-        self._job = job
-        self.graph = graph
+    _unit: Unit
+    _payloads: Payloads
+    _job: JobEntry
+    graph: Graph
 
     def job(self) -> Job:
         return self._job.job.copy()

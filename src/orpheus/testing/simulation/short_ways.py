@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from orpheus.core.decision import Decision, View
+from orpheus.core.decision import Decision, ForgetRun, TellDependents, View
 from orpheus.core.usual import JOB_CHANGES, TASK_CHANGES
 from orpheus.testing.simulation.invariants import Broken
 
@@ -39,6 +39,9 @@ def check_usual(view: View, decision: Decision, at_length: Decision) -> None:
         raise Broken(f"a usual decision holds more than {MAY_HOLD}: {decision}")
     if decision.result_text is not None:
         _check_text(decision)
+    told = [command for command in decision.commands if not isinstance(command, ForgetRun)]
+    if told != ([TellDependents("completed")] if decision.sets_job_result else []) or not decision.events:
+        raise Broken(f"a usual decision wants more done than is done for it: {decision}")  # engine/work.py
     _check(view.job(), decision.job, JOB_CHANGES)
     for task in decision.tasks:
         _check(view.task(task.node, task.index), task, TASK_CHANGES)
