@@ -16,10 +16,14 @@ from orpheus.core.decision import Decision
 from orpheus.core.errors import TaskError
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
+from orpheus.core.usual_jobs import begin_beside
 from orpheus.core.validate import parse_graph
 from orpheus.store import Applied, Store, database, rows, usual_rows
-from orpheus.store.cache import JobEntry, TaskEntry
+from orpheus.store.cache import JobEntry, PayloadCache, RowCache, TaskEntry
+from orpheus.store.payloads import Payloads
 from orpheus.store.queries import query
+from orpheus.store.unit import Counters, Unit
+from orpheus.store.usual_changes import begin
 
 NEW_JOB = Job(
     *("job", "ada", "count", 1, "definition", JobState.QUEUED, 5.0, "correlation", 3),
@@ -172,6 +176,52 @@ SPEC: dict[str, Any] = {
 }
 GRAPH = parse_graph(SPEC)
 TABLES = ("jobs", "tasks", "job_params", "task_items", "event_groups", "attempts", "failures")
+
+
+ONE_TASK = parse_graph({**SPEC, "nodes": SPEC["nodes"][1:2], "output": None})
+WITH_A_JOB = {
+    "job",
+    "is_new",
+    "new_tasks",
+    "params",
+    "events",
+    "commands",
+    "assignment",
+    "job_result",
+    "result_text",
+    "usual",
+}
+"""What `begin` writes, and what is not for the store or means nothing without another field."""
+
+
+@pytest.mark.parametrize("field", [one.name for one in fields(Decision) if one.name not in WITH_A_JOB])
+def test_a_new_job_with_more_to_it_is_left_to_the_long_way(field: str, tmp_path: Path) -> None:
+    """Whatever else a decision may hold, now or later."""
+    store = Store.open(tmp_path / "orpheus.db", now=0.0, epoch="e")
+    unit = Unit(store.connection, RowCache(), Counters(job_no=0, cursor=0, log_no=0, ready_seq=0, ready_seq_end=9))
+    payloads = Payloads(unit, PayloadCache())
+    decision = submit(NewJob(job_id="job", tenant="ada", correlation_id="c", params={"n": 1}), ONE_TASK, 1.0, Draws())
+    assert begin(unit, payloads, replace(decision, **{field: (object(),)})) is None
+    assert unit.is_flushed
+    assert begin(unit, payloads, decision) is not None
+    store.close()
+
+
+def test_jobs_that_share_their_events_have_each_their_own(tmp_path: Path) -> None:
+    """Their JSON is made once, their places in the stream are their own."""
+    walk = Walk(tmp_path / "orpheus.db", general=False)
+    first = submit(NewJob(job_id="first", tenant="ada", correlation_id="c", params={"n": 1}), ONE_TASK, 1.0, Draws())
+    more = {"correlation_id": "c", "labels": {}, "idempotency_key": None, "fingerprint": None}
+    jobs = [first, *(begin_beside(first, name, {"n": 2}, **more) for name in ("second", "third"))]
+    applied = [walk.apply(one) for one in jobs]
+    count = len(first.events)
+    assert [one.cursor for one in applied] == [count, 2 * count, 3 * count]
+    groups = walk.contents()["event_groups"]
+    assert [(cursor, job_no, seq) for cursor, job_no, seq, _text in groups] == [
+        (number * count, number, count) for number in (1, 2, 3)
+    ]
+    assert all(rows.events_from_text(group[3]) == first.events for group in groups)
+    walk.store.close()
 
 
 class Draws:

@@ -20,7 +20,8 @@ MAX_TASKS = 32_768
 """Rows kept after a commit; about a kilobyte each."""
 MAX_PAYLOAD_BYTES = 32 << 20
 
-_JOB_RUNNING, _RUNNING = JobState.RUNNING, TaskState.RUNNING
+_QUEUED, _JOB_RUNNING = JobState.QUEUED, JobState.RUNNING
+_READY, _RUNNING = TaskState.READY, TaskState.RUNNING
 
 TaskKey = tuple[str, str, int, int]
 TaskPlace = tuple[str, str, int]
@@ -117,20 +118,25 @@ class RowCache:
         long backlog the newest rows are wanted last. Then the oldest go, which have been passed over.
         """
         known = self.jobs
+        crowded = len(known) > self._max_jobs
         for job in jobs:
             state = job.job.state
-            if state is not _JOB_RUNNING and (state in TERMINAL or len(known) > self._max_jobs):
+            if state is _JOB_RUNNING or (state is _QUEUED and not crowded):
+                continue
+            if state in TERMINAL or len(known) > self._max_jobs:
                 known.pop(job.job.job_id, None)
                 if job.settled:
                     for settled in job.settled:
                         self.drop_task(settled)
                     job.settled = []
+        crowded = len(self.tasks) > self._max_tasks
         room = len(self.tasks) <= self._max_tasks // 2
         for task in tasks:
             row = task.task
-            if row.state is _RUNNING:
+            state_of_task = row.state
+            if state_of_task is _RUNNING or (state_of_task is _READY and not crowded):
                 continue
-            if row.state in SETTLED:
+            if state_of_task in SETTLED:
                 # A node's row is kept while its job goes on and there is room: the next node refers to it.
                 goes_on = known.get(row.job_id)
                 if goes_on is not None and room and row.index == NODE and not row.superseded:

@@ -39,7 +39,7 @@ from orpheus.store.records import Records, artifact_record
 from orpheus.store.rows import ABSENT
 from orpheus.store.schedules import Schedules
 from orpheus.store.unit import Unit
-from orpheus.store.usual_changes import apply_usual
+from orpheus.store.usual_changes import apply_usual, begin
 from orpheus.store.view import StoreView
 from orpheus.store.webhooks import WebhookRows
 
@@ -158,6 +158,8 @@ class Transaction:
         """
         if decision.usual:
             return apply_usual(self._unit, self._payloads, decision)
+        if decision.is_new and (begun := begin(self._unit, self._payloads, decision)) is not None:
+            return begun
         job = decision.job
         entry, was, paused_before = self._job_row(decision)
         applied = Applied(job=job, job_no=entry.job_no, was=was)

@@ -69,6 +69,7 @@ class Unit:
         self._touched_tasks: list[TaskEntry] = []
         self._inserts: dict[str, list[Row]] = {}
         self._events: list[Row] = []
+        self._first_events: tuple[Sequence[Event], Row] = ((), ())
         self._job_moves: list[JobMove] = []
         self._task_moves: list[TaskMove] = []
         self._idempotent: dict[tuple[str, str], tuple[str, str | None]] = {}
@@ -206,11 +207,25 @@ class Unit:
     def events(self, job_no: int, events: Sequence[Event]) -> int:
         """Queue the events of a decision; return the cursor of the last one. Those before it count down without a gap."""
         counters = self.counters
-        cursor = counters.cursor = counters.cursor + len(events)
-        if len(events) <= EVENTS_PER_ROW:
-            self._events.append(rows.event_row(cursor, job_no, events))
-        else:
+        count = len(events)
+        cursor = counters.cursor = counters.cursor + count
+        if count > EVENTS_PER_ROW:
             self._events.extend(rows.event_rows(cursor, job_no, events))
+        else:
+            self._events.append(rows.event_row(cursor, job_no, events))
+        return cursor
+
+    def first_events(self, job_no: int, events: Sequence[Event]) -> int:
+        """Do as `events` for a new job. Jobs submitted beside each other share them (core/usual_jobs.py), and so their JSON."""
+        known = self._first_events
+        if events is not known[0] or len(events) > EVENTS_PER_ROW:
+            cursor = self.events(job_no, events)
+            self._first_events = (events, self._events[-1])
+            return cursor
+        counters = self.counters
+        cursor = counters.cursor = counters.cursor + len(events)
+        _cursor, _job_no, seq, text = known[1]
+        self._events.append((cursor, job_no, seq, text))
         return cursor
 
     def next_ready_seq(self) -> int:

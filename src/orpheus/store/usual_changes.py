@@ -1,8 +1,8 @@
-"""A fact decided the usual way is applied in a few steps: `Transaction.apply` without the questions it cannot answer with yes.
+"""Nearly every decision is applied in a few steps: `Transaction.apply` without the questions it cannot answer with yes.
 
-Nearly every decision is of this kind (core/usual.py): rows change as they do in each attempt, results and events come with
-them, and nothing else can be in it, which `testing/simulation/short_ways.py` watches. `tests/store/test_usual_rows.py` compares with
-the long way.
+`begin` writes a new job that has rows, params and events and nothing else. `apply_usual` writes a fact decided the usual way
+(core/usual.py): rows change as they do in each attempt, results and events come with them, and nothing else can be in it, which
+`testing/simulation/short_ways.py` watches. `tests/store/test_usual_rows.py` compares both with the long way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,43 @@ from orpheus.store.rows import to_json
 from orpheus.store.unit import Unit
 
 _READY, _RUNNING, _COMPLETED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
-_GOES_ON = JobState.RUNNING
+_GOES_ON, _FAILED = JobState.RUNNING, JobState.FAILED
+
+
+def begin(unit: Unit, payloads: Payloads, decision: Decision) -> Applied | None:
+    """Write a new job; None, and nothing is done, if there is more to it."""
+    job, params = decision.job, decision.params
+    if (
+        params is None
+        or decision.tasks
+        or decision.results
+        or decision.items
+        or decision.artifacts
+        or decision.signals
+        or decision.signals_taken
+        or decision.callback is not None
+        or decision.published
+        or decision.sets_job_result
+        or decision.known_result is not None
+        or decision.dependencies
+        or job.extra
+        or job.has_files
+        or job.state is _FAILED
+    ):
+        return None
+    entry = unit.new_job(job)
+    job_no = entry.job_no
+    events = decision.events
+    applied = Applied(job, job_no, None, events, unit.first_events(job_no, events))
+    for task in decision.new_tasks:
+        if task.state is _READY:
+            task.ready_seq = unit.next_ready_seq()
+            applied.released.append(task)
+        unit.new_task(entry, task)
+    text = to_json(params)
+    unit.insert("insert_params", (job_no, text))
+    payloads.remember_params(entry, params, len(text))
+    return applied
 
 
 def apply_usual(unit: Unit, payloads: Payloads, decision: Decision) -> Applied:

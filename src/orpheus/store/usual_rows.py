@@ -66,10 +66,10 @@ def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: lis
             assert job.last_seq >= 1 <= job.priority <= 5 and job.nodes_open >= 0, f"{job.job_id}: a bad number"
             traceparent, key, fingerprint = values[14:17]
             new.append(
-                (
+                values[:5]
+                + values[6:9]
+                + (
                     entry.job_no,
-                    *values[:5],
-                    *values[6:9],
                     job.last_seq,
                     ABSENT if traceparent is None else traceparent,
                     ABSENT if key is None else key,
@@ -170,11 +170,11 @@ def tasks(
             )
             entry.usual = True
             new.append(
-                (
+                values[1:4]
+                + values[5:9]
+                + (
                     entry.job_no,
-                    *values[1:4],
                     "ready" if state is _READY else "blocked",
-                    *values[5:9],
                     task.unmet,
                     ABSENT if task.ready_seq is None else task.ready_seq,
                     ABSENT_REAL if task.ready_at is None else task.ready_at,
