@@ -116,3 +116,15 @@ def test_an_approval_may_keep_the_file_and_edit_the_rest(client: httpx.Client) -
     answer = client.post(f"{where}/approve", json={"params": {**shown, "text": "b"}})
     assert answer.status_code == 200, answer.text
     assert client.get(where).json()["params"] == {**shown, "text": "b"}
+
+
+def test_every_job_of_a_batch_is_shown_without_them(client: httpx.Client, signed: str) -> None:
+    """The second and third too, which are shown like the first."""
+    jobs = [{"workflow": signed, "params": {**PARAMS, "text": text}} for text in ("a", "b")]
+    jobs.append({"workflow": signed, "params": {"text": "c", "key": "flat"}})
+    shown = client.post("/jobs/batch", json={"jobs": jobs}).json()["items"]
+    assert [job["params"]["text"] for job in shown] == ["a", "b", "c"]
+    assert [job["params"]["key"] for job in shown] == ["***"] * 3
+    assert [job["params"].get("login", {}).get("word") for job in shown] == ["***", "***", None]
+    for job in shown:
+        assert client.get(f"/jobs/{job['job_id']}").json()["params"] == job["params"]

@@ -12,7 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orpheus.api.file_params import stands_for_itself
+from orpheus.api.render import job_beside, job_info, waiting_by_row
+from orpheus.api.submissions import fingerprint
 from orpheus.core.errors import OrpheusError
+from orpheus.core.job import Job
 from orpheus.core.plain import MAX_INTEGER, NotPlain, check_plain, is_flat
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import Submission
@@ -21,6 +25,7 @@ from orpheus.engine.machine import Machine
 from orpheus.engine.params import ParamsChecker, holds_file
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.engine.work import Work
+from orpheus.protocol.jobs import SubmitJob
 from orpheus.store import Store
 
 MOST_BYTES = 300
@@ -169,6 +174,26 @@ def _is_sound(one: Submission) -> bool:
     return True
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(SUBMISSIONS, min_size=2, max_size=6))
+def test_a_job_like_another_is_shown_as_any_is(bench: Bench, asked: list[Submission]) -> None:
+    try:
+        submit = bench._submit(asked)
+        entries = bench._do(submit.decide)
+    except OrpheusError:
+        return
+    for entry in entries:
+        like = getattr(entry, "like", None)
+        if like is not None:
+            params = entry.decision.params
+            short = job_beside(_shown(like, {"other": 1}), entry.decision.job, params)
+            assert msgspec.json.encode(short) == msgspec.json.encode(_shown(entry.decision.job, params))
+
+
+def _shown(job: Job, params: Any) -> Any:
+    return job_info(job, params=params, result=None, artifacts=[], waiting_for=waiting_by_row(job))
+
+
 MIXED = ({"n": 1}, {"n": 2}, {"n": 3, "x": [{}]}, {"n": 4, "style": {"$url": "https://example.org"}})
 
 
@@ -225,3 +250,35 @@ def test_params_that_fit_are_those_that_pass_the_check(params: Any) -> None:
         assert fitting is None
     elif "$file" not in params and "$url" not in params:
         assert fitting == checked
+
+
+BODIES = [
+    {},
+    {"labels": {"b": "2", "a": "1"}},
+    {"tenant": "acme", "priority": 1},
+    {"delay_s": 2.0, "timeout_s": 60, "budget": 1},
+    {"depends_on": ["j", {"job": "k", "on": "end"}, {"job": "l"}], "run_at": "2030-01-01T00:00:00Z"},
+    {"requires_approval": False, "webhook_url": "https://example.org"},
+    {"workflow": {"name": "g", "nodes": [{"b": 1, "a": 2}]}},
+]
+
+
+@given(OBJECTS.filter(lambda params: 1 not in params), st.sampled_from(BODIES), st.none() | st.just("key"))
+def test_a_body_without_files_has_the_fingerprint_that_any_has(params: Any, extra: Any, key: str | None) -> None:
+    body = msgspec.convert({"workflow": "w", "idempotency_key": key} | extra, SubmitJob)
+    body.params = params
+    try:
+        at_length = fingerprint(body, dict(params))
+    except (UnicodeEncodeError, OverflowError, AttributeError):
+        return  # no body as it is decoded, or none without files
+    if stands_for_itself(params):
+        assert fingerprint(body, params) == at_length
+        assert fingerprint(msgspec.structs.replace(body, idempotency_key="other"), params) == at_length
+
+
+@given(st.dictionaries(st.text(max_size=2) | st.sampled_from(["$a", "a$"]), VALUES | st.just("***"), max_size=3))
+def test_what_stands_for_itself_is_neither_nested_nor_hidden_nor_reserved(params: Any) -> None:
+    assert stands_for_itself(params) is all(
+        not isinstance(value, dict | list) and value != "***" and not name.startswith("$")
+        for name, value in params.items()
+    )

@@ -176,10 +176,12 @@ def test_timers_are_rows(hand: Any, one_task_graph: GraphOf) -> None:
 def test_keys_are_found_in_the_same_transaction_and_after(hand: Any, one_task_graph: GraphOf) -> None:
     graph = hand.publish(one_task_graph())
     hand.submit("a", graph, idempotency_key="k", fingerprint="f")
-    assert hand.tx.idempotent("ada", "k") == ("a", "f")
+    assert hand.tx.idempotent("ada", "k") == ("a", "f") and hand.tx.any_idempotent("ada", ["other", "k"])
     hand.commit()
     assert hand.tx.idempotent("ada", "k") == ("a", "f")
     assert hand.tx.idempotent("bob", "k") is None
+    assert hand.tx.any_idempotent("ada", ["other", "k"]) and not hand.tx.any_idempotent("ada", ["other"])
+    assert not hand.tx.any_idempotent("bob", ["k"])
     hand.submit("b", graph, idempotency_key="k", tenant="bob")
     hand.commit()
 

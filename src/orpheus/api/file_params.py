@@ -24,7 +24,18 @@ from orpheus.core.values import PASSED_THROUGH, operator_of
 
 Path = tuple[str | int, ...]
 
+_NESTED = frozenset((dict, list))
+
 _WAYS = '{"file_id": …} (POST /files), {"url": …} or {"artifact": {"job": …, "name": …}}'
+
+
+def stands_for_itself(params: dict[str, Any]) -> bool:
+    """Tell at a glance that nothing in decoded params can be a file, reserved or hidden: the hot path, they may stay as they are."""
+    return (
+        _NESTED.isdisjoint(map(type, params.values()))
+        and HIDDEN not in params.values()
+        and not ("$" in "".join(params) and any(name.startswith("$") for name in params))
+    )
 
 
 async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, tenant: str) -> dict[str, Any]:
@@ -38,11 +49,8 @@ async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, te
         InvalidParams: a file that does not exist, a way of naming it that is not supported, or a reserved value.
     """
     plain = dict(params)
-    if all(
-        not isinstance(value, dict | list) and value != HIDDEN and not name.startswith("$")
-        for name, value in plain.items()
-    ):
-        return plain  # the hot path: nothing in it can be a file
+    if stands_for_itself(plain):
+        return plain
     refuse_reserved(plain)
     schema = await call.services.catalog.params_schema(workflow)
     return await convert(call, _unhidden(schema, plain, None), schema, tenant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,20 +13,20 @@ import msgspec
 from orpheus.api import body as bodies
 from orpheus.api.calls import Call
 from orpheus.api.errors import Forbidden
-from orpheus.api.file_params import file_param, resolve_files
+from orpheus.api.file_params import file_param, resolve_files, stands_for_itself
 from orpheus.api.multipart import Part, Parts
 from orpheus.api.query import instant
 from orpheus.api.render import file_value
 from orpheus.artifacts.errors import UnsafeKey
 from orpheus.artifacts.keys import check_tenant, file_key
 from orpheus.artifacts.sniff import HEAD_BYTES, sniff
-from orpheus.core.errors import IdempotencyConflict, InvalidRequest
+from orpheus.core.errors import IdempotencyConflict, InvalidRequest, OrpheusError
 from orpheus.core.ids import RANDOM_BITS, uuid7
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.values import operator_of
 from orpheus.core.webhooks import check_url
 from orpheus.engine.base import Submission
-from orpheus.protocol.jobs import SubmitJob
+from orpheus.protocol.jobs import DependsOn, SubmitJob
 
 MEDIA = "media"
 """The workflow of a multipart body that names none."""
@@ -34,6 +34,7 @@ _MOST_FIELD_BYTES = 4 * 1024 * 1024
 _JSON_FIELDS = ("params", "labels", "depends_on")
 _NUMBER_FIELDS = ("priority", "delay_s", "timeout_s", "requires_approval", "budget")
 _MOST_FILES = 100
+_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def tenant_of(call: Call, asked: str | None, *, where: str = "body") -> str:
@@ -66,6 +67,37 @@ async def to_submission(call: Call, body: SubmitJob, *, in_batch: bool = False) 
     return build(call, body, params, tenant, key=None if in_batch else call.header(b"idempotency-key"))
 
 
+async def to_submissions(call: Call, batch: Sequence[SubmitJob]) -> list[Submission]:
+    """Make submissions of the jobs of a batch.
+
+    Raises:
+        OrpheusError: the first fault, with its job's place.
+    """
+    submissions = []
+    tenants: dict[str | None, str] = {}
+    for place, body in enumerate(batch):
+        try:
+            tenant = tenants.get(body.tenant)
+            if tenant is None:
+                tenant = tenants[body.tenant] = tenant_of(call, body.tenant)
+            params = body.params
+            if not stands_for_itself(params):
+                params = await resolve_files(call, params, body.workflow, tenant)
+            submissions.append(build(call, body, params, tenant, key=None))
+        except OrpheusError as error:
+            raise placed(error, place) from None
+    return submissions
+
+
+def placed(error: OrpheusError, place: int) -> OrpheusError:
+    """Say in which job of a batch a fault is."""
+    error.message = f"job {place} of the batch: {error.message}"
+    error.details = [{**entry, "path": f"/jobs/{place}{entry.get('path', '')}"} for entry in error.details] or [
+        {"path": f"/jobs/{place}", "message": error.message}
+    ]
+    return error
+
+
 def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, key: str | None) -> Submission:
     """Put a submission together.
 
@@ -86,7 +118,8 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
     key = body.idempotency_key if body.idempotency_key is not None else key
     if key is not None and not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
         raise _refused("idempotency_key", "it is not 1 to 255 printable ASCII characters")
-    for name, text in body.labels.items():
+    labels, identity, depends_on = body.labels, call.identity, body.depends_on
+    for name, text in labels.items() if labels else ():
         if not name.isprintable() or "\x00" in text:
             raise _refused("labels", f"label {name[:80]!r} holds control characters")
     return Submission(
@@ -94,22 +127,24 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
         params=params,
         tenant=tenant,
         priority=capped(call, 3 if body.priority is None else body.priority),
-        run_at=instant(body.run_at, "run_at", where="body"),
+        run_at=None if body.run_at is None else instant(body.run_at, "run_at", where="body"),
         delay_s=body.delay_s,
-        depends_on=tuple(
-            (each, "success") if isinstance(each, str) else (each.job, each.on) for each in body.depends_on
-        ),
+        depends_on=_dependencies(depends_on) if depends_on else (),
         requires_approval=body.requires_approval,
         idempotency_key=key,
         fingerprint=None if key is None else fingerprint(body, params),
         timeout_s=body.timeout_s,
-        labels=body.labels,
+        labels=labels,
         webhook_url=body.webhook_url,
         budget=body.budget,
         correlation_id=call.correlation_id,
         traceparent=call.traceparent,
-        actor=call.identity.actor,
+        actor=identity.name,
     )
+
+
+def _dependencies(asked: Iterable[str | DependsOn]) -> tuple[tuple[str, str], ...]:
+    return tuple((each, "success") if isinstance(each, str) else (each.job, each.on) for each in asked)
 
 
 def capped(call: Call, priority: int) -> int:
@@ -121,10 +156,12 @@ def capped(call: Call, priority: int) -> int:
 def fingerprint(body: SubmitJob, params: dict[str, Any]) -> str:
     """Return the canonical hash of a submission: key order does not matter, and of a file its content counts, not where
     it was uploaded (R21)."""
+    if params is body.params and params:  # no file was put into them, so the body says it all
+        return hashlib.sha256(_canonical(msgspec.structs.replace(body, idempotency_key=None))).hexdigest()
     content = msgspec.to_builtins(body)
     content.pop("idempotency_key", None)
     content["params"] = _by_content(params)
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+    return hashlib.sha256(_canonical(content)).hexdigest()
 
 
 def _by_content(value: Any) -> Any:
@@ -265,4 +302,15 @@ async def store_upload(
     }
 
 
-__all__ = ["MEDIA", "Part", "build", "fingerprint", "from_multipart", "store_upload", "tenant_of", "to_submission"]
+__all__ = [
+    "MEDIA",
+    "Part",
+    "build",
+    "fingerprint",
+    "from_multipart",
+    "placed",
+    "store_upload",
+    "tenant_of",
+    "to_submission",
+    "to_submissions",
+]

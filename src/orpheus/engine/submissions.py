@@ -179,10 +179,12 @@ class _First(NamedTuple):
 class _Batch:
     """What is known of a batch while its jobs are decided, one after the other."""
 
-    __slots__ = ("firsts", "ids", "keys", "new_jobs")
+    __slots__ = ("firsts", "ids", "keys", "keys_are_new", "new_jobs")
 
-    def __init__(self, ids: Sequence[str]) -> None:
+    def __init__(self, ids: Sequence[str], *, keys_are_new: bool) -> None:
         self.ids = ids
+        self.keys_are_new = keys_are_new
+        """Each key comes once in the batch and never came before."""
         self.keys: dict[tuple[str, str], tuple[int, str | None]] = {}
         """Place and fingerprint by tenant and key."""
         self.new_jobs: dict[str, int] = {}
@@ -236,11 +238,12 @@ class Submit(Operation):
         """
         decided: list[_New | Submitted | int] = []
         count = len(self._prepared)
-        batch = _Batch(uuid7s(work.now, self._rng.getrandbits(RANDOM_BITS_OF_MANY * count), count))
+        ids = uuid7s(work.now, self._rng.getrandbits(RANDOM_BITS_OF_MANY * count), count)
+        batch = _Batch(ids, keys_are_new=count > 1 and _keys_are_new(work.tx, self._prepared))
         for place, prepared in enumerate(self._prepared):
             try:
                 entry: _New | Submitted | int | None = None
-                if prepared.submission.idempotency_key is not None:
+                if not batch.keys_are_new and prepared.submission.idempotency_key is not None:
                     entry = _known(work, prepared, place, batch)
                 if entry is None:
                     entry = self._decide_alike(work, prepared, place, batch)
@@ -352,6 +355,18 @@ class Submit(Operation):
                 hint="Upload large content as a file (POST /files) and pass its file_id.",
                 details=[{"path": "", "message": message}],
             )
+
+
+def _keys_are_new(tx: Transaction, batch: Sequence[Prepared]) -> bool:
+    """Tell by one look whether no job of the batch can be answered by another, an earlier one or one of its own."""
+    by_tenant: dict[str, list[str]] = {}
+    for prepared in batch:
+        asked = prepared.submission
+        if asked.idempotency_key is not None:
+            by_tenant.setdefault(asked.tenant, []).append(asked.idempotency_key)
+    return all(
+        len(set(keys)) == len(keys) and not tx.any_idempotent(tenant, keys) for tenant, keys in by_tenant.items()
+    )
 
 
 def _known(work: Work, prepared: Prepared, place: int, batch: _Batch) -> Submitted | int | None:

@@ -12,7 +12,7 @@ Later decisions of the same transaction see what earlier ones wrote. Nothing out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from orpheus.core.cache_key import owner_of, stored_parts
@@ -115,6 +115,10 @@ class Transaction:
     def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:
         """Return `(job_id, fingerprint)` of the job submitted with this key before (R21)."""
         return self._unit.idempotent(tenant, key)
+
+    def any_idempotent(self, tenant: str, keys: Sequence[str]) -> bool:
+        """Tell whether a job was submitted with one of these keys before."""
+        return self._unit.any_idempotent(tenant, keys)
 
     def dependency_state(self, job_id: str) -> tuple[str, JobState] | None:
         """Return `(tenant, state)` of a job that another wants to depend on."""

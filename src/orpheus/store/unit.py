@@ -152,6 +152,13 @@ class Unit:
         row = self.connection.execute(query("idempotent_job"), (tenant, key)).fetchone()
         return None if row is None else (row[0], row[1])
 
+    def any_idempotent(self, tenant: str, keys: Sequence[str]) -> bool:
+        """Tell by one statement whether `idempotent` knows any of these keys."""
+        if self._idempotent and any((tenant, key) in self._idempotent for key in keys):
+            return True
+        asked = (tenant, rows.to_json(keys))
+        return self.connection.execute(query("any_idempotent_job"), asked).fetchone() is not None
+
     @property
     def knows_dependencies(self) -> bool:
         """Tell whether any job ever waited for another; where none did, an end asks for nobody."""

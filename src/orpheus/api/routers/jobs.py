@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from orpheus.api.errors import Forbidden, MalformedBody, TooLarge, Unauthorized,
 from orpheus.api.query import Cursor, Instant, Limit, instant
 from orpheus.api.route import Media, Routes
 from orpheus.api.routers._find import find_job, visible
-from orpheus.api.submissions import from_multipart, to_submission
+from orpheus.api.submissions import from_multipart, placed, to_submission, to_submissions
 from orpheus.core.errors import (
     BudgetExceeded,
     DefinitionConflict,
@@ -188,6 +189,24 @@ async def _new_job(call: Call, submission: Submission, submitted: Submitted) -> 
     )
 
 
+async def _new_jobs(call: Call, submissions: Sequence[Submission], answered: Sequence[Submitted]) -> list[JobInfo]:
+    """Show the jobs of a batch; most like another of it."""
+    jobs: list[JobInfo] = []
+    shown: dict[str, JobInfo] = {}
+    like: Job | None = None
+    for submission, submitted in zip(submissions, answered, strict=True):
+        if submitted.like is None:
+            info = await _new_job(call, submission, submitted)
+            shown[info.job_id] = info
+        else:
+            if submitted.like is not like:
+                like = submitted.like
+                model, redaction = shown[like.job_id], await call.services.catalog.redaction(like.definition_id)
+            info = render.job_beside(model, submitted.job, redaction.params(submission.params))
+        jobs.append(info)
+    return jobs
+
+
 @routes.post(
     "/jobs/batch", role="submit", body=SubmitBatch, answers={201: JobList, 200: JobList}, errors=_SUBMIT_ERRORS
 )
@@ -200,31 +219,16 @@ async def submit_batch(call: Call) -> Answer:
     batch: SubmitBatch = call.body
     if len(batch.jobs) > services.options.max_batch_jobs:
         raise TooLarge(f"a batch holds at most {services.options.max_batch_jobs} jobs", hint="send several batches")
-    submissions = []
-    for place, body in enumerate(batch.jobs):
-        try:
-            submissions.append(await to_submission(call, body, in_batch=True))
-        except OrpheusError as error:
-            raise _placed(error, place) from None
+    submissions = await to_submissions(call, batch.jobs)
     try:
         answered = await services.engine.submit(submissions)
     except OrpheusError as error:
         if len(submissions) == 1:  # of more, the engine says which
-            raise _placed(error, 0) from None
+            raise placed(error, 0) from None
         raise
-    jobs = [
-        await _new_job(call, submission, submitted) for submission, submitted in zip(submissions, answered, strict=True)
-    ]
+    jobs = await _new_jobs(call, submissions, answered)
     created = any(submitted.created for submitted in answered)
     return json_answer(JobList(items=jobs), status=201 if created else 200)
-
-
-def _placed(error: OrpheusError, place: int) -> OrpheusError:
-    error.message = f"job {place} of the batch: {error.message}"
-    error.details = [{**entry, "path": f"/jobs/{place}{entry.get('path', '')}"} for entry in error.details] or [
-        {"path": f"/jobs/{place}", "message": error.message}
-    ]
-    return error
 
 
 @routes.post(
