@@ -9,6 +9,7 @@ This runs for every decision there is, so nothing is asked here that most decisi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from orpheus.core.decision import CancelRun, Finalise, ForgetRun, PublishArtifacts
@@ -19,10 +20,13 @@ from orpheus.engine.work import Change
 if TYPE_CHECKING:
     from orpheus.core.decision import Command
     from orpheus.core.job import Job
+    from orpheus.engine.leases import Run
     from orpheus.engine.machine import Machine
     from orpheus.engine.work import Effect
+    from orpheus.store.transaction import Applied
 
 _READY = TaskState.READY
+_events = itemgetter(1)
 
 
 class Aftermath:
@@ -34,29 +38,54 @@ class Aftermath:
     def follow(self, effects: Sequence[Effect | Change]) -> bool:
         """Carry out a committed batch's effects; tell whether there were events among them."""
         machine = self._machine
-        changes: list[Change] = []
+        changes: list[Applied] = []
         over: list[str] = []
         for effect in effects:
             if isinstance(effect, Change):
+                changes.append(effect.applied)
                 self._changed(effect, over)
-                changes.append(effect)
             else:
                 effect()
         if over:
             machine.progress.forget(over)
             machine.logs.forget(over)
-        meter = machine.meter
-        meter.changed([change.applied for change in changes])
-        told = [
-            (applied.cursor, applied.events, applied.job) for change in changes if (applied := change.applied).events
-        ]
+        machine.meter.changed(changes)
+        told = [(applied.cursor, applied.events, applied.job) for applied in changes if applied.events]
         if told:
-            meter.told([events for _, events, _ in told])
+            machine.meter.told(map(_events, told))
             machine.stream.publish(told)
         return bool(told)
 
     def _changed(self, change: Change, over: list[str]) -> None:
         """Follow one decision; runs that it ended are added to `over`."""
+        machine, applied = self._machine, change.applied
+        job = applied.job
+        if change.decision.usual:
+            # Whoever's attempt is over has it forgotten, and no row wants to be claimed or woken but those that became ready.
+            for run_id, task in applied.ended_runs:
+                over.append(run_id)
+                run = machine.runs.forget(run_id)
+                if run is not None:
+                    machine.meter.attempt_ended(run.task, task, job.updated_at)
+                    self._release(run)
+            tasks = applied.released
+        else:
+            self._obey(change, over)
+            decision = change.decision
+            tasks = [*decision.tasks, *decision.new_tasks] if decision.tasks else decision.new_tasks
+        for task in tasks:
+            if task.wake_at is not None:
+                machine.timers.note(task.wake_at)
+            if task.state is _READY and not job.paused:
+                machine.feed.ready(task, change.graph)
+        if applied.withdrawn and not job.paused:
+            machine.feed.withdrawn(applied.withdrawn)
+        if machine.ended and job.job_id in machine.ended and job.state in TERMINAL:
+            for heard in list(machine.ended.pop(job.job_id)):
+                heard(job)
+
+    def _obey(self, change: Change, over: list[str]) -> None:
+        """Do what an unusual decision wants of the memory, but for its tasks."""
         machine, decision, applied = self._machine, change.decision, change.applied
         job = decision.job
         for run_id, task in applied.ended_runs:
@@ -66,29 +95,19 @@ class Aftermath:
         for command in decision.commands:
             if isinstance(command, ForgetRun):
                 over.append(command.run_id)
-                self._forget_run(command.run_id)
+                run = machine.runs.forget(command.run_id)
+                if run is not None:
+                    self._release(run)
             else:
                 self._carry_out(job, command)
         if decision.is_new and job.has_files and job.closing is None:
             machine.outbox.wanted(job.job_id)  # the manifest stands from the creation on (design, section 6)
-        feed, graph = machine.feed, change.graph
         if applied.held:
-            feed.held(job)
+            machine.feed.held(job)
         elif change.resumes:
-            feed.resumed(change.resumes)
+            machine.feed.resumed(change.resumes)
         if job.wake_at is not None:
             machine.timers.note(job.wake_at)
-        tasks = [*decision.tasks, *decision.new_tasks] if decision.new_tasks else decision.tasks
-        for task in tasks:
-            if task.wake_at is not None:
-                machine.timers.note(task.wake_at)
-            if task.state is _READY and not job.paused:
-                feed.ready(task, graph)
-        if applied.withdrawn and not job.paused:
-            feed.withdrawn(applied.withdrawn)
-        if machine.ended and job.job_id in machine.ended and job.state in TERMINAL:
-            for heard in list(machine.ended.pop(job.job_id)):
-                heard(job)
 
     def _carry_out(self, job: Job, command: Command) -> None:
         """Do what a command wants of the memory; the others were carried out in the transaction."""
@@ -99,11 +118,9 @@ class Aftermath:
         elif isinstance(command, Finalise):
             self._machine.outbox.wanted(job.job_id, finalise=(command.outcome, command.generation))
 
-    def _forget_run(self, run_id: str) -> None:
+    def _release(self, run: Run) -> None:
+        """The run is over, and no longer in the table: what it held is free, and its session has less to say."""
         machine = self._machine
-        run = machine.runs.forget(run_id)
-        if run is None:
-            return
         machine.feed.released(run.task)
         session = machine.sessions.find(run.session_id)
         if session is not None:

@@ -116,23 +116,25 @@ class RunTable:
             restored: found at the start of the server. A limit that passed while nobody was awake leaves the worker one
                 lease's length to bring what it has (R7).
         """
-        assert task.run_id is not None, "a running row names its run"
-        least = now + self._lease_s if restored else now
-        lease_until = due = now + self._lease_s
-        run = Run(task.run_id, task, session_id, lease_until, adopted=not restored)
+        run_id, due = task.run_id, now + self._lease_s
+        assert run_id is not None, "a running row names its run"
+        least = due if restored else now
+        run = self._runs[run_id] = Run(run_id, task, session_id, due, adopted=not restored)
         if timeouts.start_to_close_s is not None:
             began = task.started_at if task.started_at is not None else wall
-            run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
-            due = min(due, run.start_to_close_at)
+            at = run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
+            if at < due:
+                due = at
         if timeouts.schedule_to_close_s is not None and task.first_ready_at is not None:
-            run.schedule_to_close_at = max(least, now + task.first_ready_at + timeouts.schedule_to_close_s - wall)
-            due = min(due, run.schedule_to_close_at)
+            at = run.schedule_to_close_at = max(least, now + task.first_ready_at + timeouts.schedule_to_close_s - wall)
+            if at < due:
+                due = at
         if timeouts.heartbeat_s is not None:
             run.heartbeat_s = timeouts.heartbeat_s
-            run.heartbeat_until = now + max(timeouts.heartbeat_s, self._lease_s if restored else 0.0)
-            due = min(due, run.heartbeat_until)
-        self._runs[task.run_id] = run
-        heapq.heappush(self._heap, (due, next(self._tie), task.run_id))
+            at = run.heartbeat_until = max(least, now + timeouts.heartbeat_s)
+            if at < due:
+                due = at
+        heapq.heappush(self._heap, (due, next(self._tie), run_id))
         return run
 
     def renew(self, run: Run, now: float) -> None:

@@ -118,6 +118,8 @@ class Meter:
         self.queue_waits: dict[str, Histogram] = {}
         self.attempt_lengths: dict[str, Histogram] = {}
         self.attempts: dict[tuple[str, str], int] = {}
+        self._lasted: dict[JobState, list[float]] = {state: [] for state in TERMINAL}
+        """By how they ended, lengths of jobs that stand not in `job_lengths` yet."""
         self._completed: defaultdict[str, list[float]] = defaultdict(list)
         """By handler, lengths of attempts that completed: they stand neither in `attempt_lengths` nor in `attempts` yet."""
         self._waited: defaultdict[str, list[float]] = defaultdict(list)
@@ -125,16 +127,17 @@ class Meter:
 
     def changed(self, changes: Iterable[Applied]) -> None:
         """Count what committed decisions came to, but for their events and the attempts that they ended."""
+        lasted, waited = self._lasted, self._waited
         for applied in changes:
-            job = applied.job
-            if applied.was is not job.state:
-                if applied.was is _QUEUED and job.started_at == job.updated_at and job.generation == 1:
-                    self.job_starts.add(job.updated_at - job.created_at)
-                if job.state in TERMINAL:
-                    self._of(self.job_lengths, job.state.value).add(job.updated_at - job.created_at)
+            job, was = applied.job, applied.was
+            if was is not job.state:
+                if was is _QUEUED and job.started_at == job.updated_at and job.generation == 1:
+                    self.job_starts.waiting.append(job.updated_at - job.created_at)
+                if job.state in lasted:
+                    lasted[job.state].append(job.updated_at - job.created_at)
             for task in applied.started:
                 if task.ready_at is not None and task.started_at is not None:
-                    self._waited[task.queue].append(task.started_at - task.ready_at)
+                    waited[task.queue].append(task.started_at - task.ready_at)
 
     def attempt_ended(self, before: Task, task: Task, at: float) -> None:
         """Count an attempt that is over, by its task's row before and after."""
@@ -155,6 +158,10 @@ class Meter:
 
     def _sort_in(self) -> None:
         """Give what was noted lately its labels."""
+        for state, lengths in self._lasted.items():
+            if lengths:
+                self._of(self.job_lengths, state.value).waiting.extend(lengths)
+                lengths.clear()
         for handler, lengths in self._completed.items():
             self._of(self.attempt_lengths, handler).waiting.extend(lengths)
             key = (_label(handler, self.attempt_lengths), "completed")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """A decision's events: the place of the last one, the events, their job."""
 
 
-_last_place = itemgetter(0)
+_last_place, _events = itemgetter(0), itemgetter(1)
 
 
 def foreign(text: str) -> CursorReset:
@@ -76,18 +76,17 @@ class Stream:
 
     def publish(self, told: Sequence[Told]) -> None:
         """Add the events of decisions, in commit order, after the commit."""
-        ring, place, held = self._ring, self.head, self._held
-        for cursor, events, _job in told:
-            count = len(events)
-            assert cursor - count >= place, "events are published in the order of their cursors"
-            place = cursor
-            held += count
+        if not told:
+            return
+        ring, head, count = self._ring, told[-1][0], sum(map(len, map(_events, told)))
+        assert head - count >= self.head, "events are published in the order of their cursors"
         ring.extend(told)
-        while ring and held - self._most >= (oldest := len(ring[0][1])):
+        held = self._held + count
+        while held - self._most >= (oldest := len(ring[0][1])):
             ring.popleft()
             held -= oldest
         self._held = held
-        self.head = place
+        self.head = head
 
     def ring_after(
         self, place: int, limit: int, wanted: Wanted = EVERYTHING
