@@ -123,17 +123,14 @@ class RunTable:
         if timeouts.start_to_close_s is not None:
             began = task.started_at if task.started_at is not None else wall
             at = run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
-            if at < due:
-                due = at
+            due = min(due, at)
         if timeouts.schedule_to_close_s is not None and task.first_ready_at is not None:
             at = run.schedule_to_close_at = max(least, now + task.first_ready_at + timeouts.schedule_to_close_s - wall)
-            if at < due:
-                due = at
+            due = min(due, at)
         if timeouts.heartbeat_s is not None:
             run.heartbeat_s = timeouts.heartbeat_s
             at = run.heartbeat_until = max(least, now + timeouts.heartbeat_s)
-            if at < due:
-                due = at
+            due = min(due, at)
         heapq.heappush(self._heap, (due, next(self._tie), run_id))
         return run
 
