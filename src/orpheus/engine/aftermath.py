@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orpheus.engine.leases import Run
     from orpheus.engine.machine import Machine
     from orpheus.engine.work import Effect
-    from orpheus.store.transaction import Applied
+    from orpheus.store.applied import Applied
 
 _READY = TaskState.READY
 _events = itemgetter(1)
