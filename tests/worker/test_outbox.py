@@ -9,9 +9,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from orpheus.worker.outbox import Outbox
+from orpheus.protocol.worker import ReportItem
+from orpheus.worker.outbox import BYTES_MAX, Outbox
 from orpheus.worker.runs import PROGRESS_EVERY_S, Run
 
 
@@ -65,3 +67,20 @@ def test_the_earliest_word_wakes_it(new_loop: Callable[[], Any]) -> None:
         assert loop.run_until_complete(body()) < 20
     finally:
         loop.close()
+
+
+def test_a_report_is_bounded_by_what_its_results_weigh() -> None:
+    """Encoded results count with their length, so that a report fits into what a server takes; one alone may be larger."""
+
+    async def body() -> None:
+        outbox = Outbox(asyncio.get_running_loop())
+        outbox.put_back([_completed("a", BYTES_MAX // 2 - 1), _completed("b", BYTES_MAX // 2 - 1), _completed("c", 10)])
+        outbox.put_back([_completed("large", BYTES_MAX + 1)])
+        batches = [[item.run_id for item in outbox.gather()] for _ in range(3)]
+        assert batches == [["large"], ["a", "b"], ["c"]]
+
+    asyncio.run(body())
+
+
+def _completed(name: str, size: int) -> ReportItem:
+    return ReportItem(run_id=name, kind="completed", result=msgspec.Raw(b" " * size))

@@ -187,7 +187,7 @@ class Quick:
         self.runs.forget("before")
 
     def _begin(self, assignment: Assignment) -> None:
-        run = Run(assignment, redactor=Redactor(), log_bytes_max=1000, on_news=lambda run: None)
+        run = Run.arrived(assignment, redactor=Redactor(), log_bytes_max=1000, on_news=lambda run: None)
         self.runs.add(run)
         self.runs.begins(run)
         self.begun.append(run)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from orpheus.artifacts.keys import job_prefix
 from orpheus.core.task import NODE
 from orpheus.engine.base import Grant
 from orpheus.protocol.worker import Assignment
+
+
+@lru_cache(1024)
+def _named(handler: str) -> tuple[str, int]:
+    """Return name and version of a handler, `name@version`."""
+    name, _, version = handler.rpartition("@")
+    return name, int(version)
 
 
 def assignment(grant: Grant, env: str) -> Assignment:
@@ -15,7 +24,7 @@ def assignment(grant: Grant, env: str) -> Assignment:
         env: first part of the objects' paths.
     """
     task, job = grant.task, grant.job
-    name, _, version = task.handler.rpartition("@")
+    name, version = _named(task.handler)
     return Assignment(
         run_id=grant.run_id,
         run_token=grant.run_token,
@@ -23,7 +32,7 @@ def assignment(grant: Grant, env: str) -> Assignment:
         task=task.node,
         index=None if task.index == NODE else task.index,
         handler=name,
-        version=int(version),
+        version=version,
         attempt=task.attempt,
         max_retries=grant.max_retries,
         tenant=job.tenant,
@@ -34,6 +43,6 @@ def assignment(grant: Grant, env: str) -> Assignment:
         heartbeat_s=grant.heartbeat_s,
         last_heartbeat=task.heartbeat,
         resources=dict(grant.resources),
-        needed_paths=[list(path) for path in grant.needed_paths],
+        needed_paths=[list(path) for path in grant.needed_paths] if grant.needed_paths else [],
         object_prefix=job_prefix(env, job.tenant, job.job_id),
     )

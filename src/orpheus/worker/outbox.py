@@ -11,6 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from orpheus.protocol.worker import ReportItem
 from orpheus.worker.runs import PROGRESS_EVERY_S, Run
 
@@ -52,10 +54,12 @@ class Outbox:
         """Queue the end of a run after its last words; None says nothing (the run is not ours any more), or only the
         words of one that is given back."""
         run.finished = True
-        self._touched.pop(run.run_id, None)
+        if self._touched:
+            self._touched.pop(run.run_id, None)
         if item is None and not given_back:
             return
-        self._ends.extend(run.words(last=True, with_progress=False))
+        if words := run.words(last=True, with_progress=False):
+            self._ends.extend(words)
         if item is not None:
             self._ends.append(item)
         self._ends_came()
@@ -91,11 +95,14 @@ class Outbox:
                 for item in run.words():
                     size += _size(item)
                     batch.append(item)
-        while self._ends and len(batch) < ITEMS_MAX:
-            size += _size(self._ends[0])
+        ends = self._ends
+        while ends and len(batch) < ITEMS_MAX:
+            item = ends[0]
+            size += _size(item)
             if size > BYTES_MAX and batch:
                 break
-            batch.append(self._ends.popleft())
+            batch.append(item)
+            ends.popleft()
         return batch
 
     def carried(self) -> list[ReportItem]:
@@ -139,5 +146,5 @@ class Outbox:
 
 def _size(item: ReportItem) -> int:
     result = item.result
-    size = len(result) if isinstance(result, bytes | bytearray | memoryview) else 256
-    return size + sum(len(line.message) + 64 for line in item.lines)
+    size = len(result) if type(result) is msgspec.Raw else 256
+    return size + sum([len(line.message) + 64 for line in item.lines]) if item.lines else size

@@ -127,15 +127,15 @@ class Poller:
     def _take(self, reply: PollReply) -> None:
         for run_id in reply.unknown:
             self._session.disown(run_id)
-        begun: list[Run | None] = []
+        begun: list[str] = []
         for assignment in reply.tasks:
             # A drain that began while the answer was under way: not held, so it goes back at the next poll, unspent.
             if not self._runs.draining and self._runs.get(assignment.run_id) is None:
                 self._on_task(assignment)
-                begun.append(self._runs.get(assignment.run_id))
+                begun.append(assignment.run_id)
         self._quick = []
         if len(begun) <= QUICK_TASKS_MAX:
-            held = [run for run in begun if run is not None]
+            held = [run for run_id in begun if (run := self._runs.get(run_id)) is not None]
             if all(map(self._runs.is_quick, held)):
                 self._quick = held
         for notice in reply.cancel:

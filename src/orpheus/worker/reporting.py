@@ -133,7 +133,8 @@ class Reporter:
 
     def _done(self, item: ReportItem) -> None:
         if item.kind in ENDS:
-            self._refusals.pop(item.run_id, None)
+            if self._refusals:
+                self._refusals.pop(item.run_id, None)
             self._runs.forget(item.run_id)
 
     def _after_refusal(self, item: ReportItem, result: ReportResult) -> list[ReportItem]:

@@ -196,9 +196,13 @@ class Told:
     def answered(self, outcomes: Sequence[OrpheusError | None]) -> list[wire.ReportResult]:
         """Return an answer to each item, given the engine's to those that it got."""
         engines = iter(outcomes)
-        return [_result(next(engines) if refusal is None else refusal) for refusal in self.refusals]
+        return [
+            _OK if (error := next(engines) if refusal is None else refusal) is None else _refused(error)
+            for refusal in self.refusals
+        ]
 
 
+_CONTAINERS = (dict, list)
 _NO_REPORTS = Told((), ())
 
 
@@ -207,19 +211,37 @@ async def _read_reports(call: Call, items: Sequence[wire.ReportItem]) -> Told:
     refusals: list[OrpheusError | None] = []
     for item in items:
         try:
-            reports.append(await _run_report(call, item))
+            reports.append(_bare_completion(item) or await _run_report(call, item))
             refusals.append(None)
         except OrpheusError as error:
             refusals.append(error)
     return Told(reports, refusals)
 
 
-def _result(error: OrpheusError | None) -> wire.ReportResult:
-    return wire.ReportResult(ok=True) if error is None else _refused(error)
+_OK = wire.ReportResult(ok=True)
 
 
 def _refused(error: OrpheusError) -> wire.ReportResult:
     return wire.ReportResult(ok=False, code=error.code, message=error.message)
+
+
+def _bare_completion(item: wire.ReportItem) -> RunReport | None:
+    """Take in a completion that tells a result and nothing else, as nearly all reports are; None: see `_run_report`."""
+    if (
+        item.kind != "completed"
+        or item.error is not None
+        or item.artifacts
+        or item.lines
+        or item.heartbeat is not None
+        or item.fraction is not None
+        or item.stage is not None
+        or item.timeout_s is not None
+    ):
+        return None
+    result = item.result
+    if isinstance(result, _CONTAINERS):
+        _check_value(result)
+    return RunReport(run_id=item.run_id, kind="completed", result=result, price=item.price)
 
 
 async def _run_report(call: Call, item: wire.ReportItem) -> RunReport:
