@@ -12,7 +12,7 @@ from orpheus.core.task import Task
 from orpheus.store.rows import ABSENT, to_json
 
 
-class Applied(msgspec.Struct):
+class Applied(msgspec.Struct, gc=False):
     """What a decision came to. Rows in it are the store's own: read them, don't change them."""
 
     job: Job

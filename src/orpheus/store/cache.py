@@ -99,7 +99,7 @@ class RowCache:
 
     def drop_task(self, entry: TaskEntry) -> None:
         task = entry.task
-        place = job_id, node, index = task.job_id, task.node, task.index
+        job_id, node, index = place = task.job_id, task.node, task.index
         self.tasks.pop((job_id, node, index, task.generation), None)
         if self.current.get(place) is entry:
             del self.current[place]
@@ -145,8 +145,8 @@ class RowCache:
             elif len(self.tasks) <= self._max_tasks:
                 continue
             self.drop_task(task)
-        while len(self.jobs) > self._max_jobs:
-            self.jobs.popitem(last=False)
+        while len(known) > self._max_jobs:
+            known.popitem(last=False)
         while len(self.tasks) > self._max_tasks:
             self.drop_task(next(iter(self.tasks.values())))
 

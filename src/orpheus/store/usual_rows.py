@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from msgspec.structs import astuple
 
 from orpheus.core.job import JobState
 from orpheus.core.task import NODE, TaskState
@@ -29,15 +28,6 @@ _encode = msgspec.json.Encoder().encode
 _QUEUED, _GOES_ON, _ENDED = JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED
 _BLOCKED, _READY, _RUNNING, _COMPLETED = TaskState.BLOCKED, TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
 
-# What `insert_new_job` leaves to the statement, by the places of the columns: paused, generation, labels, error; webhook_url to closing;
-# runs_active; weight_done to finished_at.
-_NOT_YET_LABELLED: Row = (False, 1, {}, None)
-_NOT_HELD_BACK: Row = (None, False, False, None, 0, None, None, None, None, None, None, None)
-_NOT_BEGUN: Row = (0.0, 0.0, None, None, None)
-# What `insert_new_task` leaves to the statement: attempt, run_id, worker; started_at to extra.
-_NOT_TRIED: Row = (0, None, None)
-_UNTOUCHED: Row = (None, None, None, None, 0.0, None, False, None, 0, 0, 0, 0, 0, None, False, {})
-
 
 def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: list[JobMove]) -> list[JobEntry]:
     """Gather the rows of jobs that began or changed as most do, as parameters of their statements.
@@ -50,30 +40,53 @@ def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: lis
         job, before = entry.job, entry.stored_state
         state = job.state
         if before is None:
-            values = astuple(job)
             if (
                 state is not _QUEUED
                 or entry.new_result is not None
-                or values[9:13] != _NOT_YET_LABELLED
-                or values[17:29] != _NOT_HELD_BACK
-                or values[33:38] != _NOT_BEGUN
+                # What `insert_new_job` leaves to the statement.
+                or job.paused
+                or job.generation != 1
+                or job.labels
+                or job.error is not None
+                or job.webhook_url is not None
+                or job.has_files
+                or job.requires_approval
+                or job.approved_at is not None
+                or job.unmet_jobs
+                or job.run_at is not None
+                or job.timeout_s is not None
+                or job.deadline_at is not None
+                or job.wake_at is not None
+                or job.cancel_requested_at is not None
+                or job.cancel_reason is not None
+                or job.closing is not None
                 or job.runs_active
+                or job.weight_done
+                or job.progress_percentage
+                or job.current_stage is not None
+                or job.started_at is not None
+                or job.finished_at is not None
                 or job.extra
             ):
                 others.append(entry)
                 continue
             assert job.job_id and job.tenant and job.definition_id, "a job has an id, a tenant and a definition"
             assert job.last_seq >= 1 <= job.priority <= 5 and job.nodes_open >= 0, f"{job.job_id}: a bad number"
-            traceparent, key, fingerprint = values[14:17]
             new.append(
-                values[:5]
-                + values[6:9]
-                + (
+                (
                     entry.job_no,
+                    job.job_id,
+                    job.tenant,
+                    job.workflow,
+                    job.workflow_version,
+                    job.definition_id,
+                    job.created_at,
+                    job.correlation_id,
+                    job.priority,
                     job.last_seq,
-                    ABSENT if traceparent is None else traceparent,
-                    ABSENT if key is None else key,
-                    ABSENT if fingerprint is None else fingerprint,
+                    ABSENT if job.traceparent is None else job.traceparent,
+                    ABSENT if job.idempotency_key is None else job.idempotency_key,
+                    ABSENT if job.fingerprint is None else job.fingerprint,
                     job.nodes_open,
                     _encode(job.counts).decode(),
                     job.weight_total,
@@ -153,14 +166,31 @@ def tasks(
         task, before = entry.task, entry.stored_state
         state = task.state
         if before is None:
-            values = astuple(task)
             if (
                 (state is not _READY and state is not _BLOCKED)
-                or values[17:] != _UNTOUCHED
-                or values[11:14] != _NOT_TRIED
-                or task.concurrency_key is not None
-                or entry.new_result is not None
                 or (state is _READY and known_jobs[task.job_id].job.paused)
+                or entry.new_result is not None
+                # What `insert_new_task` leaves to the statement.
+                or task.concurrency_key is not None
+                or task.attempt
+                or task.run_id is not None
+                or task.worker is not None
+                or task.started_at is not None
+                or task.finished_at is not None
+                or task.wake_at is not None
+                or task.error is not None
+                or task.progress
+                or task.stage is not None
+                or task.cached
+                or task.heartbeat is not None
+                or task.items_total
+                or task.items_released
+                or task.items_settled
+                or task.items_failed
+                or task.items_skipped
+                or task.stagger_until is not None
+                or task.superseded
+                or task.extra
             ):
                 others.append(entry)
                 continue
@@ -170,11 +200,16 @@ def tasks(
             )
             entry.usual = True
             new.append(
-                values[1:4]
-                + values[5:9]
-                + (
+                (
                     entry.job_no,
+                    task.node,
+                    task.index,
+                    task.generation,
                     "ready" if state is _READY else "blocked",
+                    task.tenant,
+                    task.queue,
+                    task.handler,
+                    task.priority,
                     task.unmet,
                     ABSENT if task.ready_seq is None else task.ready_seq,
                     ABSENT_REAL if task.ready_at is None else task.ready_at,

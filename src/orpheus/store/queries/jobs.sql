@@ -88,7 +88,7 @@ WHERE job_no = ? AND last_seq = ?;
 -- The lean ones of store/usual_rows.py: a job that nothing holds back, one that begins, goes on, completes.
 -- name: insert_new_job
 INSERT INTO jobs (
-  job_id, tenant, workflow, workflow_version, definition_id, created_at, correlation_id, priority, job_no, last_seq,
+  job_no, job_id, tenant, workflow, workflow_version, definition_id, created_at, correlation_id, priority, last_seq,
   traceparent, idempotency_key, fingerprint, nodes_open, counts, weight_total, updated_at, decider_version,
   state, paused, generation, has_files, requires_approval, unmet_jobs, runs_active, weight_done, progress_percentage)
 VALUES (

@@ -67,7 +67,7 @@ WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? 
 -- The lean ones of store/usual_rows.py: a row that is not yet begun, one that is claimed, one that completes.
 -- name: insert_new_task
 INSERT INTO tasks (
-  node, "index", generation, tenant, queue, handler, priority, job_no, state, unmet, ready_seq, ready_at, first_ready_at,
+  job_no, node, "index", generation, state, tenant, queue, handler, priority, unmet, ready_seq, ready_at, first_ready_at,
   attempt, progress, cached, items_total, items_released, items_settled, items_failed, items_skipped, superseded, held)
 VALUES (
   ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1e300), nullif(?, -1e300),
