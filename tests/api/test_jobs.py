@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 FIELDS = {
     "job_id", "workflow", "workflow_version", "tenant", "state", "paused", "priority", "labels", "params",
     "result", "error", "progress_percentage", "current_stage", "waiting_for", "tasks", "artifacts", "generation",
@@ -151,6 +153,30 @@ def test_a_submission_may_wait_for_its_jobs_end(client, hand_worker):
     assert fresh.headers["location"] == f"/jobs/{fresh.json()['job_id']}"
     shown = client.get(f"/jobs/{fresh.json()['job_id']}").json()
     assert shown == fresh.json()
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"words": 3, "of": [1, 2.5, -0.0, 1e300, None, True]},
+        [],
+        {},
+        0,
+        "text",
+        None,
+        "\u2028 é",
+        2**53,
+        {"b": 1, "a": {}},
+    ],
+    ids=str,
+)
+def test_what_a_submission_that_waited_shows_is_what_is_stored(client, hand_worker, result):
+    """Params and result are not read from the file for it: the bytes are the same."""
+    hand_worker({"count": lambda _worker, _task, text: (result, [])}).start()
+    body = {"workflow": "count", "params": {"text": "a b c"}, "labels": {"x": "y"}}
+    told = client.post("/jobs", params={"wait_s": 20}, json=body)
+    assert (told.json()["state"], told.json()["result"]) == ("completed", result)
+    assert told.content == client.get(f"/jobs/{told.json()['job_id']}").content
 
 
 def test_a_submission_that_waits_hears_of_a_cancellation_and_of_its_own_faults(client):

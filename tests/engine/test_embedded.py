@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orpheus.core.errors import InvalidRequest
-from orpheus.core.facts import ArtifactRef, CancelRequested
+from orpheus.core.facts import ArtifactRef, CancelRequested, JobApproved
 from orpheus.engine.base import (
     CursorReset,
     EngineStopping,
@@ -49,14 +49,14 @@ def engine_at(path: Path, **options: Any) -> EmbeddedEngine:
     return EmbeddedEngine(path / "orpheus.db", publisher=publisher, options=EngineOptions(**options), fatal=end)
 
 
-async def work(engine: EmbeddedEngine, stop: asyncio.Event) -> None:
+async def work(engine: EmbeddedEngine, stop: asyncio.Event, result: Any = 1) -> None:
     """Complete whatever comes."""
     await engine.hello(WorkerHello(session_id=SESSION, worker="w", handlers=("step@1",)))
     seq = 0
     while not stop.is_set():
         seq += 1
         answer = await engine.poll(SESSION, seq, held=(), free=50, resources_free={}, wait_s=0.2)
-        reports = [RunReport(run_id=grant.run_id, kind="completed", result=1) for grant in answer.grants]
+        reports = [RunReport(run_id=grant.run_id, kind="completed", result=result) for grant in answer.grants]
         if reports:
             assert await engine.report(SESSION, reports) == [None] * len(reports)
 
@@ -103,6 +103,38 @@ def test_jobs_run_to_their_end_and_waiting_hears_of_it(tmp_path, flow):
     run(body)
 
 
+def test_a_watched_submission_is_told_its_params_and_result(tmp_path, flow):
+    """As they stand in the file; where they may have become others, they are to be read there."""
+
+    async def body() -> None:
+        engine = engine_at(tmp_path)
+        await engine.start()
+        stop = asyncio.Event()
+        worker = asyncio.create_task(work(engine, stop, {"b": [1.5, None], "a": "é"}))
+        params = {"type": "object", "properties": {"n": {"type": "integer", "default": 4}}}
+        plain = flow(params=params, output={"$ref": "a"})
+        _, end = await engine.submit_watched(Submission(workflow=plain))
+        ended = await end
+        assert ended.parts == ({"n": 4}, {"b": [1.5, None], "a": "é"})
+        stored = await engine.reads.job_parts(ended.job.job_id, artifacts=False)
+        assert stored[:2] == ended.parts
+
+        held, end = await engine.submit_watched(Submission(workflow=plain, requires_approval=True))
+        await engine.tell(held.job.job_id, JobApproved(params={"n": 5}, actor="somebody"))
+        ended = await end
+        assert ended.job.state == "completed" and ended.parts is None
+        assert (await engine.reads.job_parts(held.job.job_id, artifacts=False))[0] == {"n": 5}
+
+        failing, end = await engine.submit_watched(Submission(workflow=plain, delay_s=60))
+        await engine.tell(failing.job.job_id, CancelRequested())
+        assert (await end).parts == ({"n": 4}, None)
+        stop.set()
+        await worker
+        await engine.stop()
+
+    run(body)
+
+
 def test_a_watched_submission_hears_of_any_end(tmp_path, flow):
     """Of one that comes with the creation too (R15), and of the job that its key already has (R21)."""
 
@@ -113,12 +145,12 @@ def test_a_watched_submission_hears_of_any_end(tmp_path, flow):
         same, other_end = await engine.submit_watched(Submission(workflow=flow(), idempotency_key="k", fingerprint="f"))
         assert first.created and not same.created and not end.done() and not other_end.done()
         await engine.tell(first.job.job_id, CancelRequested())
-        assert (await end).state == (await other_end).state == "cancelled"
+        assert (await end).job.state == (await other_end).job.state == "cancelled"
         _, known = await engine.submit_watched(Submission(workflow=flow(), idempotency_key="k", fingerprint="f"))
-        assert (await known).state == "cancelled"
+        assert (await known).job.state == "cancelled"
         dead = Submission(workflow=flow(), depends_on=((first.job.job_id, "success"),))
         stillborn, at_once = await engine.submit_watched(dead)
-        assert stillborn.created and (await at_once).state == "cancelled"
+        assert stillborn.created and (await at_once).job.state == "cancelled"
         _, given_up = await engine.submit_watched(Submission(workflow=flow()))
         given_up.cancel()
         await asyncio.sleep(0)

@@ -82,7 +82,7 @@ class Aftermath:
             machine.feed.withdrawn(applied.withdrawn)
         if machine.ended and job.job_id in machine.ended and job.state in TERMINAL:
             for heard in list(machine.ended.pop(job.job_id)):
-                heard(job)
+                heard(change.decision)
 
     def _obey(self, change: Change, over: list[str]) -> None:
         """Do what an unusual decision wants of the memory, but for its tasks."""

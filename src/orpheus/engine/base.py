@@ -70,6 +70,14 @@ class Submitted(msgspec.Struct, frozen=True):
     """Another new job of the same request, from which this one differs in nothing but its ids, params, labels and key."""
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """A job at its end."""
+
+    job: Job
+    parts: tuple[Any, Any] | None = None
+    """Its params and result, where they are known without a look at its row; then it has no artifacts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHello:
     session_id: str
@@ -366,7 +374,7 @@ class Engine(Protocol):
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         """Create all of the jobs or none (R21)."""
 
-    async def submit_watched(self, submission: Submission) -> tuple[Submitted, asyncio.Future[Job]]:
+    async def submit_watched(self, submission: Submission) -> tuple[Submitted, asyncio.Future[Ended]]:
         """Create a job; give also what is done at the commit that ends it (of a known key: the job there is), with its row
         as it then stands. Whoever waits no longer cancels it; so does the engine when it stops."""
 

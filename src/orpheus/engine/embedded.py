@@ -215,7 +215,7 @@ class EmbeddedEngine:
         try:
             while True:
                 now = self._clock.monotonic()
-                if now >= look_at or not machine.has_work():
+                if now >= look_at:
                     due_in = machine.next_due_in()
                     if due_in <= 0:
                         machine.tick()
@@ -231,7 +231,10 @@ class EmbeddedEngine:
                     return
                 else:
                     self._begin_deliveries()
-                    await self._sleep(machine.next_due_in())
+                    due_in = machine.next_due_in()
+                    due_at = self._clock.monotonic() + due_in
+                    await self._sleep(due_in)
+                    look_at = min(due_at, self._clock.monotonic() + LOOK_EVERY_S)
         except asyncio.CancelledError:
             raise
         except BaseException as error:

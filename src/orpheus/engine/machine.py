@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from orpheus.core.decision import Decision
 from orpheus.core.dispatch import Dispatcher
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import Fact
 from orpheus.core.graph import Graph
-from orpheus.core.job import Job
 from orpheus.core.task import TaskState
 from orpheus.engine.aftermath import Aftermath
 from orpheus.engine.base import Grant, InternalError
@@ -155,7 +155,7 @@ class Machine:
             queue=self.queue,
             granted=self._granted,
         )
-        self.ended: dict[str, dict[Callable[[Job], None], None]] = {}
+        self.ended: dict[str, dict[Callable[[Decision], None], None]] = {}
         """Who waits for the end of a job."""
         self.aftermath = Aftermath(self)
         self.workers = Workers(self)
@@ -381,8 +381,8 @@ class Machine:
         """Queue a plain function of the transaction."""
         self.queue(Call(name, do), reply)
 
-    def when_ended(self, job_id: str, heard: Callable[[Job], None]) -> Callable[[], None]:
-        """Have `heard` called once when the job has ended; return what ends the waiting."""
+    def when_ended(self, job_id: str, heard: Callable[[Decision], None]) -> Callable[[], None]:
+        """Have `heard` called once with what has ended the job; return what ends the waiting."""
         self.ended.setdefault(job_id, {})[heard] = None
 
         def stop() -> None:

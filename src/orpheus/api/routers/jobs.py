@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -31,7 +31,7 @@ from orpheus.core.errors import (
     UnknownWorkflow,
 )
 from orpheus.core.job import TERMINAL, Job
-from orpheus.engine.base import JobFilter, Submission, Submitted
+from orpheus.engine.base import Ended, JobFilter, Submission, Submitted
 from orpheus.protocol.jobs import (
     KEY,
     LABEL,
@@ -138,12 +138,15 @@ async def submit(call: Call) -> Answer:
         submission = await to_submission(call, call.body)
         submitted, end = await _submit(call, submission, wait_s)
     shown = None if end is None else await _until_end(call, submitted.job.job_id, end, wait_s)
-    body = await (_new_job(call, submission, submitted) if shown is None else whole_job(call, shown))
+    if shown is None:
+        body = await _new_job(call, submission, submitted)
+    else:
+        body = await whole_job(call, shown.job, shown.parts)
     location = f"{call.root_path}/jobs/{submitted.job.job_id}".encode("ascii", "replace")
     return json_answer(body, status=201 if submitted.created else 200, headers=[(b"location", location)])
 
 
-async def _submit(call: Call, submission: Submission, wait_s: float) -> tuple[Submitted, asyncio.Future[Job] | None]:
+async def _submit(call: Call, submission: Submission, wait_s: float) -> tuple[Submitted, asyncio.Future[Ended] | None]:
     engine = call.services.engine
     if wait_s > 0 and not call.services.stopping.is_set():
         return await engine.submit_watched(submission)
@@ -151,7 +154,7 @@ async def _submit(call: Call, submission: Submission, wait_s: float) -> tuple[Su
     return submitted, None
 
 
-async def _until_end(call: Call, job_id: str, end: asyncio.Future[Job], wait_s: float) -> Job | None:
+async def _until_end(call: Call, job_id: str, end: asyncio.Future[Ended], wait_s: float) -> Ended | None:
     """Return the job at its end, or as it stands when the time is over; None when the server goes down or the caller's key
     comes to its end."""
     call.waits = True
@@ -164,7 +167,8 @@ async def _until_end(call: Call, job_id: str, end: asyncio.Future[Job], wait_s: 
     except asyncio.CancelledError:
         if task.cancelling():
             raise
-        return await call.services.engine.reads.job(job_id)  # it was the timer
+        job = await call.services.engine.reads.job(job_id)  # it was the timer
+        return None if job is None else Ended(job)
     except Unauthorized:
         return None  # the key was good when the job was created, and what has become of the job is not told any more
     finally:
@@ -363,10 +367,18 @@ async def _wait(call: Call, wait_s: float) -> Job:
     return visible(call, ended, job_id) if ended is not None else await find_job(call)
 
 
-async def whole_job(call: Call, job: Job) -> JobInfo:
-    """Show everything about a job."""
+async def whole_job(call: Call, job: Job, parts: tuple[Any, Any] | None = None) -> JobInfo:
+    """Show everything about a job.
+
+    Args:
+        parts: its params and result where they are known; then it has no artifacts.
+    """
     reads = call.services.engine.reads
-    params, result, rows = await reads.job_parts(job.job_id, artifacts=job.has_files)
+    rows: Sequence[Mapping[str, Any]] = ()
+    if parts is None:
+        params, result, rows = await reads.job_parts(job.job_id, artifacts=job.has_files)
+    else:
+        params, result = parts
     reasons = [] if job.state in TERMINAL else await reads.waiting_for_job(job)
     redaction = await call.services.catalog.redaction(job.definition_id)
     return render.job_info(
