@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -92,6 +92,8 @@ class RunTable:
     def __init__(self, lease_s: float) -> None:
         self._lease_s = lease_s
         self._runs: dict[str, Run] = {}
+        self.get: Callable[[str], Run | None] = self._runs.get
+        """Return the run, or None when there is none of that id; asked several times in each run's life."""
         self._heap: list[tuple[float, int, str]] = []
         self._tie = itertools.count()
 
@@ -100,9 +102,6 @@ class RunTable:
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs.values())
-
-    def get(self, run_id: str) -> Run | None:
-        return self._runs.get(run_id)
 
     def start(
         self, task: Task, session_id: str, timeouts: Timeouts, *, wall: float, now: float, restored: bool = False

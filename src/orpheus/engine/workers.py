@@ -200,9 +200,6 @@ class Workers:
                     if kind != "completed" or report.artifacts:
                         check_end(report)
                     ends.append((place, report))
-                    if len(ends) == MOST_ENDS:
-                        self._end_runs(ends, outcomes)
-                        ends = []
                 else:
                     self._end_runs(ends, outcomes)  # what was said before it is done before it
                     ends = []
@@ -212,10 +209,10 @@ class Workers:
         self._end_runs(ends, outcomes)
 
     def _end_runs(self, ends: Sequence[tuple[int, RunReport]], outcomes: Outcomes) -> None:
-        if ends:
-            machine = self._machine
+        machine = self._machine
+        for first in range(0, len(ends), MOST_ENDS):
             operation = EndRuns(
-                ends,
+                ends[first : first + MOST_ENDS],
                 outcomes,
                 find=machine.runs.get,
                 progress=machine.progress,
