@@ -129,7 +129,7 @@ def test_a_run_is_looked_at_when_its_earliest_limit_passes(
         start_to_close_s=start_to_close_s, schedule_to_close_s=schedule_to_close_s, heartbeat_s=heartbeat_s
     )
     row: Any = task(run_id="r", started_at=995.0, first_ready_at=990.0)
-    run = table.start(row, "s", timeouts, wall=1_000.0, now=5.0, restored=restored)
+    [run] = table.start([(row, timeouts)], "s", wall=1_000.0, now=5.0, restored=restored)
     assert table.next_due() == run.due()
     assert not table.passed(run.due() - 0.001)
     assert table.passed(run.due())

@@ -41,11 +41,15 @@ class Aftermath:
         changes: list[Applied] = []
         over: list[str] = []
         for effect in effects:
-            if isinstance(effect, Change):
-                changes.append(effect.applied)
-                self._changed(effect, over)
-            else:
+            if not isinstance(effect, Change):
                 effect()
+                continue
+            applied = effect.applied
+            changes.append(applied)
+            if applied.started and effect.decision.usual:
+                machine.feed.withdrawn(applied.withdrawn)  # attempts began, which is all that a claim comes to
+            else:
+                self._changed(effect, over)
         if over:
             machine.progress.forget(over)
             machine.logs.forget(over)
@@ -61,7 +65,7 @@ class Aftermath:
         machine, applied = self._machine, change.applied
         job = applied.job
         if change.decision.usual:
-            # Whoever's attempt is over has it forgotten, and no row wants to be claimed or woken but those that became ready.
+            # Attempts completed: they are forgotten, and no row wants to be claimed or woken but those that became ready.
             for run_id, task in applied.ended_runs:
                 over.append(run_id)
                 run = machine.runs.forget(run_id)

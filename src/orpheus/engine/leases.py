@@ -17,10 +17,10 @@ limit; the entry is put right when it comes up. So a heartbeat costs no heap ope
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -104,34 +104,45 @@ class RunTable:
         return iter(self._runs.values())
 
     def start(
-        self, task: Task, session_id: str, timeouts: Timeouts, *, wall: float, now: float, restored: bool = False
-    ) -> Run:
-        """Begin to watch a run.
+        self,
+        begun: Iterable[tuple[Task, Timeouts]],
+        session_id: str,
+        *,
+        wall: float,
+        now: float,
+        restored: bool = False,
+    ) -> list[Run]:
+        """Begin to watch runs of one session.
 
         Args:
-            task: its row; `run_id` is set.
+            begun: the row of each, whose `run_id` is set, and its node's limits.
             wall: seconds since the epoch.
             now: monotonic seconds.
             restored: found at the start of the server. A limit that passed while nobody was awake leaves the worker one
                 lease's length to bring what it has (R7).
         """
-        run_id, due = task.run_id, now + self._lease_s
-        assert run_id is not None, "a running row names its run"
-        least = due if restored else now
-        run = self._runs[run_id] = Run(run_id, task, session_id, due, adopted=not restored)
-        if timeouts.start_to_close_s is not None:
-            began = task.started_at if task.started_at is not None else wall
-            at = run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
-            due = min(due, at)
-        if timeouts.schedule_to_close_s is not None and task.first_ready_at is not None:
-            at = run.schedule_to_close_at = max(least, now + task.first_ready_at + timeouts.schedule_to_close_s - wall)
-            due = min(due, at)
-        if timeouts.heartbeat_s is not None:
-            run.heartbeat_s = timeouts.heartbeat_s
-            at = run.heartbeat_until = max(least, now + timeouts.heartbeat_s)
-            due = min(due, at)
-        heapq.heappush(self._heap, (due, next(self._tie), run_id))
-        return run
+        runs, heap, tie, lease_until = self._runs, self._heap, self._tie, now + self._lease_s
+        least = lease_until if restored else now
+        started: list[Run] = []
+        for task, timeouts in begun:
+            run_id, due = task.run_id, lease_until
+            assert run_id is not None, "a running row names its run"
+            run = runs[run_id] = Run(run_id, task, session_id, lease_until, adopted=not restored)
+            if timeouts.start_to_close_s is not None:
+                began = task.started_at if task.started_at is not None else wall
+                at = run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
+                due = min(due, at)
+            if timeouts.schedule_to_close_s is not None and task.first_ready_at is not None:
+                ready_at = task.first_ready_at
+                at = run.schedule_to_close_at = max(least, now + ready_at + timeouts.schedule_to_close_s - wall)
+                due = min(due, at)
+            if timeouts.heartbeat_s is not None:
+                run.heartbeat_s = timeouts.heartbeat_s
+                at = run.heartbeat_until = max(least, now + timeouts.heartbeat_s)
+                due = min(due, at)
+            heappush(heap, (due, next(tie), run_id))
+            started.append(run)
+        return started
 
     def renew(self, run: Run, now: float) -> None:
         """Give the lease its full length: its worker was heard and holds it."""
@@ -179,7 +190,7 @@ class RunTable:
         """Return the runs whose limit has passed, each once until `retry` is called for it."""
         found: list[tuple[Run, Limit]] = []
         while self._heap and self._heap[0][0] <= now:
-            _, _, run_id = heapq.heappop(self._heap)
+            _, _, run_id = heappop(self._heap)
             run = self._runs.get(run_id)
             if run is None or run.expiring:
                 continue
@@ -198,7 +209,7 @@ class RunTable:
         if run is not None:
             run.expiring = False
             due = run.due() if not_before is None else max(not_before, run.due())
-            heapq.heappush(self._heap, (due, next(self._tie), run_id))
+            heappush(self._heap, (due, next(self._tie), run_id))
 
     def resume_after_stall(self, now: float) -> None:
         """Give every lease its full length, and let no limit pass unheard: the silence was ours (R7)."""
@@ -222,8 +233,8 @@ class RunTable:
             run = self._runs.get(run_id)
             if run is not None and not run.expiring:
                 return due
-            heapq.heappop(self._heap)
+            heappop(self._heap)
         return None
 
     def _push(self, run: Run) -> None:
-        heapq.heappush(self._heap, (run.due(), next(self._tie), run.run_id))
+        heappush(self._heap, (run.due(), next(self._tie), run.run_id))

@@ -322,11 +322,10 @@ class Machine:
 
     def _granted(self, session: Session, granted: list[tuple[Grant, Graph]]) -> None:
         """Claims are on disk: their runs begin, and the grants go out with the session's next answer."""
-        wall, now = self.clock.now(), self.clock.monotonic()
         session_id = session.session_id
-        for grant, graph in granted:
-            task = grant.task
-            self.runs.start(task, session_id, graph.all_nodes[task.node].timeouts, wall=wall, now=now)
+        begun = [(grant.task, graph.all_nodes[grant.task.node].timeouts) for grant, graph in granted]
+        self.runs.start(begun, session_id, wall=self.clock.now(), now=self.clock.monotonic())
+        for grant, _ in granted:
             session.runs[grant.run_id] = None
             session.grants.append(grant)
         self.meter.claims += len(granted)
@@ -345,7 +344,7 @@ class Machine:
             for task in running:
                 view = tx.view(task.job_id)
                 node = view.graph.all_nodes[task.node]
-                run = self.runs.start(task, task.worker or "", node.timeouts, wall=now, now=mono, restored=True)
+                [run] = self.runs.start([(task, node.timeouts)], task.worker or "", wall=now, now=mono, restored=True)
                 if view.job().closing is not None and task.node not in view.graph.undos:
                     # It was told to stop, and nobody knows whether it heard: its grace begins anew.
                     reason = view.job().cancel_reason or f"the job is {view.job().closing}"
