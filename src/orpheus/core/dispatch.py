@@ -266,8 +266,9 @@ class Dispatcher:
                 pass
             return picked
         for level in pool.levels.values():  # what has nothing to give has nothing later in the answer either
-            while len(picked) < offer.free and self._pick_at(level, free, now, offer.free - len(picked), picked):
-                pass
+            self._pick_at(level, free, now, offer.free - len(picked), picked)
+            if len(picked) >= offer.free:
+                break
         return picked
 
     def knows_any(self, handler: str) -> bool:
@@ -303,13 +304,16 @@ class Dispatcher:
         return False
 
     def _pick_at(self, level: Level, free: dict[str, int], now: float, most: int, picked: list[ReadyRef]) -> bool:
-        """Pick whose turn it is on this level, and with it those that would be next one by one: of the same lane, while nobody else
-        could go before them and no gate closes. Tells whether there was one; they are added to `picked`, `most` of them."""
-        gates = self.gates
-        while (turn := level.best(free)) is not None:
+        """Pick up to so many of this level, each when it is its turn, into `picked`; tell whether there was any.
+
+        Those of a lane that are surely next, since nobody else can go before them and no gate closes, are taken together.
+        """
+        gates, where, held, before_any = self.gates, self._where, self._held, len(picked)
+        turn = level.best(free)
+        while turn is not None:
             shelf, heap, seq, lane, alone = turn
-            window: _Window = lane.window
-            first: ReadyRef = lane.refs[0]
+            refs = lane.refs
+            first: ReadyRef = refs[0]
             blocked = gates.blocked(first.source, first.needs, now)
             if blocked is not None:
                 gate, name, at = blocked
@@ -318,26 +322,33 @@ class Dispatcher:
                     gate.due = at
                     self._serial += 1
                     heappush(self._due, (at, self._serial, gate))
+                turn = level.best(free)
                 continue
-            before = heap.only_before(lane) if alone and most > 1 else -math.inf
-            if before > seq:
-                most = min(most, gates.room(first.source, first.needs))
+            count, before = 1, heap.only_before(lane) if alone and most > 1 else -math.inf
+            if len(refs) > 1 and refs[1].ready_seq < before:
+                count = min(most, gates.room(first.source, first.needs))
                 for name, amount in lane.resources:
-                    most = min(most, free[name] // amount)
-            taken: list[ReadyRef] = lane.take(most, before)
-            where, held = self._where, self._held
+                    count = min(count, free[name] // amount)
+            taken: list[ReadyRef] = lane.take(count, before)
             for ref in taken:
                 key = ref.key
                 del where[key]
                 held[key] = ref
-            level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0), len(taken))
+            picked += taken
+            count = len(taken)
+            level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0), count)
             gates.take_alike(taken)
             for name, amount in lane.resources:
-                free[name] -= amount * len(taken)
-            self._look_for_thirst(window)
-            picked += taken
-            return True
-        return False
+                free[name] -= amount * count
+            window: _Window = lane.window
+            if window.more or not window.refs:
+                self._look_for_thirst(window)
+            most -= count
+            if most <= 0:
+                break
+            # Other heaps get nothing more to give in the course of an answer; this shelf may come to be too large.
+            turn = heap.turn() if alone and not lane.resources else level.best(free)
+        return len(picked) > before_any
 
     def _pool(self, offer: Offer) -> Pool:
         name = (offer.queues, offer.handlers)

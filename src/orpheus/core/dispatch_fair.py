@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush, heapreplace
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from orpheus.core.dispatch_limits import Gate
 
@@ -98,17 +98,6 @@ class Lane:
             self.refs = deque(ref for ref in self.refs if self.window.refs.get(ref.key) is ref)
 
 
-class Turn(NamedTuple):
-    """Whose turn it is on a level."""
-
-    shelf: Shelf
-    heap: FairHeap
-    seq: int
-    lane: Lane
-    alone: bool
-    """Nothing else of the level could go now, but for what stands in this heap."""
-
-
 class _Flow:
     """One tenant within a heap: its lanes by their heads, and its one valid entry."""
 
@@ -159,46 +148,48 @@ class FairHeap:
 
     def peek(self) -> tuple[float, int, Lane] | None:
         """Return `(tag, ready_seq, lane)` of whose turn it is here, or None when nothing is left."""
-        tags = self.shelf.level.tags
-        while self.heap:
-            entry = self.heap[0]
+        level, heap, flows = self.shelf.level, self.heap, self.flows
+        tags, places = level.tags, level.pool.places
+        while heap:
+            entry = heap[0]
             tenant = entry[2]
-            flow = self.flows.get(tenant)
+            flow = flows.get(tenant)
             if flow is None or flow.entry is not entry:
-                heappop(self.heap)
+                heappop(heap)
                 continue
-            found = self._first_lane(flow)
-            if found is None:
-                heappop(self.heap)
-                del self.flows[tenant]
+            lanes = flow.lanes
+            while lanes:
+                seq, serial, lane = lanes[0]
+                place = places.get(lane)
+                if place is None or place.serial != serial:
+                    heappop(lanes)
+                    continue
+                head = lane.head()
+                if head == seq:
+                    break
+                if head is None:
+                    heappop(lanes)
+                    del places[lane]
+                    self.count -= 1
+                else:
+                    place.seq = head
+                    heapreplace(lanes, (head, serial, lane))
+            else:
+                heappop(heap)
+                del flows[tenant]
                 continue
             tag = tags.get(tenant, 0.0)
-            if tag > entry[0] or found[0] != entry[1]:
-                flow.entry = (tag, found[0], tenant)
-                heapreplace(self.heap, flow.entry)
+            if tag > entry[0] or seq != entry[1]:
+                flow.entry = (tag, seq, tenant)
+                heapreplace(heap, flow.entry)
                 continue
-            return tag, found[0], found[1]
+            return tag, seq, lane
         return None
 
-    def _first_lane(self, flow: _Flow) -> tuple[int, Lane] | None:
-        places = self.shelf.level.pool.places
-        while flow.lanes:
-            seq, serial, lane = flow.lanes[0]
-            place = places.get(lane)
-            if place is None or place.serial != serial:
-                heappop(flow.lanes)
-                continue
-            head = lane.head()
-            if head is None:
-                heappop(flow.lanes)
-                del places[lane]
-                self.count -= 1
-            elif head != seq:
-                place.seq = head
-                heapreplace(flow.lanes, (head, serial, lane))
-            else:
-                return seq, lane
-        return None
+    def turn(self) -> Turn | None:
+        """Return whose turn it is on the level, when only this heap has something to give."""
+        found = self.peek()
+        return None if found is None else (self.shelf, self, found[1], found[2], True)
 
     def only_before(self, lane: Lane) -> float:
         """Return the place in time before which nothing but this lane, whose turn it is here, can be next here: `-inf` when there
@@ -310,7 +301,7 @@ class Level:
                     alone = False
                     if (max(other[0], virtual), other[1]) < (max(found[0], virtual), found[1]):
                         found, its_shelf, its_heap = other, shelf, heap
-        return None if found is None else Turn(its_shelf, its_heap, found[1], found[2], alone)
+        return None if found is None else (its_shelf, its_heap, found[1], found[2], alone)
 
     def serve(self, tenant: str, weight: float, count: int) -> None:
         """Account tasks to the tenant, which went one after another."""
@@ -361,3 +352,8 @@ class Pool:
             for shelf in level.shelves.values():
                 for line in list(shelf.lines.values()):
                     shelf.forget(line)
+
+
+Turn = tuple[Shelf, FairHeap, int, Lane, bool]
+"""Whose turn it is on a level: where it stands, its head's `ready_seq`, and whether it is the only heap of the level that has
+something to give."""
