@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -17,8 +18,9 @@ from orpheus.api.render import job_beside, job_info, waiting_by_row
 from orpheus.api.submissions import fingerprint
 from orpheus.core.errors import OrpheusError
 from orpheus.core.job import Job
-from orpheus.core.plain import MAX_INTEGER, NotPlain, check_plain, is_flat
+from orpheus.core.plain import MAX_DEPTH, MAX_INTEGER, NotPlain, at_a_glance, check_plain
 from orpheus.core.validate import parse_graph
+from orpheus.core.values import operator_of
 from orpheus.engine.base import Submission
 from orpheus.engine.clock import SystemClock
 from orpheus.engine.machine import Machine
@@ -217,21 +219,31 @@ OBJECTS = st.dictionaries(
 )
 
 
-@given(OBJECTS | st.sampled_from([{"n": MAX_INTEGER}, {"n": -MAX_INTEGER}, {"n": MAX_INTEGER + 1}]))
-def test_what_is_flat_and_can_be_encoded_is_plain(value: Any) -> None:
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
+
+
+def _all_of(value: Any) -> Iterator[Any]:
+    yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _all_of(inner)
+
+
+NESTED = st.integers(MAX_DEPTH - 3, MAX_DEPTH + 2).map(lambda depth: json.loads("[" * depth + "1" + "]" * depth))
+LIMITS = st.sampled_from([{"n": MAX_INTEGER}, {"n": -MAX_INTEGER}, {"n": MAX_INTEGER + 1}, {"n": [{"$x": 1}]}])
+
+
+@given(OBJECTS | LIMITS | NESTED)
+def test_a_glance_says_what_a_closer_look_says(value: Any) -> None:
+    glance = at_a_glance(value)
     try:
-        check_plain(value)
-        plain = True
+        assert check_plain(value) is any(operator_of(inner) is not None for inner in _all_of(value))
     except NotPlain:
-        plain = False
-    try:
-        msgspec.json.encode(value)
-    except (UnicodeEncodeError, TypeError, OverflowError):
-        assert not plain
+        assert glance is None or "\\ud8" in ascii(value)
     else:
-        assert not is_flat(value) or plain
-    scalars = all(inner is None or isinstance(inner, str | int | float) for inner in value.values())
-    assert is_flat(value) or not (plain and scalars)
+        closely = [inner for inner in _all_of(value) if isinstance(inner, float)]
+        assert glance is check_plain(value) or closely or _depth(value) >= MAX_DEPTH
 
 
 @given(OBJECTS)
@@ -246,9 +258,9 @@ def test_params_that_fit_are_those_that_pass_the_check(params: Any) -> None:
         assert fitting is None
         return
     small = len(msgspec.json.encode(checked)) <= MOST_BYTES
-    if not small or holds_file(checked):
+    if not small or holds_file(checked) or at_a_glance(checked) is None:
         assert fitting is None
-    elif "$file" not in params and "$url" not in params:
+    else:
         assert fitting == checked
 
 

@@ -72,6 +72,7 @@ def test_a_query_seeks(connection: sqlite3.Connection, name: str) -> None:
         ("task_of_run", "tasks_of_run (run_id=?)"),
         ("events_of_job", "events_of_job (job_no=? AND seq>?)"),
         ("idempotent_job", "jobs_by_idempotency_key (tenant=? AND idempotency_key=?)"),
+        ("any_idempotent_job", "jobs_by_idempotency_key (tenant=? AND idempotency_key=?)"),
         ("has_artifact", "artifacts_by_name (job_no=? AND name=?)"),
         ("update_task", "PRIMARY KEY (job_no=? AND node=? AND index=? AND generation=?)"),
         ("current_task", "PRIMARY KEY (job_no=? AND node=? AND index=?)"),

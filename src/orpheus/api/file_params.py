@@ -91,7 +91,8 @@ def refuse_reserved(params: Mapping[str, Any]) -> None:
         InvalidParams: it is no plain JSON, or holds a `$file`, `$spill` or `$secret`.
     """
     try:
-        check_plain(dict(params))
+        if not check_plain(dict(params)):
+            return
     except NotPlain as fault:
         raise InvalidParams(
             f"params: {fault}", details=[{"path": f"/params{fault.pointer}", "message": str(fault)}]

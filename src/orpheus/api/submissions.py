@@ -63,7 +63,7 @@ def tenant_of(call: Call, asked: str | None, *, where: str = "body") -> str:
 async def to_submission(call: Call, body: SubmitJob, *, in_batch: bool = False) -> Submission:
     """Make a submission of a decoded body."""
     tenant = tenant_of(call, body.tenant)
-    params = await resolve_files(call, body.params, body.workflow, tenant)
+    params = await _resolved(call, body, tenant)
     return build(call, body, params, tenant, key=None if in_batch else call.header(b"idempotency-key"))
 
 
@@ -82,11 +82,17 @@ async def to_submissions(call: Call, batch: Sequence[SubmitJob]) -> list[Submiss
                 tenant = tenants[body.tenant] = tenant_of(call, body.tenant)
             params = body.params
             if not stands_for_itself(params):
-                params = await resolve_files(call, params, body.workflow, tenant)
+                params = await _resolved(call, body, tenant)
             submissions.append(build(call, body, params, tenant, key=None))
         except OrpheusError as error:
             raise placed(error, place) from None
     return submissions
+
+
+async def _resolved(call: Call, body: SubmitJob, tenant: str) -> dict[str, Any]:
+    """Return the params as the engine takes them: those of the body themselves where nothing in them is a file."""
+    params = await resolve_files(call, body.params, body.workflow, tenant)
+    return body.params if params == body.params else params
 
 
 def placed(error: OrpheusError, place: int) -> OrpheusError:
@@ -119,6 +125,7 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
     if key is not None and not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
         raise _refused("idempotency_key", "it is not 1 to 255 printable ASCII characters")
     labels, identity, depends_on = body.labels, call.identity, body.depends_on
+    priority = 3 if body.priority is None else body.priority
     for name, text in labels.items() if labels else ():
         if not name.isprintable() or "\x00" in text:
             raise _refused("labels", f"label {name[:80]!r} holds control characters")
@@ -126,7 +133,7 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
         workflow=body.workflow,
         params=params,
         tenant=tenant,
-        priority=capped(call, 3 if body.priority is None else body.priority),
+        priority=priority if identity.key is None else capped(call, priority),
         run_at=None if body.run_at is None else instant(body.run_at, "run_at", where="body"),
         delay_s=body.delay_s,
         depends_on=_dependencies(depends_on) if depends_on else (),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
+
+import msgspec
 
 MAX_DEPTH = 64
 """Levels of nesting. Keeps every recursive walk far from Python's own limit."""
@@ -12,6 +14,9 @@ MAX_DEPTH = 64
 MAX_VALUES = 2_000_000
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -MAX_INTEGER
+
+_TEXT = frozenset((str,))
+_encode = msgspec.json.Encoder().encode
 
 _Trail = tuple[Any, Any]
 
@@ -29,29 +34,58 @@ def pointer(*steps: str | int) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def is_flat(value: Mapping[str, Any]) -> bool:
-    """Tell at a glance that an object holds scalars only, each as plain as `check_plain` wants it. Texts are not looked into: that
-    they are valid is found out by whoever encodes them."""
-    for name, inner in value.items():
-        kind = type(inner)
+def at_a_glance(value: dict[str, Any] | list[Any], max_depth: int = MAX_DEPTH) -> bool | None:
+    """Answer as `check_plain` does, without noting the way to each value; None where it takes a closer look to tell, and wherever
+    something is wrong. That texts are valid and values not too many is left to whoever encodes it."""
+    marked = False
+    values: Collection[Any] = value
+    if type(value) is dict:
+        if not _TEXT.issuperset(map(type, value)):
+            return None
+        if len(value) == 1:
+            [key] = value
+            marked = key.startswith("$")
+        values = value.values()
+    for one in values:
+        kind = type(one)
         if kind is int or kind is float:
-            if not MIN_INTEGER <= inner <= MAX_INTEGER:  # nor does a NaN lie between
-                return False
-        elif kind is not str and inner is not None and kind is not bool:
-            return False
-        if type(name) is not str:
-            return False
-    return True
+            if not MIN_INTEGER <= one <= MAX_INTEGER:  # nor does a NaN lie between
+                return None
+        elif kind is dict or kind is list:
+            inner = at_a_glance(one, max_depth - 1) if max_depth > 1 else None
+            if inner is None:
+                return None
+            marked = marked or inner
+        elif kind is not str and one is not None and kind is not bool:
+            return None
+    return marked
 
 
-def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> None:
+def _is_sound(value: Any) -> bool:
+    """Tell what `at_a_glance` leaves open."""
+    try:
+        return len(_encode(value)) < MAX_VALUES  # no value takes less than a byte
+    except UnicodeEncodeError:
+        return False
+
+
+def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> bool:
     """Refuse what JSON cannot hold: other types, keys that are not text, NaN, huge integers, broken text, deep nesting.
+
+    Returns:
+        Whether there may be something in it that stands for something else: an object with one key that begins with `$`
+        (core/values.py). Where there is none, nobody has to look for any.
 
     Raises:
         NotPlain: says what and where.
     """
+    if type(value) is dict or type(value) is list:
+        glance = at_a_glance(value, max_depth)
+        if glance is not None and _is_sound(value):
+            return glance
     stack: list[tuple[Any, int, _Trail | None]] = [(value, 0, None)]
     count = 0
+    marked = False
     while stack:
         inner, depth, trail = stack.pop()
         count += 1
@@ -59,7 +93,8 @@ def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> None:
             raise NotPlain(f"more than {MAX_VALUES} values", "")
         kind = type(inner)
         if kind is str:
-            _check_text(inner, trail)
+            if not inner.isascii():
+                _check_text(inner, trail)
         elif kind is dict or kind is list:
             if depth >= max_depth:
                 raise NotPlain(f"nested deeper than {max_depth} levels", _pointer_of(trail))
@@ -67,8 +102,11 @@ def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> None:
                 for key, child in inner.items():
                     if type(key) is not str:
                         raise NotPlain(f"a key is not text: {key!r:.80}", _pointer_of(trail))
-                    _check_text(key, trail)
+                    if not key.isascii():
+                        _check_text(key, trail)
                     stack.append((child, depth + 1, (trail, key)))
+                if len(inner) == 1 and key.startswith("$"):
+                    marked = True
             else:
                 stack.extend((child, depth + 1, (trail, index)) for index, child in enumerate(inner))
         elif inner is None or kind is bool:
@@ -81,11 +119,10 @@ def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> None:
                 raise NotPlain("a number that is not finite", _pointer_of(trail))
         else:
             raise NotPlain(f"a value of type {kind.__name__}, which JSON does not have", _pointer_of(trail))
+    return marked
 
 
 def _check_text(text: str, trail: _Trail | None) -> None:
-    if text.isascii():
-        return
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -17,7 +17,7 @@ import msgspec
 from orpheus.core.errors import InvalidParams
 from orpheus.core.fetching import URL, fetched_params, url_params
 from orpheus.core.graph import Graph
-from orpheus.core.plain import NotPlain, check_plain, is_flat, pointer
+from orpheus.core.plain import MAX_VALUES, NotPlain, at_a_glance, check_plain, pointer
 from orpheus.core.schema import FILE_MARK, defaults_of, filled_in
 from orpheus.core.suggest import did_you_mean
 from orpheus.core.values import operator_of
@@ -35,13 +35,12 @@ _encode = msgspec.json.Encoder().encode
 class Form:
     """What the params of one definition are checked with: its schema, compiled, and the defaults that it gives."""
 
-    __slots__ = ("_defaults", "_is_usual", "_is_valid", "validator")
+    __slots__ = ("_defaults", "_is_valid", "validator")
 
     def __init__(self, validator: Any, schema: Mapping[str, Any]) -> None:
         self.validator = validator
         self._is_valid: Callable[[Any], bool] = validator.is_valid
         self._defaults = defaults_of(schema)
-        self._is_usual = not holds_file(list(self._defaults.values()))
 
     def fill(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return a copy of the params with the defaults filled in."""
@@ -50,18 +49,15 @@ class Form:
     def fit(self, params: Mapping[str, Any], max_bytes: int) -> dict[str, Any] | None:
         """Return the params with the defaults filled in where they fit and no file is among them, which nearly always is all
         there is to say; None where more is to be said, and `ParamsChecker.check` says it."""
+        filled = self.fill(params)
+        marked = at_a_glance(filled)
+        if marked is None or (marked and holds_file(filled)):
+            return None
         try:
-            if not is_flat(params):
-                check_plain(dict(params))
-                if holds_file(params):
-                    return None
-            filled = self.fill(params)
             size = len(_encode(filled))
-        except (NotPlain, UnicodeEncodeError):
+        except UnicodeEncodeError:
             return None
-        if size > max_bytes or "$file" in filled or URL in filled or not self._is_usual:
-            return None
-        return filled if self._is_valid(filled) else None
+        return filled if size <= min(max_bytes, MAX_VALUES) and self._is_valid(filled) else None
 
 
 class ParamsChecker:
