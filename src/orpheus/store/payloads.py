@@ -24,7 +24,7 @@ Outcome = tuple[TaskState, Any, Any]
 def outcomes_of(found: Sequence[tuple[str, str | None, str | None]]) -> list[Outcome]:
     """Read the rows of `item_outcomes`."""
     return [
-        (TaskState(state), None if result is None else rows.from_json(result), rows.read_error(error))
+        (rows.TASK_STATES[state], None if result is None else rows.from_json(result), rows.read_error(error))
         for state, result, error in found
     ]
 

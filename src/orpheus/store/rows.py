@@ -31,6 +31,9 @@ _extra = msgspec.json.Decoder(dict[str, Any]).decode
 _error = msgspec.json.Decoder(TaskError).decode
 _any = msgspec.json.Decoder().decode
 _events = msgspec.json.Decoder(list[Event]).decode
+# Calling the enum takes ten times as long.
+_JOB_STATES: dict[str, JobState] = {state.value: state for state in JobState}
+TASK_STATES: dict[str, TaskState] = {state.value: state for state in TaskState}
 
 
 def to_json(value: Any) -> str:
@@ -197,14 +200,14 @@ JOB_COLUMNS = (
 def job_from_row(row: Row) -> Job:
     """Read a job; `row` begins with job_no, the rest as in `JOB_COLUMNS`."""
     job = Job(*row[1:])
-    job.state = JobState(job.state)
+    job.state = _JOB_STATES[job.state]
     job.paused = bool(job.paused)
     job.has_files = bool(job.has_files)
     job.requires_approval = bool(job.requires_approval)
     # The columns below hold text until here.
     job.labels = {} if row[12] is None else _labels(row[12])
     job.error = read_error(row[13])
-    job.closing = None if row[29] is None else JobState(row[29])
+    job.closing = None if row[29] is None else _JOB_STATES[row[29]]
     job.counts = {} if row[32] is None else _counts(row[32])
     job.extra = read_mapping(row[41])
     check_job(job)
@@ -324,7 +327,7 @@ TASK_COLUMNS = (
 def task_from_row(job_id: str, row: Row) -> Task:
     """Read a task; the first column of `row` (job_no or job_id) is passed over, the rest is as in `TASK_COLUMNS`."""
     task = Task(job_id, *row[1:])
-    task.state = TaskState(task.state)
+    task.state = TASK_STATES[task.state]
     task.cached = bool(task.cached)
     task.superseded = bool(task.superseded)
     # The columns below hold text until here.

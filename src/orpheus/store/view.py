@@ -17,7 +17,7 @@ from orpheus.store.payloads import Outcome, Payloads
 from orpheus.store.unit import Unit
 
 
-class StoreView(msgspec.Struct):
+class StoreView(msgspec.Struct, eq=False, gc=False):
     """Reads within one transaction, so everything decided in it before is seen. A fact about one of 10,000 items costs a
     few rows by key; only `tasks` and `item_outcomes` read many.
 
