@@ -50,7 +50,6 @@ class Signature:
         self._hints: dict[str, Any] | None = None
         self._schemas: tuple[dict[str, Any], dict[str, Any] | None] | None = None
         self._plan: list[tuple[str, bool, tuple[type, ...], Any]] | None = None
-        self._by_name: dict[str, tuple[type, ...]] = {}
         self._try_hints()
 
     @property
@@ -141,13 +140,6 @@ class Signature:
         plan = self._plan
         if plan is None:
             plan = self._plan = self._planned()
-            self._by_name = {name: plain for name, positional, plain, _default in plan if not positional}
-        if len(arguments) == len(plan) == len(self._by_name):  # none is left out, and all go by name
-            for name, plain in self._by_name.items():
-                if type(arguments.get(name, _NO_DEFAULT)) not in plain:
-                    break
-            else:
-                return (), dict(arguments)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         found = 0

@@ -26,6 +26,7 @@ DEPTH_MAX = 16
 
 
 _REPLACED = frozenset({"$spill", "$secret"})
+_CONTAINERS = frozenset({dict, list})
 
 
 class Secrets:
@@ -89,9 +90,8 @@ def has_markers(value: Any) -> bool:
         parts = value
     else:
         return False
-    for part in parts:  # asked for every attempt: no generator, and no call for what is no container
-        kind = type(part)
-        if (kind is dict or kind is list) and has_markers(part):
+    for part in parts:  # noqa: SIM110 (asked for every attempt: no generator, and no call for what is no container)
+        if type(part) in _CONTAINERS and has_markers(part):
             return True
     return False
 
