@@ -1,0 +1,209 @@
+"""A process beside the server that writes its large transactions: SQLite's work for them needs no share of the server's core.
+
+    server: decisions ─► rows of a transaction ──pipe──► writer: BEGIN, statements, COMMIT ──► "done" ─► effects, answers
+
+SQLite needs a quarter of what a job costs, and the interpreter's lock is taken and given up at each row of a statement, so a
+thread would stand in the loop's way. There is still one writer at a time: the server's own connection writes nothing between the
+sending of a transaction and its answer, and begins none before (`Store.commit`).
+
+The writer ends with its pipe, that is with the server, however that ends. Until it has ended it holds a lock (`flock` on a file
+beside the database) which the next server waits for before it reads a row: nothing is written behind its back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from orpheus.store import database
+from orpheus.store.errors import CommitFailed, DataInUse, GuardFailed
+from orpheus.store.queries import query
+
+log = logging.getLogger("orpheus.store")
+
+Statement = tuple[str, Sequence[Sequence[Any]]]
+"""The name of a statement and the parameters of each row; every row has to meet one row of the file."""
+
+WAIT_S = 10.0
+_PAUSE_S = 0.01
+_MODULE = "orpheus.store.writer"
+_LENGTH = struct.Struct(">Q")
+_encode = msgspec.msgpack.Encoder().encode
+_statements = msgspec.msgpack.Decoder(list[tuple[str, list[list[Any]]]]).decode
+_DONE = b""
+
+
+def guarded(name: str, rows: int, met: int) -> str:
+    """Say that a statement did not meet the rows it was decided on."""
+    return f"{name}: {rows} rows were decided on, {met} were as they had been read"
+
+
+WRITE_APART_FROM = 40
+"""Rows of jobs and tasks from which on a transaction is left to the process: the way there and back costs 0.1 to 0.2 ms."""
+
+
+class Writer:
+    """The server's side. Its process is begun by the first transaction it is given.
+
+    Raises:
+        DataInUse: the writer of an earlier server is still alive after `WAIT_S`.
+    """
+
+    def __init__(self, path: Path, *, least_rows: int = WRITE_APART_FROM) -> None:
+        self.least_rows = least_rows
+        self._path = path
+        self._lock = os.open(path.with_name(path.name + "-writer"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failed = False
+        self._take_lock()
+        fcntl.flock(self._lock, fcntl.LOCK_UN)  # until there is a process to hold it
+
+    def _take_lock(self) -> None:
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DataInUse(
+                        f"the process that writes {self._path} for another server is still alive",
+                        hint=f"end it: it is one of `pgrep -f {_MODULE}`",
+                    ) from None
+                time.sleep(_PAUSE_S)
+            else:
+                return
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, if it was begun."""
+        return None if self._process is None else self._process.pid
+
+    def begin(self) -> bool:
+        """Have a process ready to write; tells whether there is one. One that cannot be started is not tried again."""
+        if self._process is None and not self._failed:
+            try:
+                self._take_lock()
+                self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
+                    [sys.executable, "-m", _MODULE, str(self._path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    bufsize=0,
+                    pass_fds=(self._lock,),
+                    start_new_session=True,  # Ctrl-C at the terminal is for the server, which still has something to write
+                )
+            except (OSError, DataInUse) as error:
+                log.warning("the process that writes large transactions could not be started: %s", error)
+                self._failed = True
+        return self._process is not None
+
+    def send(self, statements: Sequence[Statement]) -> int:
+        """Hand a transaction over, and return the descriptor that can be read once it is answered.
+
+        Raises:
+            GuardFailed: it holds what no column can hold. Nothing was sent.
+            CommitFailed: the process is gone.
+        """
+        try:
+            content = _encode(statements)
+        except (UnicodeEncodeError, OverflowError, TypeError) as error:
+            raise GuardFailed(f"{type(error).__name__}: {error}") from error
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        try:
+            _send(self._process.stdin, content)
+        except OSError as error:
+            raise CommitFailed(f"the writer of {self._path} cannot be reached: {error}") from error
+        return self._process.stdout.fileno()
+
+    def receive(self) -> None:
+        """Wait for the answer to what was sent: it is on disk when this returns.
+
+        Raises:
+            GuardFailed: a row was not as it had been read. Nothing was written.
+            CommitFailed: whether it is on disk is unknown; the process must end (R3).
+        """
+        assert self._process is not None and self._process.stdout is not None
+        answer = _receive(self._process.stdout)
+        if answer is None:
+            raise CommitFailed(f"the writer of {self._path} ended without an answer")
+        if answer != _DONE:
+            kind, message = msgspec.msgpack.decode(answer)
+            raise GuardFailed(message) if kind == "guard" else CommitFailed(message)
+
+    def close(self) -> None:
+        """End the process, when nothing is being written. Safe to call twice."""
+        process, self._process = self._process, None
+        if process is not None:
+            with process:
+                assert process.stdin is not None
+                process.stdin.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _send(pipe: IO[bytes], content: bytes) -> None:
+    left = memoryview(_LENGTH.pack(len(content)) + content)
+    while left:
+        left = left[pipe.write(left) :]
+
+
+def _receive(pipe: IO[bytes]) -> bytes | None:
+    """Return the next message; None when the other side is gone, be it in the middle of one."""
+    head = _read(pipe, _LENGTH.size)
+    return None if head is None else _read(pipe, _LENGTH.unpack(head)[0])
+
+
+def _read(pipe: IO[bytes], length: int) -> bytes | None:
+    parts = []
+    while length:
+        part = pipe.read(length)
+        if not part:
+            return None
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _write(connection: sqlite3.Connection, statements: list[tuple[str, list[list[Any]]]]) -> bytes:
+    """Commit a transaction; return the answer."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for name, rows in statements:
+            met = connection.executemany(query(name), rows).rowcount
+            if met != len(rows):
+                connection.execute("ROLLBACK")
+                return _encode(("guard", guarded(name, len(rows), met)))
+    except sqlite3.Error as error:
+        # As when the server writes itself: a statement that fails is undone, and the server looks for whose fault it was.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return _encode(("guard", f"{type(error).__name__}: {error}"))
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        return _encode(("commit", f"COMMIT failed: {error}"))
+    return _DONE
+
+
+def main(path: Path) -> None:
+    """Write what comes through the pipe until it ends."""
+    connection = database.connect(path)
+    with open(0, "rb", buffering=0) as orders, open(1, "wb", buffering=0) as answers:
+        while (content := _receive(orders)) is not None:
+            _send(answers, _write(connection, _statements(content)))
+    connection.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
