@@ -95,6 +95,11 @@ class Store:
         """The writer's connection, for reads by the simulator and by tests. Nothing else may write through it."""
         return self._connection
 
+    @property
+    def writer(self) -> Writer | None:
+        """What writes large transactions."""
+        return self._writer
+
     def stream_floor(self) -> int:
         """Return the cursor up to which events may be missing, because their jobs were pruned (R2)."""
         row = self._connection.execute(query("meta"), ("stream_floor",)).fetchone()

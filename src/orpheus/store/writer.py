@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import sqlite3
 import struct
 import subprocess
 import sys
@@ -26,9 +25,7 @@ from typing import IO, Any
 
 import msgspec
 
-from orpheus.store import database
 from orpheus.store.errors import CommitFailed, DataInUse, GuardFailed
-from orpheus.store.queries import query
 
 log = logging.getLogger("orpheus.store")
 
@@ -37,11 +34,10 @@ Statement = tuple[str, Sequence[Sequence[Any]]]
 
 WAIT_S = 10.0
 _PAUSE_S = 0.01
-_MODULE = "orpheus.store.writer"
+_MODULE = "orpheus.store.writer_process"
 _LENGTH = struct.Struct(">Q")
-_encode = msgspec.msgpack.Encoder().encode
-_statements = msgspec.msgpack.Decoder(list[tuple[str, list[list[Any]]]]).decode
-_DONE = b""
+encode = msgspec.msgpack.Encoder().encode
+DONE = b""
 
 
 def guarded(name: str, rows: int, met: int) -> str:
@@ -115,12 +111,12 @@ class Writer:
             CommitFailed: the process is gone.
         """
         try:
-            content = _encode(statements)
+            content = encode(statements)
         except (UnicodeEncodeError, OverflowError, TypeError) as error:
             raise GuardFailed(f"{type(error).__name__}: {error}") from error
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         try:
-            _send(self._process.stdin, content)
+            send(self._process.stdin, content)
         except OSError as error:
             raise CommitFailed(f"the writer of {self._path} cannot be reached: {error}") from error
         return self._process.stdout.fileno()
@@ -133,10 +129,10 @@ class Writer:
             CommitFailed: whether it is on disk is unknown; the process must end (R3).
         """
         assert self._process is not None and self._process.stdout is not None
-        answer = _receive(self._process.stdout)
+        answer = receive(self._process.stdout)
         if answer is None:
             raise CommitFailed(f"the writer of {self._path} ended without an answer")
-        if answer != _DONE:
+        if answer != DONE:
             kind, message = msgspec.msgpack.decode(answer)
             raise GuardFailed(message) if kind == "guard" else CommitFailed(message)
 
@@ -152,13 +148,14 @@ class Writer:
             self._lock = -1
 
 
-def _send(pipe: IO[bytes], content: bytes) -> None:
+def send(pipe: IO[bytes], content: bytes) -> None:
+    """Write a message."""
     left = memoryview(_LENGTH.pack(len(content)) + content)
     while left:
         left = left[pipe.write(left) :]
 
 
-def _receive(pipe: IO[bytes]) -> bytes | None:
+def receive(pipe: IO[bytes]) -> bytes | None:
     """Return the next message; None when the other side is gone, be it in the middle of one."""
     head = _read(pipe, _LENGTH.size)
     return None if head is None else _read(pipe, _LENGTH.unpack(head)[0])
@@ -173,37 +170,3 @@ def _read(pipe: IO[bytes], length: int) -> bytes | None:
         parts.append(part)
         length -= len(part)
     return b"".join(parts)
-
-
-def _write(connection: sqlite3.Connection, statements: list[tuple[str, list[list[Any]]]]) -> bytes:
-    """Commit a transaction; return the answer."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        for name, rows in statements:
-            met = connection.executemany(query(name), rows).rowcount
-            if met != len(rows):
-                connection.execute("ROLLBACK")
-                return _encode(("guard", guarded(name, len(rows), met)))
-    except sqlite3.Error as error:
-        # As when the server writes itself: a statement that fails is undone, and the server looks for whose fault it was.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        return _encode(("guard", f"{type(error).__name__}: {error}"))
-    try:
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        return _encode(("commit", f"COMMIT failed: {error}"))
-    return _DONE
-
-
-def main(path: Path) -> None:
-    """Write what comes through the pipe until it ends."""
-    connection = database.connect(path)
-    with open(0, "rb", buffering=0) as orders, open(1, "wb", buffering=0) as answers:
-        while (content := _receive(orders)) is not None:
-            _send(answers, _write(connection, _statements(content)))
-    connection.close()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
