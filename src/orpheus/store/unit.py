@@ -302,7 +302,7 @@ class Unit:
         if (
             self._writer is not None
             and not self._begun
-            and len(self._dirty_jobs) + len(self._dirty_tasks) >= self._writer.least_rows
+            and len(self.dirty_jobs) + len(self.dirty_tasks) >= self._writer.least_rows
             and self._writer.begin()
         ):
             self.apart = []
