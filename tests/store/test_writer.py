@@ -57,6 +57,7 @@ def test_a_large_transaction_is_the_other_process_s(hand: Hand, writer: Writer, 
     assert hand.store.last_cursor() == 9
     hand.store.connection.set_trace_callback(None)
     assert hand.sql("SELECT job_id, state FROM jobs ORDER BY job_id") == [(f"a{n}", "queued") for n in range(3)]
+    assert hand.sql("SELECT count(*) FROM events") == [(9,)]
     # And what it wrote is gone on with by either.
     hand.complete("a0", hand.claim("a0"), result=1)
     hand.tx.flush()

@@ -291,8 +291,8 @@ class Unit:
             self.begin()
         self._flush_jobs()
         self._flush_tasks()
-        self._many("insert_events", self._events)
-        self._events.clear()
+        events, self._events = self._events, []
+        self._many("insert_events", events)
         self._all(self._inserts)
         self._inserts.clear()
         self._flush_counts()
@@ -412,7 +412,7 @@ class Unit:
         if not gathered:
             return
         if self.apart is not None:
-            self.apart.append((name, gathered))
+            self.apart.append((name, gathered))  # the list is nobody else's from here on
             return
         met = self.connection.executemany(query(name), gathered).rowcount
         if met != len(gathered):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def write(connection: sqlite3.Connection, statements: list[tuple[str, list[list[
 def main(path: Path) -> None:
     """Write what comes through the pipe until it ends."""
     connection = database.connect(path)
-    with open(0, "rb", buffering=0) as orders, open(1, "wb", buffering=0) as answers:
+    # A server that was killed does not hear the last answer.
+    with open(0, "rb", buffering=0) as orders, open(1, "wb", buffering=0) as answers, suppress(BrokenPipeError):
         while (content := receive(orders)) is not None:
             send(answers, write(connection, _statements(content)))
     connection.close()
