@@ -119,10 +119,15 @@ def test_the_engine_ends_when_the_process_beside_does(tmp_path, flow):
         writer = engine.machine.store.writer
         assert writer is not None and writer.pid is not None
         os.kill(writer.pid, signal.SIGKILL)
-        lost = asyncio.ensure_future(engine.submit([Submission(workflow="one")] * 3))
-        assert (await ended.get()).startswith("CommitFailed: the writer of ")
-        assert not lost.done()
-        lost.cancel()
+        heard = asyncio.ensure_future(ended.get())
+        while True:  # what shares its batch with a question is written by the engine itself
+            asked = asyncio.ensure_future(engine.submit([Submission(workflow="one")] * 3))
+            await asyncio.wait({asked, heard}, return_when=asyncio.FIRST_COMPLETED)
+            if heard.done():
+                break
+        assert heard.result().startswith("CommitFailed: the writer of ")
+        assert not asked.done()
+        asked.cancel()
 
     run(body)
 
