@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from orpheus.api.calls import Call, ClientGone
+from orpheus.api.calls import JSON, Call, ClientGone
 from orpheus.api.errors import MalformedBody, TooLarge, UnsupportedBody
 from orpheus.core.errors import InvalidRequest, OrpheusError
 from orpheus.core.plain import pointer
@@ -92,6 +92,8 @@ def content_type(call: Call) -> str:
 
 def check_json(call: Call) -> None:
     """Refuse a body that does not say it is JSON: forms and plain text are what foreign pages can send unasked."""
+    if call.headers.get(b"content-type") == JSON:
+        return
     said = content_type(call)
     if not said and declared_length(call) in (None, 0) and b"transfer-encoding" not in call.headers:
         raise MalformedBody("the body is missing", hint="send one JSON object, with Content-Type: application/json")

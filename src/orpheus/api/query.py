@@ -34,6 +34,9 @@ class NoQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 _MOST_FIELDS = 200
+_REMEMBERED = 256
+_REMEMBERED_BYTES = 64
+"""Programs ask the same again and again (`wait_s=30`); of short queries so many are kept decoded."""
 
 
 class QueryDecoder:
@@ -44,6 +47,8 @@ class QueryDecoder:
         hints = get_type_hints(shape, include_extras=False)
         self._texts = frozenset(name for name, hint in hints.items() if hint is str or str in get_args(hint))
         self._lists = frozenset(name for name, hint in hints.items() if get_origin(hint) is list)
+        self._remembered: dict[bytes, Any] | None = None if self._lists else {}
+        """Not where somebody could add to a list of what is remembered."""
         self._default: Any = None
         if not any(field.required for field in msgspec.structs.fields(shape)):
             self._default = shape
@@ -56,6 +61,18 @@ class QueryDecoder:
         """
         if not raw and self._default is not None:
             return self._default()
+        remembered = self._remembered
+        if remembered is None or len(raw) > _REMEMBERED_BYTES:
+            return self._decode(raw)
+        query = remembered.get(raw)
+        if query is None:
+            query = self._decode(raw)
+            if len(remembered) >= _REMEMBERED:
+                remembered.clear()
+            remembered[raw] = query
+        return query
+
+    def _decode(self, raw: bytes) -> Any:
         try:
             pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:

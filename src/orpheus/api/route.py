@@ -108,7 +108,8 @@ class Endpoint:
                 bodies.check_json(call)
             raw = await bodies.read(call, limit)
             if raw or not self.body_optional:
-                bodies.check_json(call)
+                if b"content-type" not in call.headers:
+                    bodies.check_json(call)
                 call.body = bodies.decode(self.body, raw)
         answer = await self.handler(call)
         await answer.send(call, send)
