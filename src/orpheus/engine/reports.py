@@ -238,7 +238,8 @@ class EndRuns(Operation):
                 if run is None:
                     raise stale(report.run_id)
                 task = run.task
-                fact = (_completion if report.kind == "completed" else _other_end)(report, task, options)
+                is_result = report.kind == "completed"
+                fact = _completion(report, task, options) if is_result else _other_end(report, task)
                 if type(fact) is RunFailed:
                     tell_progress(work, run, self._progress)
                 extra = tell(task.job_id, fact).job.extra
@@ -289,7 +290,7 @@ def _completion(report: RunReport, task: Task, options: EngineOptions) -> RunFac
     )
 
 
-def _other_end(report: RunReport, task: Task, _options: EngineOptions) -> RunFact:
+def _other_end(report: RunReport, task: Task) -> RunFact:
     """Return what a run's end means that has no result."""
     where = {"node": task.node, "index": task.index, "run_id": report.run_id, "actor": "worker"}
     if report.kind == "waiting":
