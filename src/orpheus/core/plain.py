@@ -83,6 +83,11 @@ def check_plain(value: Any, *, max_depth: int = MAX_DEPTH) -> bool:
         glance = at_a_glance(value, max_depth)
         if glance is not None and _is_sound(value):
             return glance
+    return look_closely(value, max_depth)
+
+
+def look_closely(value: Any, max_depth: int = MAX_DEPTH) -> bool:
+    """Do as `check_plain`, the long way."""
     stack: list[tuple[Any, int, _Trail | None]] = [(value, 0, None)]
     count = 0
     marked = False
