@@ -270,6 +270,7 @@ def next_fact(walk: Walk, job_id: str, number: int, dice: Random) -> f.Fact | No
             error = TaskError(code="task_failed", message="no", retryable=True)
             choices.append(f.RunFailed(**where, run_id=task.run_id, error=error))
             choices.append(f.RunProgressed(**where, run_id=task.run_id, fraction=0.5, stage="half"))
+            choices.append(f.RunReturned(**where, run_id=task.run_id))
     if view.job().state in ("queued", "running") and dice.random() < 0.02:
         return f.PauseRequested(actor="ada")
     if view.job().paused:

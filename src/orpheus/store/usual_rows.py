@@ -1,8 +1,8 @@
 """Most rows change in one of a few ways, and each of these has a lean statement of its own.
 
-A new job that nothing holds back, a task that begins or completes, a job that begins, goes on or completes: of forty columns such a
-change concerns a dozen, the others keep what they have, or hold what every new row holds. `jobs` and `tasks` write the rows
-that changed so and return the others, which `Unit` writes column by column. Nothing is guessed from who decided: new rows
+A new job that nothing holds back, a task that may begin, begins or completes, a job that begins, goes on or completes: of forty
+columns such a change concerns a dozen, the others keep what they have, or hold what every new row holds. `jobs` and `tasks` write
+the rows that changed so and return the others, which `Unit` writes column by column. Nothing is guessed from who decided: new rows
 are compared with what the short INSERT leaves out, and of changed rows `usual` says that only usual facts have changed them since
 they were read (core/usual.py), which never lead back to an earlier state: so the states before and after tell all that happened.
 `tests/store/test_usual_rows.py` compares with the general statements.
@@ -161,7 +161,7 @@ def tasks(
     Args:
         known_jobs: tells of a ready task whether its job is paused.
     """
-    new, begun, completed, others = [], [], [], []
+    new, opened, begun, completed, others = [], [], [], [], []
     for entry in entries:
         task, before = entry.task, entry.stored_state
         state = task.state
@@ -234,6 +234,22 @@ def tasks(
                     entry.stored_attempt,
                 )
             )
+        elif before is _BLOCKED and state is _READY and not known_jobs[task.job_id].job.paused:
+            assert task.ready_seq is not None and task.unmet >= 0, f"{task.key} has no place in the order"
+            opened.append(
+                (
+                    task.unmet,
+                    task.ready_seq,
+                    task.ready_at,
+                    task.first_ready_at,
+                    ABSENT_REAL if task.wake_at is None else task.wake_at,
+                    entry.job_no,
+                    task.node,
+                    task.index,
+                    task.generation,
+                    entry.stored_attempt,
+                )
+            )
         elif state is _COMPLETED and before is _RUNNING and entry.new_result is not None:
             assert task.wake_at is None and task.error is None, f"{task.key} is completed and wants more"
             completed.append(
@@ -256,5 +272,5 @@ def tasks(
         entry.counted_as = entry.stored_state = state
         entry.stored_attempt = task.attempt
         entry.dirty = False
-    gathered.update(insert_new_task=new, begin_task=begun, complete_task=completed)
+    gathered.update(insert_new_task=new, open_task=opened, begin_task=begun, complete_task=completed)
     return others

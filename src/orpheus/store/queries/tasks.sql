@@ -64,7 +64,7 @@ UPDATE tasks SET
   held = ?, result = ?
 WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = ? AND attempt = ?;
 
--- The lean ones of store/usual_rows.py: a row that is not yet begun, one that is claimed, one that completes.
+-- The lean ones of store/usual_rows.py: a row that is not yet begun, one that may be claimed, one that is, one that completes.
 -- name: insert_new_task
 INSERT INTO tasks (
   job_no, node, "index", generation, state, tenant, queue, handler, priority, unmet, ready_seq, ready_at, first_ready_at,
@@ -72,6 +72,11 @@ INSERT INTO tasks (
 VALUES (
   ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1e300), nullif(?, -1e300),
   0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+-- name: open_task
+UPDATE tasks SET
+  state = 'ready', unmet = ?, ready_seq = ?, ready_at = ?, first_ready_at = ?, wake_at = nullif(?, -1e300), held = 0
+WHERE job_no = ? AND node = ? AND "index" = ? AND generation = ? AND +state = 'blocked' AND attempt = ?;
 
 -- name: begin_task
 UPDATE tasks SET
