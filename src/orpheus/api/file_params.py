@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from orpheus.api.calls import Call
 from orpheus.api.kept_markers import markers_of, put_back, set_aside
 from orpheus.api.render import file_value
@@ -25,6 +27,7 @@ from orpheus.core.values import PASSED_THROUGH, operator_of
 Path = tuple[str | int, ...]
 
 _NESTED = frozenset((dict, list))
+_HIDDEN = msgspec.json.encode(HIDDEN)
 
 _WAYS = '{"file_id": …} (POST /files), {"url": …} or {"artifact": {"job": …, "name": …}}'
 
@@ -75,8 +78,8 @@ async def resolve_params_of(call: Call, job: Job, params: Mapping[str, Any]) -> 
 
 
 def _unhidden(schema: Any, params: dict[str, Any], kept: Any) -> dict[str, Any]:
-    if not isinstance(schema, Mapping):
-        return params
+    if not isinstance(schema, Mapping) or _HIDDEN not in msgspec.json.encode(params):
+        return params  # `***` stands nowhere in them, so nothing is to be put back
     try:
         whole = restored(schema, params, kept)
     except StillHidden as fault:
