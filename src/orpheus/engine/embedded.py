@@ -234,10 +234,8 @@ class EmbeddedEngine:
                     return
                 else:
                     self._begin_deliveries()
-                    due_in = machine.next_due_in()
-                    due_at = self._clock.monotonic() + due_in
-                    await self._sleep(due_in)
-                    look_at = min(due_at, self._clock.monotonic() + LOOK_EVERY_S)
+                    await self._sleep(machine.next_due_in())
+                    look_at = 0.0  # whatever woke us may have made something due at once: a worker that says bye
         except asyncio.CancelledError:
             raise
         except BaseException as error:
