@@ -32,6 +32,8 @@ log = logging.getLogger("orpheus.store")
 Statement = tuple[str, Sequence[Sequence[Any]]]
 """The name of a statement and the parameters of each row; every row has to meet one row of the file."""
 
+PIPE_BYTES = 1 << 20
+"""Room in the pipe for some thousand rows, so that handing them over waits for nobody (where the system lets it be set)."""
 WAIT_S = 10.0
 _PAUSE_S = 0.01
 _MODULE = "orpheus.store.writer_process"
@@ -95,6 +97,7 @@ class Writer:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     bufsize=0,
+                    pipesize=PIPE_BYTES,
                     pass_fds=(self._lock,),
                     start_new_session=True,  # Ctrl-C at the terminal is for the server, which still has something to write
                 )
