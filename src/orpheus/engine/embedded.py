@@ -48,12 +48,11 @@ from orpheus.engine.base import (
 from orpheus.engine.bulk import carry_out
 from orpheus.engine.callbacks import Brought
 from orpheus.engine.clock import Clock, SystemClock
-from orpheus.engine.committing import Committing
 from orpheus.engine.ends import Ends, JobEnd, Watched
 from orpheus.engine.estimates import EstimateJob
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import MakeKey, NewKey, RevokeKey
-from orpheus.engine.machine import Machine
+from orpheus.engine.machine import Batch, Machine
 from orpheus.engine.open_poll import OpenPoll
 from orpheus.engine.options import EngineOptions
 from orpheus.engine.orders import publish_definition
@@ -73,13 +72,17 @@ from orpheus.engine.webhook_desk import EmbeddedWebhooks
 from orpheus.engine.work import Operation, Work
 from orpheus.engine.workers import HelloAnswer
 from orpheus.store import Store
-from orpheus.store.writer import Writer
 
 log = logging.getLogger("orpheus.engine")
 
 T = TypeVar("T")
 EXIT_STATUS = 70
 """EX_SOFTWARE of sysexits.h: the supervisor starts the server again."""
+QUICK_COMMIT_S = 0.002
+"""Mean time of a COMMIT up to which it is made on the loop. Handing it to a thread and hearing of its end costs 0.1 ms of
+CPU and, while the loop is busy, up to 5 ms of waiting for the interpreter's lock: more than a fast disk takes to sync."""
+COMMIT_WEIGHT = 0.1
+"""Of the latest COMMIT in the mean."""
 LOOK_EVERY_S = 0.005
 """How often the clocks are looked at while there is work: before each batch, it was a twentieth of what a job alone costs."""
 WAL_BYTES = 4 << 20
@@ -136,7 +139,9 @@ class EmbeddedEngine:
         self._stopped = asyncio.Event()
         self._lent: list[ApiKey] = []
         self._ends: Ends | None = None
-        self._committing = Committing(self._clock)
+        self._commit_s = QUICK_COMMIT_S
+        """Mean time of the latest COMMITs; the first slow one sends the next to the thread."""
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
         self._publishing = ThreadPoolExecutor(4, thread_name_prefix="orpheus-publish")
         # Apart from the publisher's, so that a slow object store holds up neither checkpoints nor submissions.
         self._helpers = ThreadPoolExecutor(2, thread_name_prefix="orpheus-helper")
@@ -153,8 +158,7 @@ class EmbeddedEngine:
     def _open(self) -> None:
         assert self._machine is None, "an engine is started once"
         epoch = f"{self._rng.getrandbits(64):016x}"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        store = Store.open(self.path, now=self._clock.now(), epoch=epoch, writer=self._writer())
+        store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
         secret = run_key(self.path.parent, self._rng.getrandbits(8 * KEY_BYTES).to_bytes(KEY_BYTES, "big"))
         machine = Machine(
             store,
@@ -172,13 +176,6 @@ class EmbeddedEngine:
         self._ends = Ends(machine, self._reads)
         self.subscribers = Subscribers(machine.stream, self._reads, self.options)
         self.upkeep = Upkeep(machine, self._reads, self._do, self._publisher, self._helpers)
-
-    def _writer(self) -> Writer | None:
-        """Return what writes large transactions, where a second core can do it and the options do not say otherwise."""
-        least_rows = self.options.write_apart_from
-        if least_rows is None or (os.cpu_count() or 1) < 2:
-            return None
-        return Writer(self.path, least_rows=least_rows)
 
     async def stop(self) -> None:
         """Answer what waits, commit what is queued, close the file. Safe to call twice, and before `start`."""
@@ -205,7 +202,7 @@ class EmbeddedEngine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._publishing.shutdown(wait=True)
         self._helpers.shutdown(wait=True)
-        self._committing.close()
+        self._committer.shutdown(wait=True)
         self._reads.close()
         with contextlib.suppress(Exception):
             self._store.checkpoint(truncate=True)
@@ -225,7 +222,7 @@ class EmbeddedEngine:
                     look_at = now + min(due_in, LOOK_EVERY_S)
                 batch = machine.run_batch()
                 if batch is not None:
-                    await self._committing.commit(machine, batch)
+                    await self._commit(batch)
                     self._begin_deliveries()
                     await asyncio.sleep(0)  # requests that came meanwhile join the next batch
                 elif machine.has_work():
@@ -242,6 +239,20 @@ class EmbeddedEngine:
             log.critical("the engine met a fault it cannot go on after", exc_info=error)
             self._fatal(f"{type(error).__name__}: {error}")
             raise
+
+    async def _commit(self, batch: Batch) -> None:
+        if batch.wrote and self._commit_s > QUICK_COMMIT_S:
+            took_s = await asyncio.get_running_loop().run_in_executor(self._committer, self._timed_commit)
+        else:
+            took_s = self._timed_commit()
+        if batch.wrote:
+            self._commit_s += COMMIT_WEIGHT * (took_s - self._commit_s)
+        self.machine.finish(batch)
+
+    def _timed_commit(self) -> float:
+        began = self._clock.monotonic()
+        self.machine.commit()
+        return self._clock.monotonic() - began
 
     async def _sleep(self, length_s: float) -> None:
         loop = asyncio.get_running_loop()

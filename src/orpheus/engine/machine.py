@@ -82,18 +82,11 @@ class Batch:
     """Those of `done` that were refused."""
     began: float = 0.0
     ran: float = 0.0
-    alone: bool = False
-    """Its operation met a fault among others, and runs again by itself."""
 
     @property
     def wrote(self) -> bool:
         """Tell whether the commit has to wait for the disk."""
         return self.work.tx.wrote
-
-    @property
-    def written_apart(self) -> bool:
-        """Tell whether the commit is another process's work."""
-        return self.work.tx.written_apart
 
 
 class Machine:
@@ -194,7 +187,7 @@ class Machine:
         return self._run(None, alone=False)
 
     def _run(self, only: list[Entry] | None, *, alone: bool) -> Batch | None:
-        batch = Batch(self._work(), began=self.clock.monotonic(), alone=alone)
+        batch = Batch(self._work(), began=self.clock.monotonic())
         source: deque[Entry] = deque(only) if only is not None else self._queue
         taken: list[Entry] = []
         try:
@@ -205,26 +198,18 @@ class Machine:
             self._attempt(batch, claims, taken, most=math.inf, until=math.inf)
             batch.work.tx.flush()
         except Exception as fault:
-            self._undo(taken, fault, alone=alone)
+            self.store.rollback()
+            taken = [part for entry in taken for part in entry.apart()]
+            if alone or len(taken) == 1:
+                self._drop(taken[0], fault)
+            elif isinstance(fault, Undo):
+                self._alone.extend(taken)
+            else:
+                log.warning("a batch of %d operations met a fault; running them one by one", len(taken), exc_info=fault)
+                self._alone.extend(taken)
             return None
         batch.ran = self.clock.monotonic()
         return batch
-
-    def undo(self, batch: Batch, fault: Exception) -> None:
-        """Its rows were refused when it was to be committed, by the process that writes them: nothing of it has happened."""
-        self._undo([entry for entry, _outcome in batch.done], fault, alone=batch.alone)
-
-    def _undo(self, taken: list[Entry], fault: Exception, *, alone: bool) -> None:
-        self.store.rollback()
-        taken = [part for entry in taken for part in entry.apart()]
-        if alone or len(taken) == 1:
-            self._drop(taken[0], fault)
-            for ahead in taken[1:]:
-                ahead.operation.failed(fault)
-            return
-        if not isinstance(fault, Undo):
-            log.warning("a batch of %d operations met a fault; running them one by one", len(taken), exc_info=fault)
-        self._alone.extend(taken)
 
     def _work(self) -> Work:
         return Work(

@@ -17,30 +17,18 @@ from orpheus.store.errors import CommitFailed
 from orpheus.store.queries import query
 from orpheus.store.transaction import Transaction
 from orpheus.store.unit import Counters, Unit
-from orpheus.store.writer import Writer
 
 
 class Store:
     """The open file. Make it with `Store.open`; the caller holds the lock on the data directory (`lock.py`)."""
 
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        path: Path,
-        *,
-        epoch: str,
-        migrated_from: int,
-        writer: Writer | None = None,
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, epoch: str, migrated_from: int) -> None:
         self.path = path
         self.epoch = epoch
         """Made with the file and kept with it: a stream cursor of another epoch is foreign (R2)."""
         self.migrated_from = migrated_from
         """Schema version the file had when it was opened; 0 for a new one."""
         self._connection = connection
-        self._writer = writer
-        self._sent = False
-        """The transaction is with the writer."""
         self._rows = RowCache()
         self._rows.dependencies = connection.execute(query("any_dependency")).fetchone() is not None
         self._payloads = PayloadCache()
@@ -54,13 +42,12 @@ class Store:
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path, *, now: float, epoch: str, writer: Writer | None = None) -> Store:
+    def open(cls, path: Path, *, now: float, epoch: str) -> Store:
         """Open the file, making or migrating it as needed.
 
         Args:
             now: stamp of a backup.
             epoch: used when the file is new; a random text.
-            writer: writes large transactions; without it this process writes all. The store closes it.
 
         Raises:
             DataNewer, DataUnusable: the file is left as it is.
@@ -70,7 +57,7 @@ class Store:
             version = database.migrate(connection, path, now=now)
             connection.execute(query("keep_meta"), ("epoch", epoch))
             kept = connection.execute(query("meta"), ("epoch",)).fetchone()[0]
-            return cls(connection, path, epoch=kept, migrated_from=version, writer=writer)
+            return cls(connection, path, epoch=kept, migrated_from=version)
         except BaseException:
             connection.close()
             raise
@@ -95,11 +82,6 @@ class Store:
         """The writer's connection, for reads by the simulator and by tests. Nothing else may write through it."""
         return self._connection
 
-    @property
-    def writer(self) -> Writer | None:
-        """What writes large transactions."""
-        return self._writer
-
     def stream_floor(self) -> int:
         """Return the cursor up to which events may be missing, because their jobs were pruned (R2)."""
         row = self._connection.execute(query("meta"), ("stream_floor",)).fetchone()
@@ -112,40 +94,23 @@ class Store:
     def begin(self) -> Transaction:
         """Begin a transaction; there is one at a time."""
         assert self._unit is None, "the last transaction was neither committed nor rolled back"
-        self._unit = Unit(self._connection, self._rows, self._counters.copy(), writer=self._writer)
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._unit = Unit(self._connection, self._rows, self._counters.copy())
         return Transaction(self._unit, payloads=self._payloads, graphs=self._graphs)
-
-    def send(self) -> int:
-        """Hand a transaction that is `written_apart` over; return the descriptor that can be read once `commit` has not to wait.
-
-        Raises: as `commit` does.
-        """
-        assert self._unit is not None and self._unit.apart is not None and self._writer is not None
-        handle = self._writer.send(self._unit.apart)
-        self._sent = True
-        return handle
 
     def commit(self) -> None:
         """Make the transaction durable. The only call that waits for the disk.
 
         Raises:
             CommitFailed: whether it is on disk is unknown; the process must end (R3).
-            GuardFailed: the process beside found a row that was not as it had been read; roll back.
         """
         unit = self._unit
         assert unit is not None, "nothing was begun"
         unit.flush()
-        if unit.apart is not None:
-            assert self._writer is not None
-            if not self._sent:
-                self.send()
-            self._sent = False
-            self._writer.receive()
-        elif unit.begun:
-            try:
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise CommitFailed(f"COMMIT on {self.path} failed: {error}") from error
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise CommitFailed(f"COMMIT on {self.path} failed: {error}") from error
         self._counters = unit.counters
         unit.committed()
         self._unit = None
@@ -204,6 +169,4 @@ class Store:
             self.rollback()
             if self._checkpointer is not None:
                 self._checkpointer.close()
-            if self._writer is not None:
-                self._writer.close()
             self._connection.close()

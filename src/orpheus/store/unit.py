@@ -19,10 +19,9 @@ from orpheus.core.task import Task, TaskState
 from orpheus.store import rows, usual_rows
 from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey, TaskPlace
 from orpheus.store.errors import GuardFailed
-from orpheus.store.queries import is_question, query
+from orpheus.store.queries import query
 from orpheus.store.rows import EVENTS_PER_ROW, Row
 from orpheus.store.usual_rows import JobMove, TaskMove
-from orpheus.store.writer import Statement, Writer, guarded
 
 READY_SEQ_BLOCK = 1_000_000
 """`ready_seq` numbers are reserved in `meta` this many at a time: their maximum in the rows would need a scan at start."""
@@ -53,16 +52,9 @@ class Counters:
 class Unit:
     """The rows of one transaction. Loads through the cache, gathers changes, flushes them in order."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, cache: RowCache, counters: Counters, *, writer: Writer | None = None
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, cache: RowCache, counters: Counters) -> None:
         self.connection = connection
-        """For questions; whoever changes rows through it calls `begin` before."""
         self.counters = counters
-        self.apart: list[Statement] | None = None
-        """The whole transaction, when it is to be written by the process beside (writer.py) instead of this connection."""
-        self._writer = writer
-        self._begun = False
         self.wrote = False
         """Anything was changed, so a COMMIT is worth its fsync."""
         self._cache = cache
@@ -261,20 +253,10 @@ class Unit:
             self.flush()
         return self.connection.execute(query(name), parameters)
 
-    def begin(self) -> None:
-        """Begin the transaction on this connection, if nothing has: what only asks needs none, there is no other writer."""
-        assert self.apart is None, "the transaction is complete, and another process's"
-        if not self._begun:
-            self.connection.execute("BEGIN IMMEDIATE")
-            self._begun = True
-
     def execute(self, name: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Ask about many rows, or change them directly: what is gathered is written first."""
         self.flush()
-        statement = query(name)
-        if not is_question(statement):
-            self.begin()
-        return self.connection.execute(statement, parameters)
+        return self.connection.execute(query(name), parameters)
 
     # Writing
 
@@ -287,26 +269,13 @@ class Unit:
         if self.is_flushed:
             return
         self.wrote = True
-        if self.apart is None:
-            self.begin()
         self._flush_jobs()
         self._flush_tasks()
-        events, self._events = self._events, []
-        self._many("insert_events", events)
+        self._many("insert_events", self._events)
+        self._events.clear()
         self._all(self._inserts)
         self._inserts.clear()
         self._flush_counts()
-
-    def finish(self) -> None:
-        """Write what is left; or, when it is everything and many rows, leave it to the process beside."""
-        if (
-            self._writer is not None
-            and not self._begun
-            and len(self.dirty_jobs) + len(self.dirty_tasks) >= self._writer.least_rows
-            and self._writer.begin()
-        ):
-            self.apart = []
-        self.flush()
 
     def _flush_jobs(self) -> None:
         gathered: dict[str, list[Row]] = {}
@@ -411,17 +380,9 @@ class Unit:
     def _many(self, name: str, gathered: list[Row]) -> None:
         if not gathered:
             return
-        if self.apart is not None:
-            self.apart.append((name, gathered))  # the list is nobody else's from here on
-            return
         met = self.connection.executemany(query(name), gathered).rowcount
         if met != len(gathered):
-            raise GuardFailed(guarded(name, len(gathered), met))
-
-    @property
-    def begun(self) -> bool:
-        """Tell whether this connection has something to commit."""
-        return self._begun
+            raise GuardFailed(f"{name}: {len(gathered)} rows were decided on, {met} were as they had been read")
 
     # Ending
 
