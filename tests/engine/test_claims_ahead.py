@@ -6,6 +6,7 @@ from orpheus.core.facts import CancelRequested
 from orpheus.engine.base import Submission
 from orpheus.engine.queues import queue_changes
 from orpheus.engine.submissions import Submit, prepare
+from orpheus.engine.work import Operation
 
 
 def commits(cluster):
@@ -37,6 +38,38 @@ def test_an_idle_system_commits_once_per_step(cluster, flow):
         *("job.created", "job.queued", "task.ready", "job.started", "task.started", "task.completed"),
         *("task.ready", "task.started", "task.completed", "job.completed"),
     ]
+
+
+class Faulty(Operation):
+    """A fault of ours as it runs; or, with a submission, when its rows are written."""
+
+    name = "faulty"
+
+    def __init__(self, submit=None):
+        self._submit = submit
+
+    def run(self, work):
+        assert self._submit is not None
+        self._submit.run(work)
+        work.tx.put_meta("no text", object())
+
+
+def test_claims_ahead_of_what_is_dropped_are_given_back(cluster, flow):
+    """Else the poll they were made for would wait for them until its time is over, and the task's limits stay taken."""
+    cluster.publish(flow("plain", {"name": "a"}))
+    worker = cluster.worker()
+    box = worker.ask()
+    machine = cluster.machine
+    submit = Submit(
+        prepare([Submission(workflow="plain")]), checker=machine.checker, rng=machine.rng, params_max_bytes=99
+    )
+    machine.queue(Faulty())
+    machine.queue(Faulty(submit))
+    cluster.settle()
+    assert machine.meter.faults == 2
+    assert [session.claiming for session in machine.sessions.all()] == [0]
+    cluster.submit("plain")
+    assert len(worker.take(box).grants) == 1
 
 
 def test_what_waits_already_goes_first(cluster, flow):

@@ -202,6 +202,8 @@ class Machine:
             taken = [part for entry in taken for part in entry.apart()]
             if alone or len(taken) == 1:
                 self._drop(taken[0], fault)
+                for ahead in taken[1:]:
+                    ahead.operation.failed(fault)
             elif isinstance(fault, Undo):
                 self._alone.extend(taken)
             else:
