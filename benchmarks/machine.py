@@ -18,7 +18,7 @@ from random import Random
 
 from orpheus.core.errors import OrpheusError
 from orpheus.engine.base import PollAnswer, RunReport, Submission, WorkerHello
-from orpheus.engine.clock import SystemClock
+from orpheus.engine.clock import Clock, SystemClock
 from orpheus.engine.collector import collect_rarely
 from orpheus.engine.machine import Machine
 from orpheus.engine.submissions import Submit, prepare
@@ -39,9 +39,9 @@ GRAPH = {
 class Driver:
     """A machine, a client and a worker in one loop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self.store = Store.open(folder / "orpheus.db", now=time.time(), epoch="bench")
-        self.machine = Machine(self.store, clock=SystemClock(), rng=Random(1), run_key=b"k" * 32)
+        self.machine = Machine(self.store, clock=clock or SystemClock(), rng=Random(1), run_key=b"k" * 32)
         self.machine.recover()
         self.commit_s = 0.0
         self.done = 0
