@@ -59,13 +59,14 @@ def test_a_query_seeks(connection: sqlite3.Connection, name: str) -> None:
             assert not re.match(r"SCAN (?!CONSTANT|one VIRTUAL)", step), steps
 
 
+READY_PLACE = "tasks_ready (queue=? AND priority=? AND tenant=? AND handler=? AND concurrency_key=? AND ready_seq>?)"
+
+
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        (
-            "ready_window",
-            "tasks_ready (queue=? AND priority=? AND tenant=? AND handler=? AND concurrency_key=? AND ready_seq>?)",
-        ),
+        ("ready_window", READY_PLACE),
+        ("ready_rows", READY_PLACE),
         ("next_lane", "tasks_ready ((queue,priority,tenant,handler,concurrency_key)>(?,?,?,?,?))"),
         ("due_jobs", "jobs_due (wake_at>? AND wake_at<?)"),
         ("due_tasks", "tasks_due (wake_at>? AND wake_at<?)"),
@@ -85,7 +86,17 @@ def test_a_hot_query_uses_its_index_to_the_last_column(connection: sqlite3.Conne
 
 
 @pytest.mark.parametrize(
-    "name", ["ready_window", "due_jobs", "next_lane", "first_lane", "events_after", "events_of_job", "logs_of_job"]
+    "name",
+    [
+        "ready_window",
+        "ready_rows",
+        "due_jobs",
+        "next_lane",
+        "first_lane",
+        "events_after",
+        "events_of_job",
+        "logs_of_job",
+    ],
 )
 def test_an_order_comes_from_the_index(connection: sqlite3.Connection, name: str) -> None:
     """A window of a million ready tasks is not sorted."""

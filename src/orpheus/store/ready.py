@@ -47,15 +47,14 @@ class Ready:
 
     def window(self, source: Source, after_seq: int, limit: int) -> list[ReadyRow]:
         """Return the next claimable tasks of a source, first in first out. They are about to be claimed, so their rows
-        are remembered."""
-        window: list[ReadyRow] = []
-        for row in self._unit.execute("ready_window", (*source, after_seq, limit)):
-            job_id, definition_id, job_no, node, index, generation = row[:6]
-            entry = self._unit.known_task((job_id, node, index, generation))
-            if entry is None:
-                entry = self._unit.remember(job_no, rows.task_from_row(job_id, row[2:]))
-            assert entry.task.ready_seq is not None
-            window.append(ReadyRow(job_id, definition_id, node, index, generation, entry.task.ready_seq))
+        are remembered; those of a short backlog are still, and need not be read."""
+        place = (*source, after_seq, limit)
+        window = [ReadyRow(*row) for row in self._unit.execute("ready_window", place)]
+        known = self._unit.tasks
+        if any((row.job_id, row.node, row.index, row.generation) not in known for row in window):
+            for job_id, job_no, *row in self._unit.execute("ready_rows", place):
+                if (job_id, row[0], row[1], row[2]) not in known:
+                    self._unit.remember(job_no, rows.task_from_row(job_id, (job_no, *row)))
         return window
 
     def hold(self, job: JobEntry, held: bool) -> int:

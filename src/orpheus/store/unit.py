@@ -97,10 +97,6 @@ class Unit:
         # A rewound map's items may have no successor yet: then there is no current row (R20).
         return None if entry is None or entry.task.superseded else entry
 
-    def known_task(self, key: TaskKey) -> TaskEntry | None:
-        """Return the row if it is remembered."""
-        return self.tasks.get(key)
-
     def load_jobs(self, places: Iterable[TaskPlace]) -> list[JobEntry]:
         """Read by one statement the jobs of remembered tasks that are not remembered themselves; return these."""
         jobs, current = self.jobs, self.current

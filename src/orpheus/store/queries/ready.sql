@@ -18,9 +18,18 @@ SELECT queue, priority, tenant, handler, concurrency_key, min(ready_seq) FROM ta
 WHERE job_no = ? AND +state = 'ready' AND +held = 0
 GROUP BY queue, priority, tenant, handler, concurrency_key;
 
--- The next rows of one source, first in first out.
+-- The next tasks of one source, first in first out: their places only, as their rows are mostly remembered.
 -- name: ready_window
-SELECT jobs.job_id, jobs.definition_id, tasks.job_no,
+SELECT jobs.job_id, jobs.definition_id, tasks.node, tasks."index", tasks.generation, tasks.ready_seq
+FROM tasks INDEXED BY tasks_ready JOIN jobs ON jobs.job_no = tasks.job_no
+WHERE tasks.state = 'ready' AND tasks.held = 0
+  AND tasks.queue = ? AND tasks.priority = ? AND tasks.tenant = ? AND tasks.handler = ? AND tasks.concurrency_key IS ?
+  AND tasks.ready_seq > ?
+ORDER BY tasks.ready_seq LIMIT ?;
+
+-- Their rows.
+-- name: ready_rows
+SELECT jobs.job_id, tasks.job_no,
   tasks.node, tasks."index", tasks.generation, tasks.state, tasks.tenant, tasks.queue, tasks.handler, tasks.priority,
   tasks.concurrency_key, tasks.unmet, tasks.attempt, tasks.run_id, tasks.worker, tasks.ready_seq, tasks.ready_at,
   tasks.first_ready_at, tasks.started_at, tasks.finished_at, tasks.wake_at, tasks.error, tasks.progress, tasks.stage,
