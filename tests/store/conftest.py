@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from orpheus.core.decider import NewJob, decide, submit
 from orpheus.core.errors import TaskError
 from orpheus.core.graph import Graph
 from orpheus.core.validate import parse_graph
-from orpheus.store import Applied, Store, Transaction
+from orpheus.store import Applied, Store, Transaction, database
 from orpheus.store.queries import with_events
 
 START = 1_000.0
@@ -134,3 +135,12 @@ def store(path: Path) -> Iterator[Store]:
 @pytest.fixture
 def hand(store: Store) -> Hand:
     return Hand(store)
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
+    """Return the writer's connection to an empty file, for tests that look at statements alone."""
+    path = tmp_path_factory.mktemp("statements") / "orpheus.db"
+    opened = database.connect(path)
+    database.migrate(opened, path, now=0.0)
+    return opened

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
-from orpheus.store import database
 from orpheus.store.queries import names, query, with_events
 
 WHOLE_TABLES = {
@@ -32,14 +30,6 @@ WHOLE_TABLES = {
     "all_durations", "any_key", "last_audit_no", "first_audit_no", "newest_cursor", "oldest_cursor",  # likewise
     "last_cursor", "last_job_no", "last_log_no", "next_job_wake", "next_task_wake",  # likewise
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
-    path = Path(tmp_path_factory.mktemp("plans")) / "orpheus.db"
-    opened = database.connect(path)
-    database.migrate(opened, path, now=0.0)
-    return opened
 
 
 def plan(connection: sqlite3.Connection, statement: str) -> list[str]:

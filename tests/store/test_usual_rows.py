@@ -18,7 +18,7 @@ from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
 from orpheus.core.usual_jobs import begin_beside
 from orpheus.core.validate import parse_graph
-from orpheus.store import Applied, Store, database, rows, usual_rows
+from orpheus.store import Applied, Store, rows, usual_rows
 from orpheus.store.cache import JobEntry, PayloadCache, RowCache, TaskEntry
 from orpheus.store.payloads import Payloads
 from orpheus.store.queries import query
@@ -31,14 +31,6 @@ NEW_JOB = Job(
 )
 NEW_TASK = Task("job", "count", -1, 1, TaskState.READY, "ada", "default", "count@1", ready_seq=9, ready_at=5.0)
 BLOCKED_TASK = Task("job", "count", -1, 1, TaskState.BLOCKED, "ada", "default", "count@1", unmet=2)
-
-
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
-    path = Path(tmp_path_factory.mktemp("usual_rows")) / "orpheus.db"
-    opened = database.connect(path)
-    database.migrate(opened, path, now=0.0)
-    return opened
 
 
 def written(connection: sqlite3.Connection, statements: dict[str, list[rows.Row]], table: str) -> list[Any]:

@@ -145,7 +145,7 @@ class Meter:
         if began is not None and task.state is _COMPLETED:
             self._completed[before.handler].append(at - began)
             return
-        self._sort_in()  # names get their labels in the order in which they came
+        self._give_labels()  # names get their labels in the order in which they came
         if began is not None:
             self._of(self.attempt_lengths, before.handler).add(at - began)
         outcome = "completed" if task.state is _COMPLETED else attempt_outcome(before, task)[0]
@@ -156,7 +156,7 @@ class Meter:
         """Count the events of committed decisions."""
         self.events.update(map(_type, chain.from_iterable(events)))
 
-    def _sort_in(self) -> None:
+    def _give_labels(self) -> None:
         """Give what was noted lately its labels."""
         for state, lengths in self._lasted.items():
             if lengths:
@@ -198,7 +198,7 @@ class Meter:
 
     def sort_in(self) -> None:
         """Sort all lengths that were noted into their buckets, so that what waits is never more than some batches brought."""
-        self._sort_in()
+        self._give_labels()
         for histogram in (self.wait, self.run, self.commit, self.job_starts):
             histogram.sort_in()
         for histograms in (self.job_lengths, self.queue_waits, self.attempt_lengths):
