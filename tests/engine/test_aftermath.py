@@ -1,12 +1,20 @@
-"""After a commit the memory follows usual decisions by a short way, which leaves it as the long one does."""
+"""Usual attempts begin and complete by short ways (`engine/usual_runs.py`), and after the commit the memory follows them by one: the
+file and the memory are as the long ways leave them."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import pytest
+
 from orpheus.core.facts import CancelRequested, PauseRequested, ResumeRequested
+from orpheus.engine import claims, reports
 from orpheus.engine.aftermath import Aftermath
 from orpheus.engine.base import RunReport
+from orpheus.engine.usual_runs import Began, Completed
 from orpheus.engine.work import Change
 
 NODES = (
@@ -16,7 +24,25 @@ NODES = (
     {"name": "late", "after": ["b"], "timeouts": {"schedule_to_start_s": 50.0, "heartbeat_s": 7.0}},
     {"name": "end", "after": ["m", "late"]},
 )
+PAIR = ({"name": "first"}, {"name": "second", "after": ["first"], "args": {"of": {"$ref": "first"}}})
 ITEMS = {"type": "object", "properties": {"items": {"type": "array"}}}
+
+
+class Counting(Aftermath):
+    """Counts what went the short ways together."""
+
+    def __init__(self, machine: Any) -> None:
+        super().__init__(machine)
+        self.together: Counter[str] = Counter()
+
+    def follow(self, effects: Any) -> bool:
+        for effect in effects:
+            if isinstance(effect, Began):
+                self.together["began"] += len(effect.granted)
+            elif isinstance(effect, Completed):
+                self.together["completed"] += len(effect.runs)
+                self.together["opened"] += len(effect.opened)
+        return super().follow(effects)
 
 
 class AtLength(Aftermath):
@@ -24,6 +50,7 @@ class AtLength(Aftermath):
 
     def follow(self, effects: Any) -> bool:
         for effect in effects:
+            assert not isinstance(effect, Began | Completed)
             if isinstance(effect, Change):
                 effect.decision.usual = False
         return super().follow(effects)
@@ -41,16 +68,37 @@ def memory(machine: Any) -> Any:
     )  # fmt: skip
 
 
-def test_the_memory_is_as_at_length(make_cluster, flow):
+def file(machine: Any) -> dict[str, list[Any]]:
+    """Return the rows of what jobs consist of; those of deliveries have random ids and are told by their events."""
+    sql = machine.store.connection.execute
+    tables = ("jobs", "tasks", "event_groups", "attempts", "job_counts", "task_counts", "dependencies")
+    return {name: sql(f"SELECT * FROM {name}").fetchall() for name in tables}
+
+
+@contextmanager
+def at_length() -> Iterator[None]:
+    """Have every claim and every end told as a fact."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "begin", lambda *_asked: None)
+        patch.setattr(reports, "complete", lambda *_asked: False)
+        yield
+
+
+def test_file_and_memory_are_as_at_length(make_cluster, flow):
     short, long = make_cluster(lease_s=30.0), make_cluster(lease_s=30.0)
+    short.machine.aftermath = Counting(short.machine)
     long.machine.aftermath = AtLength(long.machine)
     workers = []
     for cluster in (short, long):
         cluster.publish(flow("many", *NODES, params=ITEMS))
+        cluster.publish(flow("pair", *PAIR))
         workers.append(cluster.worker(slots=6))
 
     def both(do: Any) -> None:
-        done = [do(cluster, worker) for cluster, worker in zip((short, long), workers, strict=True)]
+        done = []
+        for cluster, worker in zip((short, long), workers, strict=True):
+            with nullcontext() if cluster is short else at_length():
+                done.append(do(cluster, worker))
         assert done[0] == done[1]
         assert memory(short.machine) == memory(long.machine)
 
@@ -58,8 +106,17 @@ def test_the_memory_is_as_at_length(make_cluster, flow):
     for count in (0, 1, 3, 8, 8):
         both(lambda cluster, _worker, n=count: jobs.append(cluster.submit("many", params={"items": list(range(n))})))
     ids = {short: jobs[::2], long: jobs[1::2]}
+    for number in range(30):  # many that are alike, and some that wait for one of them or are told of outside
+
+        def submit(cluster: Any, _worker: Any, number: int = number) -> None:
+            known = ids[cluster]
+            told = {"webhook_url": "http://example.com/hook"} if number % 9 == 4 else {}
+            after = {"depends_on": ((known[-1], "end"),)} if number % 5 == 3 else {}
+            known.append(cluster.submit("pair", **told, **after))
+
+        both(submit)
     both(lambda cluster, _worker: cluster.advance(1.5))
-    for turn in range(60):
+    for turn in range(90):
 
         def step(cluster: Any, worker: Any, turn: int = turn) -> Any:
             if turn in (3, 10):
@@ -72,12 +129,17 @@ def test_the_memory_is_as_at_length(make_cluster, flow):
             if granted:
                 worker.report(RunReport(run_id=granted[0].run_id, kind="progress", fraction=0.5))
             cluster.advance(0.3, beating=[worker])
-            for grant in list(worker.held.values())[: 1 + turn % 4]:
-                worker.fail(grant) if turn % 7 == 3 else worker.complete(grant, turn)
+            over = [
+                RunReport(run_id=grant.run_id, kind="failed" if turn % 7 == 3 + place else "completed", result=turn)
+                for place, grant in enumerate(list(worker.held.values())[: 1 + turn % 4])
+            ]
+            worker.report(*over, *over[:1])
             return [(grant.task.node, grant.task.index, grant.task.attempt) for grant in granted]
 
         both(step)
+    assert file(short.machine) == file(long.machine)
     assert [str(short.job(job_id).state) for job_id in ids[short]] == [
         str(long.job(job_id).state) for job_id in ids[long]
     ]
-    assert short.machine.meter.shown()["attempts"]["step@1", "completed"] > 20
+    assert short.machine.meter.shown()["attempts"]["step@1", "completed"] > 60
+    assert min(short.machine.aftermath.together[name] for name in ("began", "completed", "opened")) > 20

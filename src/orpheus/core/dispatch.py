@@ -403,6 +403,14 @@ class Dispatcher:
         if ref is not None:
             self.gates.release(ref)
 
+    def all_released(self, keys: Iterable[Key]) -> None:
+        """Do as `released` for runs that were over at the same time."""
+        held, release = self._held, self.gates.release
+        for key in keys:
+            ref = held.pop(key, None)
+            if ref is not None:
+                release(ref)
+
     def unbegun(self, key: Key) -> None:
         """The run was never begun by anybody: its claim was refused, or its grant never arrived. Rates get their start
         back; the tenant's turn is spent."""

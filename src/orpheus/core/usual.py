@@ -10,6 +10,7 @@ It is there for its speed alone: with it the engine spends a third less on a one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from orpheus.core.advance import start_deadline
@@ -17,7 +18,7 @@ from orpheus.core.cache_key import MADE_WITH
 from orpheus.core.decision import Decision, Event, ForgetRun, TellDependents, View
 from orpheus.core.draft import show_progress
 from orpheus.core.facts import RunCompleted, TaskClaimed
-from orpheus.core.graph import Graph
+from orpheus.core.graph import Graph, Node
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import NODE, Task, TaskState
 from orpheus.core.usual_nodes import UsualNode
@@ -39,23 +40,34 @@ TASK_CHANGES = (
 
 def claimed(view: View, fact: TaskClaimed, now: float) -> Decision | None:
     """Begin an attempt."""
-    graph = view.graph
-    usual = graph.usual.get(fact.node)
+    usual = view.graph.usual.get(fact.node)
     if usual is None:
         return None
     job = view.job()
     task = view.task(fact.node, fact.index)
-    if task is None or task.state is not _READY or job.paused or job.closing is not None:
+    if task is None or fact.generation not in (None, task.generation):
         return None
-    if fact.generation not in (None, task.generation) or fact.made_with != task.extra.get(MADE_WITH, ""):
+    if fact.made_with != task.extra.get(MADE_WITH, ""):
         return None
-    args = _args(view, graph, usual, task)
+    args = args_of(view, usual, task)
     if args is None:
         return None
-    actor, run_id, worker = fact.actor, fact.run_id, fact.worker
+    worker_name = fact.worker_name or fact.worker
+    events = begin(job, task, now, run_id=fact.run_id, worker=fact.worker, worker_name=worker_name, actor=fact.actor)
+    if events is None:
+        return None
+    return Decision(job, tasks=[task], events=events, assignment={"args": args}, usual=True)
+
+
+def begin(
+    job: Job, task: Task, now: float, *, run_id: str, worker: str, worker_name: str, actor: str
+) -> list[Event] | None:
+    """Begin an attempt in the caller's own rows; return its events. None where that is not usual: then nothing has changed."""
+    if task.state is not _READY or job.paused or job.closing is not None:
+        return None
     seq = job.last_seq + 1
     attempt = task.attempt + 1
-    data = {"attempt": attempt, "worker": fact.worker_name or worker}
+    data = {"attempt": attempt, "worker": worker_name}
     index = None if task.index == NODE else task.index
     if job.state is _JOB_RUNNING:
         events = [Event(seq, "task.started", now, actor, task.node, index, run_id, data)]
@@ -82,10 +94,11 @@ def claimed(view: View, fact: TaskClaimed, now: float) -> Decision | None:
     job.last_seq = seq
     job.updated_at = now
     # The progress that is shown follows from weights, of which a claim changes none.
-    return Decision(job, tasks=[task], events=events, assignment={"args": args}, usual=True)
+    return events
 
 
-def _args(view: View, graph: Graph, usual: UsualNode, task: Task) -> dict[str, Any] | None:
+def args_of(view: View, usual: UsualNode, task: Task) -> dict[str, Any] | None:
+    """Return what the task is called with; None where a value is not usual."""
     args: dict[str, Any] = {}
     for name, kind, what in usual.args:
         if kind == "param":
@@ -98,7 +111,7 @@ def _args(view: View, graph: Graph, usual: UsualNode, task: Task) -> dict[str, A
             if (
                 source is None
                 or source.state is not _COMPLETED
-                or (source.items_total == 0 and graph.nodes[what].kind == "map")
+                or (source.items_total == 0 and view.graph.nodes[what].kind == "map")
             ):
                 return None
             args[name] = view.result(what)
@@ -115,53 +128,100 @@ def completed(view: View, fact: RunCompleted, now: float) -> Decision | None:
     """Accept a result without files, let what follows begin, and end the job after its last node."""
     graph = view.graph
     usual = graph.usual.get(fact.node)
-    if usual is None or fact.artifacts or usual.node.cache:
+    if usual is None or fact.artifacts:
         return None
     job = view.job()
     task = view.task(fact.node, fact.index)
-    if task is None or task.run_id != fact.run_id or task.state is not _RUNNING or job.closing is not None:
+    if task is None:
         return None
     if task.index != NODE:
+        if not _may_complete(job, task, usual, fact.run_id):
+            return None
         return _item_completed(view, fact, now, job, task)
-    follows = usual.follows
-    still_open = job.nodes_open - 1
-    if follows is None or (not still_open and (not usual.completes or job.has_files or graph.undos or job.extra)):
+    opened = opened_by(view, usual)
+    if opened is None:
         return None
-    event = _complete(job, task, fact, now)
+    events = complete(graph, usual, job, task, opened, now=now, run_id=fact.run_id, actor=fact.actor)
+    if events is None:
+        return None
+    decision = Decision(
+        job,
+        tasks=[task, *opened],
+        results={task.key: fact.result},
+        result_text=fact.result_text,
+        events=events,
+        commands=[ForgetRun(fact.run_id)],
+        usual=True,
+    )
+    if job.state is _JOB_COMPLETED:
+        if graph.output is not None:
+            decision.job_result = fact.result
+        decision.sets_job_result = True
+        decision.commands.append(_TELL_DEPENDENTS)
+    return decision
+
+
+def opened_by(view: View, usual: UsualNode) -> Sequence[Task] | None:
+    """Return the rows of what becomes ready when the node completes, each of which waits for it alone; None where that is not usual."""
+    follows = usual.follows
+    if follows is None:
+        return None
+    rows: list[Task] = []
+    for after in follows:
+        row = view.task(after.node.name)
+        if row is None or row.state is not _BLOCKED or row.unmet != 1:
+            return None
+        rows.append(row)
+    return rows
+
+
+def complete(
+    graph: Graph,
+    usual: UsualNode,
+    job: Job,
+    task: Task,
+    opened: Sequence[Task],
+    *,
+    now: float,
+    run_id: str,
+    actor: str,
+) -> list[Event] | None:
+    """Complete a node in the caller's own rows, let what follows begin, and end the job after its last; return the events. None
+    where that is not usual: then nothing has changed.
+
+    Args:
+        opened: what `opened_by` returns.
+    """
+    still_open = job.nodes_open - 1
+    if not _may_complete(job, task, usual, run_id) or (
+        not still_open and (not usual.completes or job.has_files or graph.undos or job.extra)
+    ):
+        return None
+    events = [_complete(job, task, now, run_id, actor)]
     job.weight_done += usual.node.weight * (1.0 - task.progress)
     task.progress = 1.0
     job.nodes_open = still_open
     job.updated_at = now
-    result = fact.result
-    decision = Decision(
-        job,
-        tasks=[task],
-        results={task.key: result},
-        result_text=fact.result_text,
-        events=[event],
-        commands=[ForgetRun(fact.run_id)],
-        usual=True,
-    )
-    for after in follows:
-        _open(view, decision, after, now, fact.actor)
+    if opened:
+        events += [_open(job, row, graph.nodes[row.node], now, actor) for row in opened]
     if still_open:
         show_progress(job)
-        return decision
-    if graph.output is not None:
-        decision.job_result = result
-    decision.sets_job_result = True
+        return events
     job.state = _JOB_COMPLETED
     job.finished_at = now
     job.wake_at = None
     job.paused = False
     job.progress_percentage = 100.0  # what `show_progress` comes to at the end
     job.last_seq = seq = job.last_seq + 1
-    decision.events.append(Event(seq, "job.completed", now, fact.actor))
-    decision.commands.append(_TELL_DEPENDENTS)
-    return decision
+    events.append(Event(seq, "job.completed", now, actor))
+    return events
 
 
-def _complete(job: Job, task: Task, fact: RunCompleted, now: float) -> Event:
+def _may_complete(job: Job, task: Task, usual: UsualNode, run_id: str) -> bool:
+    return task.state is _RUNNING and task.run_id == run_id and job.closing is None and not usual.node.cache
+
+
+def _complete(job: Job, task: Task, now: float, run_id: str, actor: str) -> Event:
     runs_active = job.runs_active - 1
     assert runs_active >= 0, f"job {task.job_id} has fewer than no runs"
     job.runs_active = runs_active
@@ -175,21 +235,15 @@ def _complete(job: Job, task: Task, fact: RunCompleted, now: float) -> Event:
     job.last_seq = seq = job.last_seq + 1
     index = None if task.index == NODE else task.index
     data = {"attempt": task.attempt, "artifacts": []}
-    return Event(seq, "task.completed", now, fact.actor, task.node, index, fact.run_id, data)
+    return Event(seq, "task.completed", now, actor, task.node, index, run_id, data)
 
 
-def _open(view: View, decision: Decision, after: UsualNode, now: float, actor: str) -> None:
+def _open(job: Job, task: Task, node: Node, now: float, actor: str) -> Event:
     """Let a node begin whose only predecessor has completed."""
-    job, node = decision.job, after.node
-    task = view.task(node.name)
-    assert task is not None and task.unmet > 0, f"{node.name} of {job.job_id} has more predecessors settled than it has"
-    task.unmet -= 1
-    decision.tasks.append(task)
-    if task.state is not _BLOCKED or task.unmet > 0:
-        return
     counts = job.counts
     counts[_BLOCKED] -= 1
     counts[_READY] = counts.get(_READY, 0) + 1
+    task.unmet = 0
     task.state = _READY
     task.ready_at = now
     task.ready_seq = None
@@ -197,7 +251,7 @@ def _open(view: View, decision: Decision, after: UsualNode, now: float, actor: s
         task.first_ready_at = now
     task.wake_at = start_deadline(task, node)
     job.last_seq += 1
-    decision.events.append(Event(job.last_seq, "task.ready", now, actor, task.node, None, task.run_id))
+    return Event(job.last_seq, "task.ready", now, actor, task.node, None, task.run_id)
 
 
 def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: Task) -> Decision | None:
@@ -211,7 +265,7 @@ def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: 
         or container.stagger_until is not None
     ):
         return None
-    event = _complete(job, item, fact, now)
+    event = _complete(job, item, now, fact.run_id, fact.actor)
     container.items_settled += 1
     weight = view.graph.nodes[item.node].weight
     share = weight / container.items_total if weight else 0.0

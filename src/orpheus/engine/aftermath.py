@@ -1,6 +1,6 @@
 """What does the memory do after a commit? Everything that follows from a batch's decisions, in the order in which they were made.
 
-    for each effect of the batch:  a `Change` is followed here, anything else is called
+    for each effect of the batch:  a `Change` is followed here, and so are `Began` and `Completed`; anything else is called
     then, for all changes together: what was counted, the stream
 
 This runs for every decision there is, so nothing is asked here that most decisions can be seen not to need.
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from orpheus.core.decision import CancelRun, Finalise, ForgetRun, PublishArtifacts
+from orpheus.core.decision import CancelRun, Decision, Finalise, ForgetRun, PublishArtifacts
 from orpheus.core.job import TERMINAL
 from orpheus.core.task import TaskState
+from orpheus.engine.usual_runs import Began, Completed
 from orpheus.engine.work import Change
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orpheus.core.job import Job
     from orpheus.engine.leases import Run
     from orpheus.engine.machine import Machine
+    from orpheus.engine.usual_runs import Told
     from orpheus.engine.work import Effect
     from orpheus.store.applied import Applied
 
@@ -35,26 +37,36 @@ class Aftermath:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def follow(self, effects: Sequence[Effect | Change]) -> bool:
+    def follow(self, effects: Sequence[Effect | Change | Began | Completed]) -> bool:
         """Carry out a committed batch's effects; tell whether there were events among them."""
         machine = self._machine
         changes: list[Applied] = []
         over: list[str] = []
+        told: list[Told] = []
         for effect in effects:
-            if not isinstance(effect, Change):
-                effect()
-                continue
-            applied = effect.applied
-            changes.append(applied)
-            if applied.started and effect.decision.usual:
-                machine.feed.withdrawn(applied.withdrawn)  # attempts began, which is all that a claim comes to
+            if isinstance(effect, Change):
+                applied = effect.applied
+                changes.append(applied)
+                if applied.events:
+                    told.append((applied.cursor, applied.events, applied.job))
+                if applied.started and effect.decision.usual:
+                    machine.feed.withdrawn(applied.withdrawn)  # attempts began, which is all that a claim comes to
+                else:
+                    self._changed(effect, over)
+            elif isinstance(effect, Began):
+                told += effect.told
+                machine.meter.began(effect.told, [grant.task for _pick, grant, _graph in effect.granted])
+                machine.feed.withdrawn([pick.key for pick, _grant, _graph in effect.granted])
+                machine.claims.grant(effect.session, effect.at, effect.granted)
+            elif isinstance(effect, Completed):
+                told += effect.told
+                self._completed(effect, over)
             else:
-                self._changed(effect, over)
+                effect()
         if over:
             machine.progress.forget(over)
             machine.logs.forget(over)
         machine.meter.changed(changes)
-        told = [(applied.cursor, applied.events, applied.job) for applied in changes if applied.events]
         if told:
             machine.meter.told(map(_events, told))
             machine.stream.publish(told)
@@ -87,6 +99,28 @@ class Aftermath:
         if machine.ended and job.job_id in machine.ended and job.state in TERMINAL:
             for heard in list(machine.ended.pop(job.job_id)):
                 heard(change.decision)
+
+    def _completed(self, completed: Completed, over: list[str]) -> None:
+        """Follow runs that their worker has completed, all of them usual."""
+        machine, runs = self._machine, completed.runs
+        for run in runs:
+            run.reported = True
+            over.append(run.run_id)
+            machine.runs.forget(run.run_id)
+        machine.meter.completed(completed.told, runs)
+        machine.durations.completed(completed.told, runs)
+        machine.feed.all_released([run.task for run in runs])
+        machine.sessions.runs_over(runs)
+        for job, task, graph in completed.opened:
+            if task.wake_at is not None:
+                machine.timers.note(task.wake_at)
+            if not job.paused:
+                machine.feed.ready(task, graph)
+        if machine.ended:
+            for (_place, _events, job), result in zip(completed.told, completed.results, strict=True):
+                if job.job_id in machine.ended and job.state in TERMINAL:
+                    for heard in list(machine.ended.pop(job.job_id)):
+                        heard(Decision(job, job_result=result, sets_job_result=True, usual=True))
 
     def _obey(self, change: Change, over: list[str]) -> None:
         """Do what an unusual decision wants of the memory, but for its tasks."""

@@ -25,11 +25,13 @@ from orpheus.core.facts import TaskClaimed
 from orpheus.core.graph import Graph
 from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7s
 from orpheus.engine.base import Grant
+from orpheus.engine.usual_runs import Began, Begun, Completed, begin
 from orpheus.engine.work import Change, Operation, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from orpheus.core.task import Task
     from orpheus.engine.limits import Feed
     from orpheus.engine.sessions import Session, Sessions
 
@@ -136,12 +138,13 @@ class Claims:
         waiting = [session for session in self._sessions.waiting() if session.room() > 0]
         if not waiting:
             return []
-        released = [
-            (task, effect.graph)
-            for effect in work.effects
-            if isinstance(effect, Change) and not effect.decision.job.paused
-            for task in effect.applied.released
-        ]
+        released: list[tuple[Task, Graph]] = []
+        for effect in work.effects:
+            if isinstance(effect, Change):
+                if not effect.decision.job.paused:
+                    released += [(task, effect.graph) for task in effect.applied.released]
+            elif isinstance(effect, Completed):
+                released += [(task, graph) for job, task, graph in effect.opened if not job.paused]
         if not 0 < len(released) <= sum(session.room() for session in waiting):
             return []
         known = {handler: self.feed.dispatcher.knows_any(handler) for handler in {task.handler for task, _ in released}}
@@ -171,7 +174,7 @@ class Claims:
         self.feed.dispatcher.unbegun(pick.key)
         self.feed.stirred = True
 
-    def grant(self, session: Session, began: float, granted: list[Granted]) -> None:
+    def grant(self, session: Session, began: float, granted: Sequence[Granted]) -> None:
         """After the commit: the reservations become runs, `began` (monotonic) being the instant in their rows."""
         picks = [pick for pick, _, _ in granted]
         session.unpicked(picks)
@@ -200,56 +203,64 @@ class Claim(Operation):
 
     def run(self, work: Work) -> None:
         claims, session, effects = self._claims, self._session, work.effects
-        session_id, worker_name, made_with = session.session_id, session.hello.worker, session.made_with
-        picks = self._picks
+        picks, made_with = self._picks, session.made_with
         work.tx.foresee([pick.key[:3] for pick in picks])
-        granted: list[Granted] = []
+        began: Began | None = None
         source: Source | None = None
         needs: Needs | None = None
         graph: Graph | None = None
         of_node = ""
         for pick, run_id in zip(picks, claims.new_run_ids(work.now, len(picks)), strict=True):
-            job_id, node, index, generation = pick.key
+            key = pick.key
             if pick.source != source or pick.needs is not needs:
                 source, needs = pick.source, pick.needs
                 made = made_with.get(source.handler, "")
                 rated = claims.feed.dispatcher.gates.rates_of(source, needs)
-            fact = TaskClaimed(
-                node=node,
-                index=index,
-                run_id=run_id,
-                worker=session_id,
-                worker_name=worker_name,
-                made_with=made,
-                actor="worker",
-                generation=generation,
-            )
-            before = len(effects)
-            try:
-                decision, its_graph = work.tell_in_graph(job_id, fact)
-            except OrpheusError:  # cancelled, paused, rewound since
-                effects.append(partial(claims.refuse, session, pick))
-                continue
-            if granted and not decision.usual:
-                # It may fail its job, and with it cancel a run begun before it: what it brings follows on that one's grant.
-                effects.insert(before, partial(claims.grant, session, work.mono, granted))
-                granted = []
-            if decision.assignment is None:  # it cannot begin
-                effects.append(partial(claims.refuse, session, pick))
-                continue
-            if its_graph is not graph or node != of_node:
-                graph, of_node = its_graph, node
-                terms = _terms(graph, node)
+            begun = begin(work, key, run_id, made, session)
+            if begun is None:
+                # What it brings may cancel a run begun before it (when it fails its job): it follows on that one's grant.
+                began = None
+                begun = self._tell(work, pick, run_id, made)
+                if begun is None:
+                    continue
+            if begun.graph is not graph or key[1] != of_node:
+                graph, of_node = begun.graph, key[1]
+                terms = _terms(graph, of_node)
             if rated:
                 claims.feed.write_start(work, rated, run_id)
-            task = decision.tasks[0]
-            if task.node != node or task.index != index:
-                task = next(task for task in decision.tasks if task.key == pick.key)
-            args = decision.assignment["args"]
-            grant = Grant(run_id, claims.tokens.make(run_id), task, decision.job, args, *terms)
-            granted.append((pick, grant, graph))
-        if granted:
-            effects.append(partial(claims.grant, session, work.mono, granted))
+            grant = Grant(run_id, claims.tokens.make(run_id), begun.task, begun.job, begun.args, *terms)
+            if begun.told is None:
+                effects.append(partial(claims.grant, session, work.mono, [(pick, grant, graph)]))
+                continue
+            if began is None:
+                began = Began(session, work.mono)
+                effects.append(began)
+            began.granted.append((pick, grant, graph))
+            began.told.append(begun.told)
+
+    def _tell(self, work: Work, pick: ReadyRef, run_id: str, made_with: str) -> Begun | None:
+        """Bring the claim as a fact; None when it comes to nothing."""
+        session = self._session
+        job_id, node, index, generation = pick.key
+        fact = TaskClaimed(
+            node=node,
+            index=index,
+            run_id=run_id,
+            worker=session.session_id,
+            worker_name=session.hello.worker,
+            made_with=made_with,
+            actor="worker",
+            generation=generation,
+        )
+        try:
+            decision, graph = work.tell_in_graph(job_id, fact)
+        except OrpheusError:  # cancelled, paused, rewound since
+            decision = None
+        if decision is None or decision.assignment is None:  # it cannot begin
+            work.effects.append(partial(self._claims.refuse, session, pick))
+            return None
+        task = next(task for task in decision.tasks if task.key == pick.key)
+        return Begun(decision.job, task, decision.assignment["args"], graph)
 
     def failed(self, error: BaseException) -> None:
         self._claims.give_back(self._session, self._picks)

@@ -128,6 +128,11 @@ class Feed:
         self.dispatcher.released(task.key)
         self.stirred = True
 
+    def all_released(self, tasks: Iterable[Task]) -> None:
+        """Runs are over; what they held is free."""
+        self.dispatcher.all_released([task.key for task in tasks])
+        self.stirred = True
+
     def write_start(self, work: Work, rates: Iterable[tuple[str, Rate]], run_id: str) -> None:
         """Keep a start that these rates count with its claim: a restart must not let a period's worth through at once."""
         for scope, rate in rates:

@@ -19,6 +19,7 @@ from orpheus.core.suggest import quoted
 from orpheus.core.validate_options import MAX_SECONDS
 from orpheus.core.values import operator_of
 from orpheus.engine.base import RunReport
+from orpheus.engine.usual_runs import Completed, complete
 from orpheus.engine.work import Operation, Reply, Work
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ class EndRuns(Operation):
         effects, find, tell, options = work.effects, self._find, work.tell, self._options
         # Before the changes of the memory that the ends bring: a run that is forgotten has to be known as reported.
         effects.append(partial(self._accepted, ended, work.now))
+        completed: Completed | None = None
         for _place, report in self._items:
             mark = len(effects)
             try:
@@ -238,8 +240,17 @@ class EndRuns(Operation):
                 if run is None:
                     raise stale(report.run_id)
                 task = run.task
-                is_result = report.kind == "completed"
-                fact = _completion(report, task, options) if is_result else _other_end(report, task)
+                if report.kind == "completed":
+                    text = kept_result(report, options)
+                    if type(text) is str and not report.artifacts and report.price is None:
+                        if completed is None or effects[-1] is not completed:
+                            completed = Completed()
+                        if complete(work, run, report.result, text, completed):
+                            outcomes.append(None)
+                            continue
+                    fact = _completion(report, task, text)
+                else:
+                    fact = _other_end(report, task)
                 if type(fact) is RunFailed:
                     tell_progress(work, run, self._progress)
                 extra = tell(task.job_id, fact).job.extra
@@ -272,9 +283,8 @@ class EndRuns(Operation):
             self._durations.note(handler, input_bytes, lengths)
 
 
-def _completion(report: RunReport, task: Task, options: EngineOptions) -> RunFact:
-    """Return what a run has come to by its result."""
-    text = kept_result(report, options)
+def _completion(report: RunReport, task: Task, text: str | TaskError) -> RunFact:
+    """Return what a run has come to by its result, of which `kept_result` says this."""
     if isinstance(text, TaskError):
         error = replace(text, task=task.node)
         return RunFailed(node=task.node, index=task.index, run_id=report.run_id, actor="worker", error=error)

@@ -168,6 +168,15 @@ class Sessions:
     def find(self, session_id: str) -> Session | None:
         return self._sessions.get(session_id)
 
+    def runs_over(self, runs: Iterable[Run]) -> None:
+        """Runs are over that are no longer in the table."""
+        session_id, session = "", None
+        for run in runs:
+            if run.session_id != session_id:
+                session_id, session = run.session_id, self._sessions.get(run.session_id)
+            if session is not None:
+                session.run_over(run)
+
     def get(self, session_id: str) -> Session:
         """Return the session.
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from orpheus.core.decision import Event
     from orpheus.core.task import Task
+    from orpheus.engine.leases import Run
     from orpheus.engine.machine import Entry
+    from orpheus.engine.usual_runs import Told
     from orpheus.store.applied import Applied
 
 BOUNDS_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0)
@@ -138,6 +140,26 @@ class Meter:
             for task in applied.started:
                 if task.ready_at is not None and task.started_at is not None:
                     waited[task.queue].append(task.started_at - task.ready_at)
+
+    def began(self, told: Iterable[Told], tasks: Iterable[Task]) -> None:
+        """Count attempts that began the usual way, told of with the jobs that began with them."""
+        waited = self._waited
+        for task in tasks:
+            if task.ready_at is not None and task.started_at is not None:
+                waited[task.queue].append(task.started_at - task.ready_at)
+        for _place, events, job in told:
+            if len(events) > 1 and job.generation == 1:
+                self.job_starts.waiting.append(job.updated_at - job.created_at)
+
+    def completed(self, told: Iterable[Told], runs: Iterable[Run]) -> None:
+        """Count attempts that completed the usual way, told of with the jobs that completed with them."""
+        lasted = self._lasted[JobState.COMPLETED]
+        for (_place, _events, job), run in zip(told, runs, strict=True):
+            task, at = run.task, job.updated_at
+            if task.started_at is not None:
+                self._completed[task.handler].append(at - task.started_at)
+            if job.finished_at is not None:
+                lasted.append(at - job.created_at)
 
     def attempt_ended(self, before: Task, task: Task, at: float) -> None:
         """Count an attempt that is over, by its task's row before and after."""

@@ -10,7 +10,7 @@ sent is not marked anywhere: a crash in between sends it again, under the same i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ from orpheus.core.webhooks import ENDS, TEST, Called, Delivery, Subscription, du
 from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
-    from orpheus.core.decision import Decision
+    from orpheus.core.decision import Event
+    from orpheus.core.job import Job
     from orpheus.store.transaction import Transaction
 
 GONE = 410
@@ -51,16 +52,15 @@ class Webhooks:
 
     # In the transaction of the events
 
-    def note(self, work: Work, decision: Decision) -> None:
-        """Write what is to be told of a decision's events. Called for every decision: nothing here may cost."""
-        job = decision.job
+    def note(self, work: Work, job: Job, events: Sequence[Event]) -> None:
+        """Write what is to be told of a job's events. Called for every decision: nothing here may cost."""
         if job.webhook_url is None and not self._by_tenant:
             return
         asked = (*self._by_tenant.get(None, ()), *self._by_tenant.get(job.tenant, ()))
         if not asked and job.webhook_url is None:
             return
         noted: list[tuple[str, float]] = []
-        for event in decision.events:
+        for event in events:
             if not asked and event.type not in ENDS:
                 continue
             for each in due(job, event.type, asked):

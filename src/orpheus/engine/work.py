@@ -25,6 +25,7 @@ from orpheus.core.decision import (
     CancelRun,
     Command,
     Decision,
+    Event,
     Finalise,
     ForgetRun,
     LookUpResult,
@@ -42,6 +43,7 @@ from orpheus.core.job import Job, JobState
 from orpheus.engine import children
 from orpheus.engine.params import ParamsChecker
 from orpheus.engine.recall import Intact, recall
+from orpheus.engine.usual_runs import Began, Completed
 
 if TYPE_CHECKING:
     from orpheus.store.applied import Applied
@@ -87,11 +89,11 @@ class Work:
     """Of the params that child jobs are given."""
     on_fault: Callable[[str, OrpheusError], None]
     """Told about facts that followed from others and were refused."""
-    tell_outside: Callable[[Work, Decision], None]
-    """Writes, in this transaction, who outside is to be told of a decision's events (R28)."""
+    tell_outside: Callable[[Work, Job, Sequence[Event]], None]
+    """Writes, in this transaction, who outside is to be told of a job's events (R28)."""
     intact: Intact
     """Looks at objects in the store, for results that are known already (R23)."""
-    effects: list[Effect | Change] = field(default_factory=list)
+    effects: list[Effect | Change | Began | Completed] = field(default_factory=list)
     _follow: deque[Callable[[], None]] = field(default_factory=deque)
 
     def after_commit(self, effect: Effect) -> None:
@@ -143,6 +145,12 @@ class Work:
             self._follow_up()
         return decision
 
+    def completed(self, job_id: str) -> None:
+        """Tell who waits for a job that it has completed, where that was not decided by `tell`."""
+        if self.tx.knows_dependencies:
+            self._tell_dependents(job_id, "completed")
+            self._follow_up()
+
     def _decide(self, job_id: str, fact: Fact, tenant: str | None = None) -> tuple[Decision, Graph]:
         tx = self.tx
         view = tx.view(job_id, tenant=tenant)
@@ -151,7 +159,7 @@ class Work:
             decision.usual
         ):  # what `_apply` comes to then: it has events, and what it commands but to forget its run is to tell its end
             applied = tx.apply(decision)
-            self.tell_outside(self, decision)
+            self.tell_outside(self, decision.job, decision.events)
             self.effects.append(Change(decision, applied, graph, ()))
             if decision.sets_job_result and tx.knows_dependencies:
                 self._tell_dependents(job_id, "completed")
@@ -162,7 +170,7 @@ class Work:
     def _apply(self, decision: Decision, graph: Graph) -> None:
         applied = self.tx.apply(decision)
         if decision.events:
-            self.tell_outside(self, decision)
+            self.tell_outside(self, decision.job, decision.events)
         resumes: tuple[Source, ...] = ()
         if applied.held is False:
             resumes = tuple(source for source, _count in self.tx.lanes_of_job(decision.job.job_id))

@@ -39,7 +39,7 @@ from orpheus.store.records import Records, artifact_record
 from orpheus.store.rows import ABSENT
 from orpheus.store.schedules import Schedules
 from orpheus.store.unit import Unit
-from orpheus.store.usual_changes import apply_usual, begin
+from orpheus.store.usual_changes import AttemptRows, apply_usual, begin
 from orpheus.store.view import StoreView
 from orpheus.store.webhooks import WebhookRows
 
@@ -76,13 +76,30 @@ class Transaction:
             UnknownJob: there is none, or it is another tenant's.
         """
         entry = self._unit.jobs.get(job_id) or self._entry(job_id)
-        job = entry.job
-        if tenant is not None and job.tenant != tenant:
+        if tenant is not None and entry.job.tenant != tenant:
             raise UnknownJob(f"there is no job {job_id}")
-        graph = self._graphs.get(job.definition_id)
+        return StoreView(self._unit, self._payloads, entry, self._graph_of(entry))
+
+    def attempt_rows(self, job_id: str, node: str, index: int) -> AttemptRows | None:
+        """Return the job as seen from one of its tasks; None when there is no such task. Of attempts that begin or complete the
+        usual way these are all the rows that are looked up."""
+        unit = self._unit
+        entry = unit.jobs.get(job_id) or unit.job(job_id)
+        if entry is None:
+            return None
+        row = unit.current.get((job_id, node, index))
+        if row is None or row.task.superseded:
+            row = unit.task(entry, node, index)
+            if row is None:
+                return None
+        return AttemptRows(unit, self._payloads, entry, self._graph_of(entry), row)
+
+    def _graph_of(self, entry: JobEntry) -> Graph:
+        definition_id = entry.job.definition_id
+        graph = self._graphs.get(definition_id)
         if graph is None:
-            graph = self._graphs[job.definition_id] = self.definitions.graph(job.definition_id)
-        return StoreView(self._unit, self._payloads, entry, graph)
+            graph = self._graphs[definition_id] = self.definitions.graph(definition_id)
+        return graph
 
     def foresee(self, places: Iterable[TaskPlace]) -> None:
         """Load together what views of these tasks' jobs will ask for: a job from deep in a backlog is not remembered."""

@@ -1,5 +1,8 @@
 """Nearly every decision is applied in a few steps: `Transaction.apply` without the questions it cannot answer with yes.
 
+`AttemptRows` are for attempts that begin or complete in a batch of their like: what was looked up to decide is written back without
+being looked up again, and no `Decision` is made.
+
 `begin` writes a new job that has rows, params and events and nothing else. `apply_usual` writes a fact decided the usual way
 (core/usual.py): rows change as they do in each attempt, results and events come with them, and nothing else can be in it, which
 `testing/simulation/short_ways.py` watches. `tests/store/test_usual_rows.py` compares both with the long way.
@@ -7,14 +10,19 @@
 
 from __future__ import annotations
 
-from orpheus.core.decision import Decision
+from collections.abc import Sequence
+from typing import Any
+
+from orpheus.core.decision import Decision, Event
 from orpheus.core.errors import UnknownJob
-from orpheus.core.job import JobState
-from orpheus.core.task import TaskState
+from orpheus.core.job import Job, JobState
+from orpheus.core.task import Task, TaskState
 from orpheus.store.applied import Applied, job_result_text
+from orpheus.store.cache import TaskEntry
 from orpheus.store.payloads import Payloads
-from orpheus.store.rows import to_json
+from orpheus.store.rows import ABSENT, to_json
 from orpheus.store.unit import Unit
+from orpheus.store.view import StoreView
 
 _READY, _RUNNING, _COMPLETED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
 _GOES_ON, _FAILED = JobState.RUNNING, JobState.FAILED
@@ -97,3 +105,47 @@ def apply_usual(unit: Unit, payloads: Payloads, decision: Decision) -> Applied:
     if decision.sets_job_result:
         entry.new_result = job_result_text(decision)
     return applied
+
+
+class AttemptRows(StoreView, eq=False, gc=False):
+    """A job, seen from one of its tasks (`Transaction.attempt_rows`). What is handed back belongs to the store from then on."""
+
+    row: TaskEntry
+
+    def begun(self, job: Job, task: Task, events: list[Event]) -> int:
+        """Write an attempt that began (`usual.begin`); return the place of its last event in the stream."""
+        return self._change(job, task, events)
+
+    def completed(
+        self, job: Job, task: Task, opened: Sequence[Task], events: list[Event], *, result: Any, text: str
+    ) -> int:
+        """Write a node that completed (`usual.complete`) with this result; return the place of its last event in the stream.
+
+        Args:
+            opened: what has become ready by it; the rows get their places in the order.
+            text: the result's JSON.
+        """
+        unit = self._unit
+        for after in opened:
+            after.ready_seq = unit.next_ready_seq()
+            unit.change_task(unit.task_by_key(self._job, after.key), after)
+        self.row.new_result = text
+        if job.state is _GOES_ON:  # else nobody is about to ask
+            self._payloads.remember_result(task, result, len(text))
+        else:
+            self._job.new_result = ABSENT if result is None or self.graph.output is None else text
+        return self._change(job, task, events)
+
+    def _change(self, job: Job, task: Task, events: list[Event]) -> int:
+        unit, entry, row = self._unit, self._job, self.row
+        count = len(events)
+        assert job.last_seq == entry.job.last_seq + count, f"{job.job_id}: events are not gapless"
+        entry.job = job
+        if not entry.dirty:
+            entry.dirty = True
+            unit.dirty_jobs.append(entry)
+        row.task = task
+        if not row.dirty:
+            row.dirty = True
+            unit.dirty_tasks.append(row)
+        return unit.events(entry.job_no, events)

@@ -31,10 +31,6 @@ EXIT_NOT_LOADED = 2
 EXIT_HARD = 130
 
 PARENT_EVERY_S = 1.0
-COLLECT_AFTER = 10_000
-"""Objects made and not freed until the youngest are looked through. What is held for short attempts is a few thousand and never
-garbage; with Python's 700 the collector ran every forty attempts, an eighth of their CPU time. What handlers leave behind in cycles
-waits little longer by it, unlike in a server, which runs nobody else's code."""
 
 
 async def run_worker(options: WorkerOptions, *, own_process: bool = False) -> int:
@@ -53,7 +49,7 @@ async def run_worker(options: WorkerOptions, *, own_process: bool = False) -> in
         logger.error("%s", failed)  # noqa: TRY400 (the message is for the author; it holds what matters)
         return EXIT_NOT_LOADED
     if own_process:
-        _spare_the_collector()
+        _keep_for_good()
     tracing = telemetry.start("orpheus-worker")
     worker = Worker(options, definitions, tracing)
     restore_output = capture.install()
@@ -91,12 +87,11 @@ def start(options: WorkerOptions) -> int:
         return runner.run(run_worker(options, own_process=True))
 
 
-def _spare_the_collector() -> None:
+def _keep_for_good() -> None:
     """Spare the garbage collector what was loaded and lives as long as the process: looking through all of that again
-    and again was a fifth of a short attempt; and let it look less often."""
+    and again was a fifth of a short attempt."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def _catch_signals(worker: Worker) -> Any:

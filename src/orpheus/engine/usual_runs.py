@@ -1,0 +1,131 @@
+"""Attempts that begin and complete the usual way, without a fact and a decision for each.
+
+A claim brings up to sixteen attempts, a report up to thirty-two ends, and nearly all of them are alike: rows are looked up, the core
+changes copies of them (`usual.begin`, `usual.complete`), they are written back, and after the commit the memory follows for all of
+them in one loop (`aftermath.py`). `begin` and `complete` answer None or False before they have done anything where an attempt is not
+usual, or its rows are not there: then the fact is told (`Work.tell`), which says what is to be said.
+`tests/engine/test_aftermath.py` compares both ways.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orpheus.core import usual
+from orpheus.core.cache_key import MADE_WITH
+from orpheus.core.job import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orpheus.core.decision import Event
+    from orpheus.core.dispatch import Key, ReadyRef
+    from orpheus.core.graph import Graph
+    from orpheus.core.job import Job
+    from orpheus.core.task import Task
+    from orpheus.engine.base import Grant
+    from orpheus.engine.leases import Run
+    from orpheus.engine.sessions import Session
+    from orpheus.engine.work import Work
+
+    Told = tuple[int, Sequence[Event], Job]
+    """The place of a decision's last event, its events, their job: see `Stream`."""
+
+_ACTOR = "worker"
+_COMPLETED = JobState.COMPLETED
+
+
+class Began(msgspec.Struct):
+    """Attempts that a session's claim has begun: an effect of its transaction."""
+
+    session: Session
+    at: float
+    """The instant in their rows, monotonic."""
+    granted: list[tuple[ReadyRef, Grant, Graph]] = msgspec.field(default_factory=list)
+    told: list[Told] = msgspec.field(default_factory=list)
+    """For each of them."""
+
+
+class Completed(msgspec.Struct):
+    """Runs that a report has completed: an effect of its transaction."""
+
+    runs: list[Run] = msgspec.field(default_factory=list)
+    told: list[Told] = msgspec.field(default_factory=list)
+    """For each of them."""
+    results: list[Any] = msgspec.field(default_factory=list)
+    """Of each of them."""
+    opened: list[tuple[Job, Task, Graph]] = msgspec.field(default_factory=list)
+    """Tasks that they have made ready."""
+
+
+class Begun(msgspec.Struct, gc=False):
+    """One attempt that has begun."""
+
+    job: Job
+    task: Task
+    args: Mapping[str, Any]
+    graph: Graph
+    told: Told | None = None
+    """None where a `Change` tells of it."""
+
+
+def begin(work: Work, key: Key, run_id: str, made_with: str, session: Session) -> Begun | None:
+    """Begin an attempt of the ready task of this key for a session."""
+    job_id, node, index, generation = key
+    rows = work.tx.attempt_rows(job_id, node, index)
+    if rows is None:
+        return None
+    usual_node = rows.graph.usual.get(node)
+    task = rows.row.task
+    if usual_node is None or task.generation != generation or made_with != task.extra.get(MADE_WITH, ""):
+        return None
+    args = usual.args_of(rows, usual_node, task)
+    if args is None:
+        return None
+    job, task, hello = rows.job(), task.copy(), session.hello
+    events = usual.begin(
+        job,
+        task,
+        work.now,
+        run_id=run_id,
+        worker=hello.session_id,
+        worker_name=hello.worker or hello.session_id,
+        actor=_ACTOR,
+    )
+    if events is None:
+        return None
+    told = (rows.begun(job, task, events), events, job)
+    work.tell_outside(work, job, events)
+    return Begun(job, task, args, rows.graph, told)
+
+
+def complete(work: Work, run: Run, result: Any, text: str, completed: Completed) -> bool:
+    """Complete a node's run with a result without files. `completed` gets it, and becomes an effect with its first; if that is no longer
+    the last one afterwards, what comes next belongs into another, so that events are told in their order."""
+    task = run.task
+    rows = work.tx.attempt_rows(task.job_id, task.node, task.index)
+    if rows is None or task.index >= 0:
+        return False
+    usual_node = rows.graph.usual.get(task.node)
+    if usual_node is None:
+        return False
+    job, task = rows.job(), rows.row.task.copy()
+    opened = usual.opened_by(rows, usual_node)
+    if opened is None:
+        return False
+    events = usual.complete(rows.graph, usual_node, job, task, opened, now=work.now, run_id=run.run_id, actor=_ACTOR)
+    if events is None:
+        return False
+    if not completed.runs:
+        work.effects.append(completed)
+    completed.told.append((rows.completed(job, task, opened, events, result=result, text=text), events, job))
+    completed.runs.append(run)
+    completed.results.append(result)
+    if opened:
+        completed.opened += [(job, after, rows.graph) for after in opened]
+    work.tell_outside(work, job, events)
+    if job.state is _COMPLETED:
+        work.completed(job.job_id)
+    return True
