@@ -35,6 +35,8 @@ log = logging.getLogger("orpheus.server")
 
 DATABASE = "orpheus.db"
 OBJECTS = "objects"
+WRITE_AHEAD_BYTES = 32 << 20
+"""What some hundred jobs alone write to the log before a checkpoint lets it begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def composed(settings: Settings, *, expect_workers: int) -> Iterator[Served]:
                     ageing_s=settings.ageing_s,
                     retention_s=settings.retention_s,
                     cache_retention_s=settings.cache_retention_s,
+                    write_ahead_bytes=WRITE_AHEAD_BYTES,
                 ),
             )
             options = ApiOptions(

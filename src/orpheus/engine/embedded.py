@@ -159,6 +159,7 @@ class EmbeddedEngine:
         assert self._machine is None, "an engine is started once"
         epoch = f"{self._rng.getrandbits(64):016x}"
         store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
+        store.lengthen_log(self.options.write_ahead_bytes)
         secret = run_key(self.path.parent, self._rng.getrandbits(8 * KEY_BYTES).to_bytes(KEY_BYTES, "big"))
         machine = Machine(
             store,

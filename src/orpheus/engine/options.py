@@ -56,6 +56,8 @@ class EngineOptions:
     idle_tick_s: float = 15.0
     """Subscribers hear a tick when nothing happened for this long."""
     checkpoint_every_s: float = 2.0
+    write_ahead_bytes: int = 0
+    """So long the write-ahead log's file is made at the start, to be written over."""
     publish_retry_max_s: float = 60.0
     sweep_every_s: float = 3600.0
     """Files of attempts that were not accepted are looked for at the start, and then so often (R10)."""

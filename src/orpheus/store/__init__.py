@@ -3,6 +3,7 @@
 lock.py         who holds the data directory?
 database.py     how is the file opened and brought up to date?      migrations/*.sql
 store.py        the open file: begin, commit, rollback, checkpoint
+write_ahead.py  how long is the write-ahead log?
 transaction.py  load what a decision needs, write what it decided   queries/*.sql
 unit.py         many operations, one commit (R3)                    usual_rows.py, usual_changes.py: the short ways
 reader.py       what the API shows, beside the writer

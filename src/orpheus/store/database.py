@@ -23,8 +23,8 @@ APPLICATION_ID = 0x4F525048
 BUSY_MS = 10_000
 """Nobody else writes; only a checkpoint may hold the write lock, for milliseconds."""
 CACHE_KIB = 65_536
-WAL_KEPT_BYTES = 2 << 20
-"""What is left of the write-ahead log's file when it begins anew, so that its size tells whether a checkpoint is due."""
+WAL_KEPT_BYTES = 64 << 20
+"""What is left at most of the write-ahead log's file when it begins anew, to be written over (`write_ahead.py`)."""
 
 
 class Migration(NamedTuple):

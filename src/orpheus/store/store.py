@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from orpheus.store import database
+from orpheus.store import database, write_ahead
 from orpheus.store.cache import PayloadCache, RowCache
 from orpheus.store.definitions import GraphCache
 from orpheus.store.errors import CommitFailed
@@ -129,10 +129,11 @@ class Store:
 
     def wal_bytes(self) -> int:
         """Return the size of the write-ahead log, which a checkpoint lets begin anew."""
-        try:
-            return self.path.with_name(self.path.name + "-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return write_ahead.bytes_in_use(self.path)
+
+    def lengthen_log(self, to_bytes: int) -> None:
+        """Make room in the log's file, so that commits write over what is there; before the first transaction."""
+        write_ahead.lengthen(self.path, to_bytes)
 
     def checkpoint(self, *, truncate: bool = False) -> tuple[int, int]:
         """Copy the write-ahead log into the file; for a thread beside the writer (R3).
