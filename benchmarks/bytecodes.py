@@ -7,11 +7,12 @@ beside its bytecodes some 50, a call of C 30 to 60; SQLite's own work is not in 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -47,10 +48,15 @@ class Count:
         self.c_calls: Counter[CodeType] = Counter()
 
     def of(self, work: Callable[[], None]) -> None:
+        with self.counting():
+            work()
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
         sys.settrace(self._enter)
         sys.setprofile(self._profile)
         try:
-            work()
+            yield
         finally:
             sys.settrace(None)
             sys.setprofile(None)
