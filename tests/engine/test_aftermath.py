@@ -1,19 +1,21 @@
-"""Usual attempts begin and complete by short ways (`engine/usual_runs.py`), and after the commit the memory follows them by one: the
-file and the memory are as the long ways leave them."""
+"""Usual attempts begin and complete by short ways (`engine/usual_runs.py`), and after the commit the memory follows them by one; jobs
+that begin alike are written and followed together: the file and the memory are as the long ways leave them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from random import Random
 from typing import Any
 
 import pytest
 
 from orpheus.core.facts import CancelRequested, PauseRequested, ResumeRequested
+from orpheus.core.webhooks import Subscription
 from orpheus.engine import claims, reports
 from orpheus.engine.aftermath import Aftermath
-from orpheus.engine.base import RunReport
+from orpheus.engine.base import RunReport, Submission
 from orpheus.engine.usual_runs import Began, Completed
 from orpheus.engine.work import Change
 
@@ -143,3 +145,71 @@ def test_file_and_memory_are_as_at_length(make_cluster, flow):
     ]
     assert short.machine.meter.shown()["attempts"]["step@1", "completed"] > 60
     assert min(short.machine.aftermath.together[name] for name in ("began", "completed", "opened")) > 20
+    assert short.machine.meter.shown()["attempts"]["step@1", "completed"] > 20
+
+
+NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}}
+ONE = ({"name": "a"},)
+TWO = ({"name": "a"}, {"name": "b"}, {"name": "end", "after": ["a"]})
+TABLES = ("jobs", "tasks", "job_params", "event_groups", "labels", "job_counts", "task_counts", "deliveries")
+
+
+def rows(cluster: Any) -> list[Any]:
+    sql = cluster.store.connection.execute
+    return [sql(f"SELECT * FROM {name}").fetchall() for name in TABLES]
+
+
+def batch(dice: Random) -> list[Submission]:
+    asked = []
+    for _ in range(dice.choice([1, 2, 5, 30, 90])):
+        kind = {"workflow": dice.choice(["one", "one", "one", "two"]), "tenant": dice.choice(["ada", "ada", "bob"])}
+        labels = {"k": "v"} if dice.random() < 0.1 else {}
+        asked.append(Submission(**kind, params={"n": len(asked)}, labels=labels, correlation_id="c"))
+    return sorted(asked, key=lambda one: one.workflow) if dice.random() < 0.6 else asked
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_jobs_that_begin_alike_leave_what_each_alone_would(make_cluster, flow, seed):
+    """Rows and memory, with more of them than the dispatcher keeps, and polls that take them in the commit they come with."""
+    clusters = together, alone = make_cluster(window=64), make_cluster(window=64)
+    begin = alone.store.begin
+
+    def begin_for_each_alone() -> Any:
+        tx = begin()
+        tx.begin_alike = lambda _alike: None
+        return tx
+
+    alone.store.begin = begin_for_each_alone
+    workers = []
+    for cluster in clusters:
+        cluster.publish(flow("one", *ONE, params=NUMBER))
+        cluster.publish(flow("two", *TWO, params=NUMBER))
+        workers.append(cluster.worker(slots=100))
+    dice = Random(seed)
+    for _ in range(15):
+        asked, free, idle = batch(dice), dice.choice([1, 8, 100]), dice.random() < 0.5
+        for cluster, worker in zip(clusters, workers, strict=True):
+            while idle and (worker.poll(free=100) or worker.held):
+                worker.report(*[RunReport(run_id=run_id, kind="completed", result=1) for run_id in list(worker.held)])
+            polled = worker.ask(free=free)
+            cluster.submit_many(*asked)
+            worker.take(polled) if polled.given else worker.poll(free=free)
+        assert workers[0].held == workers[1].held
+        assert memory(together.machine) == memory(alone.machine)
+        assert rows(together) == rows(alone)
+        for cluster in clusters:
+            cluster.advance(1.0, beating=workers[clusters.index(cluster) : clusters.index(cluster) + 1])
+    assert together.machine.meter.events["job.created"] > 100
+
+
+def test_who_wants_to_hear_of_jobs_hears_of_each_that_begins_alike(make_cluster, flow):
+    """A subscription of another tenant does not."""
+    cluster = make_cluster()
+    cluster.publish(flow("one", *ONE, params=NUMBER))
+    for tenant in ("ada", None):
+        webhook = Subscription(webhook_id="", tenant=tenant, url="https://example.org", events=("job.created",))
+        cluster.machine.call("hear", lambda work, webhook=webhook: cluster.machine.webhooks.create(work, webhook))
+        cluster.settle()
+        made = cluster.submit_many(*[Submission(workflow="one", tenant="bob", params={"n": n}) for n in range(3)])
+        found = cluster.store.connection.execute("SELECT job_id FROM deliveries").fetchall()
+        assert [row[0] for row in found] == ([] if tenant else [one.job.job_id for one in made])

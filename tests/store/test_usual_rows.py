@@ -14,6 +14,7 @@ from orpheus.core import facts as f
 from orpheus.core.decider import NewJob, decide, submit
 from orpheus.core.decision import Decision
 from orpheus.core.errors import TaskError
+from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
 from orpheus.core.usual_jobs import begin_beside
@@ -199,20 +200,76 @@ def test_a_new_job_with_more_to_it_is_left_to_the_long_way(field: str, tmp_path:
     store.close()
 
 
-def test_jobs_that_share_their_events_have_each_their_own(tmp_path: Path) -> None:
-    """Their JSON is made once, their places in the stream are their own."""
+SEVERAL = parse_graph({**SPEC, "nodes": [*SPEC["nodes"][:2], SPEC["nodes"][4]], "output": {"$ref": "after"}})
+MANY_ROOTS = parse_graph({**SPEC, "nodes": [{**SPEC["nodes"][1], "name": f"n{n}"} for n in range(70)], "output": None})
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("graph", [ONE_TASK, SEVERAL, MANY_ROOTS], ids=["one", "several", "many"])
+def test_jobs_that_begin_alike_are_written_as_each_alone(graph: Graph, seed: int, tmp_path: Path) -> None:
+    """Also where some of them are changed before anything is written."""
+    together, alone = walks = [Walk(tmp_path / f"{name}.db", general=False) for name in ("together", "alone")]
+    labels: list[dict[str, str]] = [{}, {}, {"kind": "test"}]
+    for walk in walks:
+        walk.tx.put_definition(dict(SPEC), graph, 0.0)
+        dice = Random(seed)
+        mark = dice.choice(labels)
+        new = NewJob(
+            job_id="first",
+            tenant="ada",
+            correlation_id="c",
+            params={"n": 1, "items": [1]},
+            labels=mark,
+            traceparent="t",
+        )
+        first = submit(new, graph, 1.0, Draws())
+        walk.apply(first)
+        alike = [
+            begin_beside(
+                first,
+                name := f"job-{number}",
+                {"n": number},
+                f'{{"n":{number}}}',
+                correlation_id=dice.choice(["c", name]),
+                labels=dice.choice(labels) if seed % 2 else {},
+                idempotency_key=f"key-{number}" if number % 2 else None,
+                fingerprint="f",
+            )
+            for number in range(6)
+        ]
+        if walk is together:
+            found = walk.tx.begin_alike(alike)
+            assert found is not None
+            released, cursor = found
+            first_alike = alike
+        else:
+            applied = [walk.apply(one.decision) for one in alike]
+            assert [task for each in applied for task in each.released] == released
+            assert applied[-1].cursor == cursor
+            assert [one.decision for one in alike] == [each.decision for each in first_alike]
+        for one in alike:  # something happens to some of them in the same transaction
+            root = one.tasks[0].node
+            claim = f.TaskClaimed(node=root, index=-1, generation=1, run_id=one.job.job_id, worker="s", worker_name="w")
+            fact = dice.choice([None, None, claim, f.PauseRequested(actor="ada"), f.JobUpdated(labels={"new": "one"})])
+            if fact is not None:
+                walk.apply(decide(walk.tx.view(one.job.job_id), fact, 2.0, Draws()))
+        assert walk.tx.params("job-3") == {"n": 3} and walk.tx.any_idempotent("ada", ["key-3"])
+    assert together.contents() == alone.contents()
+    for walk in walks:
+        walk.commit(forget=True)
+    assert together.contents() == alone.contents()
+    assert together.tx._unit.counters.ready_seq == alone.tx._unit.counters.ready_seq
+    for walk in walks:
+        walk.store.close()
+
+
+def test_a_beginning_with_more_to_it_is_left_to_the_long_way(tmp_path: Path) -> None:
     walk = Walk(tmp_path / "orpheus.db", general=False)
     first = submit(NewJob(job_id="first", tenant="ada", correlation_id="c", params={"n": 1}), ONE_TASK, 1.0, Draws())
     more = {"correlation_id": "c", "labels": {}, "idempotency_key": None, "fingerprint": None}
-    jobs = [first, *(begin_beside(first, name, {"n": 2}, **more) for name in ("second", "third"))]
-    applied = [walk.apply(one) for one in jobs]
-    count = len(first.events)
-    assert [one.cursor for one in applied] == [count, 2 * count, 3 * count]
-    groups = walk.contents()["event_groups"]
-    assert [(cursor, job_no, seq) for cursor, job_no, seq, _text in groups] == [
-        (number * count, number, count) for number in (1, 2, 3)
-    ]
-    assert all(rows.events_from_text(group[3]) == first.events for group in groups)
+    alike = [begin_beside(replace(first, published=("file",)), "second", {}, "{}", **more)]
+    assert walk.tx.begin_alike(alike) is None
+    assert walk.tx.job("second") is None
     walk.store.close()
 
 

@@ -113,6 +113,37 @@ class Dispatcher:
             window.tail = ref.ready_seq
         self._keep(window, ref)
 
+    def leaves(self, source: Source, ready_seq: int) -> bool:
+        """Tell whether rows that become ready from this place on are left to a refill."""
+        window = self._windows.get(source)
+        return window is not None and window.more and ready_seq > window.tail
+
+    def add_alike(self, refs: Sequence[ReadyRef]) -> None:
+        """Do as `add` for each of these, which are of one source, have the same needs and stand in the order of their places."""
+        first, rest = refs[0], refs[1:]
+        self.add(first)
+        window = self._where.get(first.key)
+        if window is not None:
+            rest = rest[self._keep_behind(window, first, rest) :]
+        for ref in rest:
+            self.add(ref)
+
+    def _keep_behind(self, window: _Window, last: ReadyRef, refs: Sequence[ReadyRef]) -> int:
+        """Keep as many of these together as there is room for, if `last` is what came last; return how many."""
+        lane = window.lanes[last.needs]
+        if window.more or window.tail != last.ready_seq or lane.refs[-1] is not last:
+            return 0
+        refs = refs[: max(0, min(self._share - lane.live, 8 * self._share - len(window.refs)))]
+        keys = [ref.key for ref in refs]
+        if not refs or not (self._held.keys().isdisjoint(keys) and self._where.keys().isdisjoint(keys)):
+            return 0
+        window.refs.update(zip(keys, refs, strict=True))
+        self._where.update(dict.fromkeys(keys, window))
+        lane.refs.extend(refs)
+        lane.live += len(refs)
+        window.tail = refs[-1].ready_seq
+        return len(refs)
+
     def remove(self, key: Key) -> None:
         """The row is no longer ready (cancelled, timed out, held by a pause). Unknown keys are ignored."""
         window = self._where.pop(key, None)

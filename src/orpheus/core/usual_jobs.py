@@ -9,13 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orpheus.core.decision import Decision, Event
-from orpheus.core.task import TaskState
+from orpheus.core.job import Job
+from orpheus.core.task import Task, TaskState
 
 if TYPE_CHECKING:
     from orpheus.core.submission import NewJob
 
 _READY = TaskState.READY
+
+
+class Beginning(msgspec.Struct, frozen=True, eq=False):
+    """The first rows of a job that begins like another: what differs from that one's decision."""
+
+    like: Decision
+    """Of the job that it begins like."""
+    job: Job
+    tasks: list[Task]
+    params: dict[str, Any]
+    params_text: str
+    """The same as JSON."""
+
+    @property
+    def decision(self) -> Decision:
+        """What would have been decided for it alone."""
+        return Decision(self.job, is_new=True, new_tasks=self.tasks, params=self.params, events=self.like.events)
 
 
 def is_usual(request: NewJob) -> bool:
@@ -38,19 +58,20 @@ def begin_beside(
     first: Decision,
     job_id: str,
     params: dict[str, Any],
+    params_text: str,
     *,
     correlation_id: str,
     labels: Mapping[str, str],
     idempotency_key: str | None,
     fingerprint: str | None,
-) -> Decision:
+) -> Beginning:
     """Return the first rows of a job that was submitted beside an earlier usual one, at the same instant and in the same
-    words but for what is given here. What says nothing of the job itself, its events, they share.
+    words but for what is given here. What says nothing of the job itself they share: its events, the counts of its tasks.
 
     Args:
         params: belong to the job from here on.
     """
-    job = first.job.copy()
+    job: Job = first.job.__copy__()  # type: ignore[attr-defined]  # and not `copy`: nobody changes the counts of a row
     job.job_id = job_id
     job.correlation_id = correlation_id
     job.labels = dict(labels)
@@ -61,7 +82,7 @@ def begin_beside(
         task = one.copy()
         task.job_id = job_id
         tasks.append(task)
-    return Decision(job, is_new=True, new_tasks=tasks, params=params, events=first.events)
+    return Beginning(first, job, tasks, params, params_text)
 
 
 def begin_like(first: Decision, request: NewJob, now: float) -> Decision:

@@ -1,6 +1,6 @@
 """What does the memory do after a commit? Everything that follows from a batch's decisions, in the order in which they were made.
 
-    for each effect of the batch:  a `Change` is followed here, and so are `Began` and `Completed`; anything else is called
+    for each effect of the batch:  a `Change` is followed here, and so are `Created`, `Began` and `Completed`; anything else is called
     then, for all changes together: what was counted, the stream
 
 This runs for every decision there is, so nothing is asked here that most decisions can be seen not to need.
@@ -8,7 +8,8 @@ This runs for every decision there is, so nothing is asked here that most decisi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from orpheus.core.decision import CancelRun, Decision, Finalise, ForgetRun, Publ
 from orpheus.core.job import TERMINAL
 from orpheus.core.task import TaskState
 from orpheus.engine.usual_runs import Began, Completed
-from orpheus.engine.work import Change
+from orpheus.engine.work import Change, Created
 
 if TYPE_CHECKING:
     from orpheus.core.decision import Command
@@ -37,7 +38,7 @@ class Aftermath:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def follow(self, effects: Sequence[Effect | Change | Began | Completed]) -> bool:
+    def follow(self, effects: Sequence[Effect | Change | Created | Began | Completed]) -> bool:
         """Carry out a committed batch's effects; tell whether there were events among them."""
         machine = self._machine
         changes: list[Applied] = []
@@ -53,6 +54,9 @@ class Aftermath:
                     machine.feed.withdrawn(applied.withdrawn)  # attempts began, which is all that a claim comes to
                 else:
                     self._changed(effect, over)
+            elif isinstance(effect, Created):
+                told += _told(effect)
+                machine.feed.created(effect.released, effect.graph)
             elif isinstance(effect, Began):
                 told += effect.told
                 machine.meter.began(effect.told, [grant.task for _pick, grant, _graph in effect.granted])
@@ -175,3 +179,11 @@ class Aftermath:
         session = machine.sessions.find(run.session_id)
         if session is not None:
             session.tell_cancel(run)
+
+
+def _told(created: Created) -> Iterable[Told]:
+    """Return what the stream is told of each of the jobs."""
+    jobs, events = created.jobs, created.events
+    each = len(events)
+    cursors = range(created.cursor - each * (len(jobs) - 1), created.cursor + 1, each)
+    return zip(cursors, repeat(events), jobs, strict=False)

@@ -26,7 +26,7 @@ from orpheus.core.graph import Graph
 from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7s
 from orpheus.engine.base import Grant
 from orpheus.engine.usual_runs import Began, Begun, Completed, begin
-from orpheus.engine.work import Change, Operation, Work
+from orpheus.engine.work import Change, Created, Operation, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,6 +145,8 @@ class Claims:
                     released += [(task, effect.graph) for task in effect.applied.released]
             elif isinstance(effect, Completed):
                 released += [(task, graph) for job, task, graph in effect.opened if not job.paused]
+            elif isinstance(effect, Created):
+                released += [(task, effect.graph) for task in effect.released]
         if not 0 < len(released) <= sum(session.room() for session in waiting):
             return []
         known = {handler: self.feed.dispatcher.knows_any(handler) for handler in {task.handler for task, _ in released}}

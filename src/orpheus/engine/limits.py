@@ -118,6 +118,26 @@ class Feed:
             self.dispatcher.add(self.ref(task, graph))
             self.stirred = True
 
+    def created(self, tasks: Sequence[Task], graph: Graph) -> None:
+        """Do as `ready` for each ready task of new jobs that begin alike, in the order of their places."""
+        if len(tasks) < 2 or tasks[0].node != tasks[1].node:
+            for task in tasks:
+                self.ready(task, graph)
+            return
+        first = self.ref(tasks[0], graph)  # each job has one, and they differ in nothing but job and place
+        source, needs, in_flight = first.source, first.needs, self._in_flight
+        self.stirred = True
+        if self.dispatcher.leaves(source, first.ready_seq):
+            return
+        refs = [
+            ReadyRef((task.job_id, task.node, task.index, task.generation), task.ready_seq or 0, source, needs)
+            for task in tasks
+        ]
+        if in_flight:
+            refs = [ref for ref in refs if in_flight.get(ref.key) != ref.ready_seq]
+        if refs:
+            self.dispatcher.add_alike(refs)
+
     def withdrawn(self, keys: Iterable[Key]) -> None:
         """Tasks that were ready are not any more."""
         for key in keys:

@@ -46,18 +46,20 @@ class Form:
         """Return a copy of the params with the defaults filled in."""
         return filled_in(params, self._defaults) if self._defaults else dict(params)
 
-    def fit(self, params: Mapping[str, Any], max_bytes: int) -> dict[str, Any] | None:
-        """Return the params with the defaults filled in where they fit and no file is among them, which nearly always is all
-        there is to say; None where more is to be said, and `ParamsChecker.check` says it."""
+    def fit(self, params: Mapping[str, Any], max_bytes: int) -> tuple[dict[str, Any], str] | None:
+        """Return the params with the defaults filled in, and as JSON, where they fit and no file is among them, which nearly always
+        is all there is to say; None where more is to be said, and `ParamsChecker.check` says it."""
         filled = self.fill(params)
         marked = at_a_glance(filled)
         if marked is None or (marked and holds_file(filled)):
             return None
         try:
-            size = len(_encode(filled))
+            text = _encode(filled)
         except UnicodeEncodeError:
             return None
-        return filled if size <= min(max_bytes, MAX_VALUES) and self._is_valid(filled) else None
+        if len(text) > max_bytes or len(text) > MAX_VALUES or not self._is_valid(filled):
+            return None
+        return filled, text.decode()
 
 
 class ParamsChecker:

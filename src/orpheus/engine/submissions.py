@@ -29,10 +29,10 @@ from orpheus.core.errors import (
 from orpheus.core.fetching import url_params, with_fetches
 from orpheus.core.graph import Graph
 from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7s
-from orpheus.core.job import TERMINAL, Job, JobState
+from orpheus.core.job import TERMINAL, JobState
 from orpheus.core.submission import begins_alike
 from orpheus.core.suggest import did_you_mean, quoted
-from orpheus.core.usual_jobs import begin_beside
+from orpheus.core.usual_jobs import Beginning, begin_beside
 from orpheus.core.validate import parse_graph
 from orpheus.engine.base import Submission, Submitted
 from orpheus.engine.children import definitions_of
@@ -163,8 +163,11 @@ class _New(msgspec.Struct, frozen=True):
     """Its definition, where that came with the submission."""
     derived: Mapping[str, Any] | None = None
     """Its own definition, where files have to be fetched first (core/fetching.py)."""
-    like: Job | None = None
-    """The first job of its kind, if that is another."""
+
+
+_Entry = _New | Beginning | Submitted | int
+"""What becomes of a submission: a new job; one that begins like an earlier one of the batch; a job that was there before; the job
+of an earlier place."""
 
 
 class _First(NamedTuple):
@@ -216,37 +219,50 @@ class Submit(Operation):
 
     def run(self, work: Work) -> list[Submitted]:
         answers: list[Submitted] = []
+        graphs: dict[str, Graph] = {}
+        alike: list[Beginning] = []
         for entry in self.decide(work):
+            if isinstance(entry, Beginning):
+                if alike and alike[-1].like is not entry.like:
+                    _create_alike(work, alike, graphs)
+                alike.append(entry)
+                answers.append(Submitted(entry.job, True, entry.like.job))
+                continue
+            if alike:
+                _create_alike(work, alike, graphs)
             if isinstance(entry, _New):
                 if entry.derived is not None:
                     work.tx.definitions.put_derived(entry.derived, entry.graph, work.now)
                 elif entry.inline is not None:
                     work.tx.put_definition(entry.inline, entry.graph, work.now, published=False)
+                graphs[entry.decision.job.job_id] = entry.graph
                 work.create(entry.decision, entry.graph)
-                answers.append(Submitted(entry.decision.job, True, entry.like))
+                answers.append(Submitted(entry.decision.job, True))
             elif isinstance(entry, Submitted):
                 answers.append(entry)
             else:
                 answers.append(Submitted(answers[entry].job, created=False))
+        if alike:
+            _create_alike(work, alike, graphs)
         return answers
 
-    def decide(self, work: Work) -> list[_New | Submitted | int]:
+    def decide(self, work: Work) -> list[_Entry]:
         """Decide on every job without writing anything; also a trial of whether they could be created.
 
         Raises:
             OrpheusError: one cannot.
         """
-        decided: list[_New | Submitted | int] = []
+        decided: list[_Entry] = []
         count = len(self._prepared)
         ids = uuid7s(work.now, self._rng.getrandbits(RANDOM_BITS_OF_MANY * count), count)
         batch = _Batch(ids, keys_are_new=count > 1 and _keys_are_new(work.tx, self._prepared))
         for place, prepared in enumerate(self._prepared):
             try:
-                entry: _New | Submitted | int | None = None
+                entry: _Entry | None = None
                 if not batch.keys_are_new and prepared.submission.idempotency_key is not None:
                     entry = _known(work, prepared, place, batch)
-                if entry is None:
-                    entry = self._decide_alike(work, prepared, place, batch)
+                if entry is None and (first := batch.firsts.get(prepared.kind)) is not None:
+                    entry = self._decide_alike(work, prepared, first, ids[place], batch)
                 if entry is None:
                     entry = self._decide(work, prepared, place, batch)
                 decided.append(entry)
@@ -254,28 +270,27 @@ class Submit(Operation):
                 raise _at(error, place, count) from None
         return decided
 
-    def _decide_alike(self, work: Work, prepared: Prepared, place: int, batch: _Batch) -> _New | None:
+    def _decide_alike(
+        self, work: Work, prepared: Prepared, first: _First, job_id: str, batch: _Batch
+    ) -> Beginning | None:
         """Return a new job that begins like the first of its kind; None where it may not, without having done anything."""
-        first = batch.firsts.get(prepared.kind)
-        if first is None:
-            return None
         asked = prepared.submission
-        params = first.form.fit(asked.params, self._params_max_bytes)
-        if params is None:
+        fitting = first.form.fit(asked.params, self._params_max_bytes)
+        if fitting is None:
             return None
         if first.quota is not None:
             check_open_jobs(work, asked.tenant, first.quota, batch.new_jobs)
-        job_id = batch.ids[place]
-        decision = begin_beside(
+        params, params_text = fitting
+        return begin_beside(
             first.decision,
             job_id,
             params,
+            params_text,
             correlation_id=asked.correlation_id or job_id,
             labels=asked.labels,
             idempotency_key=asked.idempotency_key,
             fingerprint=prepared.fingerprint,
         )
-        return _New(decision, first.graph, None, None, first.decision.job)
 
     def _decide(self, work: Work, prepared: Prepared, place: int, batch: _Batch) -> _New:
         """Return a new job, whatever it is like."""
@@ -355,6 +370,12 @@ class Submit(Operation):
                 hint="Upload large content as a file (POST /files) and pass its file_id.",
                 details=[{"path": "", "message": message}],
             )
+
+
+def _create_alike(work: Work, alike: list[Beginning], graphs: Mapping[str, Graph]) -> None:
+    """Write jobs that begin like the same earlier one, and empty the list."""
+    work.create_alike(alike, graphs[alike[0].like.job.job_id])
+    alike.clear()
 
 
 def _keys_are_new(tx: Transaction, batch: Sequence[Prepared]) -> bool:

@@ -40,12 +40,14 @@ from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import DependencySettled, Fact
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
+from orpheus.core.task import Task
 from orpheus.engine import children
 from orpheus.engine.params import ParamsChecker
 from orpheus.engine.recall import Intact, recall
 from orpheus.engine.usual_runs import Began, Completed
 
 if TYPE_CHECKING:
+    from orpheus.core.usual_jobs import Beginning
     from orpheus.store.applied import Applied
     from orpheus.store.transaction import Transaction
 
@@ -76,6 +78,19 @@ class Change(msgspec.Struct):
     """Where its ready tasks stand, when it was resumed."""
 
 
+class Created(msgspec.Struct):
+    """New jobs that begin like an earlier one, written together: what `Change` is of a single decision."""
+
+    jobs: list[Job]
+    released: list[Task]
+    """Their tasks that are ready, in the order of their places."""
+    events: Sequence[Event]
+    """Of each of them."""
+    cursor: int
+    """The place of the last one's last event; those before it count down without a gap."""
+    graph: Graph
+
+
 @dataclass(slots=True)
 class Work:
     """What an operation may use while its transaction is open."""
@@ -93,7 +108,7 @@ class Work:
     """Writes, in this transaction, who outside is to be told of a job's events (R28)."""
     intact: Intact
     """Looks at objects in the store, for results that are known already (R23)."""
-    effects: list[Effect | Change | Began | Completed] = field(default_factory=list)
+    effects: list[Effect | Change | Created | Began | Completed] = field(default_factory=list)
     _follow: deque[Callable[[], None]] = field(default_factory=deque)
 
     def after_commit(self, effect: Effect) -> None:
@@ -144,6 +159,19 @@ class Work:
         if self._follow:
             self._follow_up()
         return decision
+
+    def create_alike(self, alike: Sequence[Beginning], graph: Graph) -> None:
+        """Write new jobs that begin like the same earlier one, which `create` has written in this transaction."""
+        written = self.tx.begin_alike(alike)
+        if written is None:
+            for one in alike:
+                self._apply(one.decision, graph)
+            return
+        released, cursor = written
+        jobs, events = [one.job for one in alike], alike[0].like.events
+        for job in jobs:
+            self.tell_outside(self, job, events)
+        self.effects.append(Created(jobs, released, events, cursor, graph))
 
     def completed(self, job_id: str) -> None:
         """Tell who waits for a job that it has completed, where that was not decided by `tell`."""

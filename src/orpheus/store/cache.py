@@ -7,7 +7,7 @@ bounded (promise 5) and both are emptied by a rollback, the only event that coul
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -42,6 +42,8 @@ class TaskEntry(msgspec.Struct, eq=False, gc=False):
     usual: bool = False
     """Since the last flush only usual decisions have changed it (core/usual.py)."""
     new_result: str | None = None
+    begun: tuple[Task, tuple[Any, ...]] | None = None
+    """As it was created, and what the lean INSERT takes of that: it still holds if `task` is this one."""
 
     @classmethod
     def stored(cls, job_no: int, task: Task) -> TaskEntry:
@@ -66,6 +68,8 @@ class JobEntry(msgspec.Struct, eq=False, gc=False):
     """The job's result as JSON when it is to be written; ABSENT clears it."""
     settled: list[TaskEntry] = msgspec.field(default_factory=list)
     """Its settled rows that are remembered, for what refers to them."""
+    begun: tuple[Job, tuple[Any, ...]] | None = None
+    """As it was created, and what the lean INSERT takes of that: it still holds if `job` is this one."""
 
     @classmethod
     def stored(cls, job_no: int, job: Job) -> JobEntry:
@@ -179,6 +183,18 @@ class PayloadCache:
             self._bytes -= replaced[1]
         self._entries[key] = (value, cost)
         self._bytes += cost
+        self._keep_to_bound()
+
+    def put_new(self, entries: Iterable[tuple[Hashable, Any, int]]) -> None:
+        """Do as `put` for what nobody asked for yet."""
+        known, most = self._entries, self._max_bytes // 4
+        for key, value, size_bytes in entries:
+            if size_bytes <= most:
+                known[key] = (value, size_bytes + 200)
+                self._bytes += size_bytes + 200
+        self._keep_to_bound()
+
+    def _keep_to_bound(self) -> None:
         while self._bytes > self._max_bytes:
             _key, (_value, gone) = self._entries.popitem(last=False)
             self._bytes -= gone

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from orpheus.core.draft import failure_of
 from orpheus.core.graph import Graph, NodeKind
 from orpheus.core.task import NODE, Task, TaskState
+from orpheus.core.usual_jobs import Beginning
 from orpheus.core.values import item_result
 from orpheus.store import rows
 from orpheus.store.cache import JobEntry, PayloadCache
@@ -64,6 +65,10 @@ class Payloads:
 
     def remember_params(self, job: JobEntry, params: Any, size: int) -> None:
         self._cache.put(("params", job.job.job_id), params, size)
+
+    def remember_new_params(self, begun: Iterable[Beginning]) -> None:
+        """Do as `remember_params` for new jobs."""
+        self._cache.put_new([(("params", one.job.job_id), one.params, len(one.params_text)) for one in begun])
 
     def result(self, job: JobEntry, task: Task, graph: Graph) -> Any:
         """Return a task's result; a map's own is put together from its items."""

@@ -23,6 +23,7 @@ from orpheus.core.fingerprint import fingerprint, normalised
 from orpheus.core.graph import Graph
 from orpheus.core.job import TERMINAL, Job, JobState
 from orpheus.core.task import Task, TaskState
+from orpheus.core.usual_jobs import Beginning
 from orpheus.store import rows
 from orpheus.store.access import Access
 from orpheus.store.applied import Applied, job_result_text
@@ -39,7 +40,7 @@ from orpheus.store.records import Records, artifact_record
 from orpheus.store.rows import ABSENT
 from orpheus.store.schedules import Schedules
 from orpheus.store.unit import Unit
-from orpheus.store.usual_changes import AttemptRows, apply_usual, begin
+from orpheus.store.usual_changes import AttemptRows, apply_usual, begin, begin_alike
 from orpheus.store.view import StoreView
 from orpheus.store.webhooks import WebhookRows
 
@@ -192,7 +193,7 @@ class Transaction:
             if task.state is TaskState.READY:
                 task.ready_seq = self._unit.next_ready_seq()
                 applied.released.append(task)
-            self._unit.new_task(entry, task)
+            self._unit.new_task(entry.job_no, task)
         if decision.params is not None:
             self._params_row(entry, decision)
         if decision.results or decision.items:
@@ -212,6 +213,15 @@ class Transaction:
             self.ready.hold(entry, job.paused)
             applied.held = job.paused
         return applied
+
+    def begin_alike(self, alike: Sequence[Beginning]) -> tuple[list[Task], int] | None:
+        """Write new jobs that begin like the same earlier one, of which `apply` has written what was decided; as it would them.
+
+        Returns:
+            Their ready tasks, in the order of their places, and the cursor of the last one's last event. None, and nothing is done,
+            where `apply` has to be asked.
+        """
+        return begin_alike(self._unit, self._payloads, alike)
 
     def _job_row(self, decision: Decision) -> tuple[JobEntry, JobState | None, bool | None]:
         job = decision.job

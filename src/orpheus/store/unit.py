@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from orpheus.core.decision import Event
@@ -69,7 +70,6 @@ class Unit:
         self._touched_tasks: list[TaskEntry] = []
         self._inserts: dict[str, list[Row]] = {}
         self._events: list[Row] = []
-        self._first_events: tuple[Sequence[Event], Row] = ((), ())
         self._job_moves: list[JobMove] = []
         self._task_moves: list[TaskMove] = []
         self._idempotent: dict[tuple[str, str], tuple[str, str | None]] = {}
@@ -179,6 +179,22 @@ class Unit:
             self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
         return entry
 
+    def next_job_nos(self, count: int) -> range:
+        counters = self.counters
+        first = counters.job_no + 1
+        counters.job_no += count
+        return range(first, first + count)
+
+    def new_jobs(self, job_nos: range, jobs: Sequence[Job], begun: Sequence[tuple[Job, Row] | None]) -> None:
+        """Do as `new_job` for each of these. `begun`: see `JobEntry`."""
+        known, dirty = self.jobs, self.dirty_jobs
+        for job_no, job, as_begun in zip(job_nos, jobs, begun, strict=True):
+            assert job.job_id not in known, f"job {job.job_id} exists already"
+            entry = known[job.job_id] = JobEntry(job_no, job, begun=as_begun)
+            dirty.append(entry)
+            if job.idempotency_key is not None:
+                self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
+
     def change_job(self, entry: JobEntry, job: Job) -> None:
         """Put the changed row in the place of the old one. Who changes more than usual facts do says so (`JobEntry.usual`)."""
         entry.job = job
@@ -186,8 +202,9 @@ class Unit:
             entry.dirty = True
             self.dirty_jobs.append(entry)
 
-    def new_task(self, job: JobEntry, task: Task) -> TaskEntry:
-        entry = TaskEntry(job.job_no, task)
+    def new_task(self, job_no: int, task: Task, row: Row | None = None) -> TaskEntry:
+        """Keep a new task, and what the lean INSERT takes of it where that is known (`TaskEntry.begun`)."""
+        entry = TaskEntry(job_no, task, begun=None if row is None else (task, row))
         job_id, node, index = task.job_id, task.node, task.index
         self.tasks[job_id, node, index, task.generation] = self.current[job_id, node, index] = entry
         self.dirty_tasks.append(entry)
@@ -207,6 +224,9 @@ class Unit:
             gathered = self._inserts[name] = []
         gathered.append(row)
 
+    def insert_many(self, name: str, found: Iterable[Row]) -> None:
+        self._inserts.setdefault(name, []).extend(found)
+
     def events(self, job_no: int, events: Sequence[Event]) -> int:
         """Queue the events of a decision; return the cursor of the last one. Those before it count down without a gap."""
         counters = self.counters
@@ -218,18 +238,22 @@ class Unit:
             self._events.append(rows.event_row(cursor, job_no, events))
         return cursor
 
-    def first_events(self, job_no: int, events: Sequence[Event]) -> int:
-        """Do as `events` for a new job. Jobs submitted beside each other share them (core/usual_jobs.py), and so their JSON."""
-        known = self._first_events
-        if events is not known[0] or len(events) > EVENTS_PER_ROW:
-            cursor = self.events(job_no, events)
-            self._first_events = (events, self._events[-1])
-            return cursor
+    def same_events(self, job_nos: range, events: Sequence[Event]) -> int:
+        """Do as `events` for new jobs that have the same, one after the other; return the last one's cursor."""
         counters = self.counters
-        cursor = counters.cursor = counters.cursor + len(events)
-        _cursor, _job_no, seq, text = known[1]
-        self._events.append((cursor, job_no, seq, text))
-        return cursor
+        cursor = self.events(job_nos[0], events)
+        others = job_nos[1:]
+        if len(events) > EVENTS_PER_ROW:
+            for job_no in others:
+                cursor = self.events(job_no, events)
+            return cursor
+        _cursor, _job_no, seq, text = self._events[-1]
+        count = len(events)
+        counters.cursor = cursor + count * len(others)
+        self._events += zip(
+            range(cursor + count, counters.cursor + 1, count), others, repeat(seq), repeat(text), strict=False
+        )
+        return counters.cursor
 
     def next_ready_seq(self) -> int:
         counters = self.counters
@@ -238,6 +262,16 @@ class Unit:
             self.insert("put_meta", ("ready_seq_end", str(counters.ready_seq_end)))
         counters.ready_seq += 1
         return counters.ready_seq
+
+    def next_ready_seqs(self, count: int) -> range:
+        """Return what as many calls of `next_ready_seq` would."""
+        counters = self.counters
+        first = counters.ready_seq + 1
+        counters.ready_seq += count
+        if counters.ready_seq > counters.ready_seq_end:
+            counters.ready_seq_end = counters.ready_seq + READY_SEQ_BLOCK
+            self.insert("put_meta", ("ready_seq_end", str(counters.ready_seq_end)))
+        return range(first, first + count)
 
     def ask(self, name: str, parameters: Sequence[Any], *, of: str) -> sqlite3.Cursor:
         """Ask about rows that only the statement `of` inserts: what is gathered is written first only if some of them wait.

@@ -1,11 +1,12 @@
 """Nearly every decision is applied in a few steps: `Transaction.apply` without the questions it cannot answer with yes.
 
+`begin` writes a new job that has rows, params and events and nothing else, `begin_alike` many that differ in nothing but these.
+`apply_usual` writes a fact decided the usual way (core/usual.py): rows change as they do in each attempt, results and events come with
+them, and nothing else can be in it, which `testing/simulation/short_ways.py` watches. `tests/store/test_usual_rows.py` compares them
+with the long way.
+
 `AttemptRows` are for attempts that begin or complete in a batch of their like: what was looked up to decide is written back without
 being looked up again, and no `Decision` is made.
-
-`begin` writes a new job that has rows, params and events and nothing else. `apply_usual` writes a fact decided the usual way
-(core/usual.py): rows change as they do in each attempt, results and events come with them, and nothing else can be in it, which
-`testing/simulation/short_ways.py` watches. `tests/store/test_usual_rows.py` compares both with the long way.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from orpheus.core.decision import Decision, Event
 from orpheus.core.errors import UnknownJob
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
+from orpheus.core.usual_jobs import Beginning
 from orpheus.store.applied import Applied, job_result_text
 from orpheus.store.cache import TaskEntry
 from orpheus.store.payloads import Payloads
 from orpheus.store.rows import ABSENT, to_json
 from orpheus.store.unit import Unit
+from orpheus.store.usual_rows import is_plain_task, new_jobs_alike, new_task, new_task_alike
 from orpheus.store.view import StoreView
 
 _READY, _RUNNING, _COMPLETED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
@@ -30,9 +33,54 @@ _GOES_ON, _FAILED = JobState.RUNNING, JobState.FAILED
 
 def begin(unit: Unit, payloads: Payloads, decision: Decision) -> Applied | None:
     """Write a new job; None, and nothing is done, if there is more to it."""
+    if not _is_plain(decision):
+        return None
     job, params = decision.job, decision.params
-    if (
-        params is None
+    entry = unit.new_job(job)
+    job_no = entry.job_no
+    events = decision.events
+    applied = Applied(job, job_no, None, events, unit.events(job_no, events))
+    for task in decision.new_tasks:
+        if task.state is _READY:
+            task.ready_seq = unit.next_ready_seq()
+            applied.released.append(task)
+        unit.new_task(job_no, task)
+    text = to_json(params)
+    unit.insert("insert_params", (job_no, text))
+    payloads.remember_params(entry, params, len(text))
+    return applied
+
+
+def begin_alike(unit: Unit, payloads: Payloads, alike: Sequence[Beginning]) -> tuple[list[Task], int] | None:
+    """Write new jobs that begin like the same earlier one: what is the same for all of them is looked at once. See
+    `Transaction.begin_alike`."""
+    like = alike[0].like
+    if not _is_plain(like):
+        return None
+    job_nos = unit.next_job_nos(len(alike))
+    jobs = [one.job for one in alike]
+    unit.new_jobs(job_nos, jobs, new_jobs_alike(job_nos, jobs))
+    cursor = unit.same_events(job_nos, like.events)
+    unit.insert_many("insert_params", zip(job_nos, (one.params_text for one in alike), strict=True))
+    payloads.remember_new_params(alike)
+    models = [(task.state is _READY, new_task(0, task) if is_plain_task(task) else None) for task in like.new_tasks]
+    ready_seqs = iter(unit.next_ready_seqs(len(alike) * sum(is_ready for is_ready, _row in models)))
+    released: list[Task] = []
+    for job_no, one in zip(job_nos, alike, strict=True):
+        for task, (is_ready, model) in zip(one.tasks, models, strict=True):
+            place = ABSENT
+            if is_ready:
+                place = task.ready_seq = next(ready_seqs)
+                released.append(task)
+            unit.new_task(job_no, task, None if model is None else new_task_alike(model, job_no, place))
+    return released, cursor
+
+
+def _is_plain(decision: Decision) -> bool:
+    """Tell whether a new job has rows, params and events, and nothing else."""
+    job = decision.job
+    return not (
+        decision.params is None
         or decision.tasks
         or decision.results
         or decision.items
@@ -47,21 +95,7 @@ def begin(unit: Unit, payloads: Payloads, decision: Decision) -> Applied | None:
         or job.extra
         or job.has_files
         or job.state is _FAILED
-    ):
-        return None
-    entry = unit.new_job(job)
-    job_no = entry.job_no
-    events = decision.events
-    applied = Applied(job, job_no, None, events, unit.first_events(job_no, events))
-    for task in decision.new_tasks:
-        if task.state is _READY:
-            task.ready_seq = unit.next_ready_seq()
-            applied.released.append(task)
-        unit.new_task(entry, task)
-    text = to_json(params)
-    unit.insert("insert_params", (job_no, text))
-    payloads.remember_params(entry, params, len(text))
-    return applied
+    )
 
 
 def apply_usual(unit: Unit, payloads: Payloads, decision: Decision) -> Applied:

@@ -3,19 +3,19 @@
 A new job that nothing holds back, a task that may begin, begins or completes, a job that begins, goes on or completes: of forty
 columns such a change concerns a dozen, the others keep what they have, or hold what every new row holds. `jobs` and `tasks` write
 the rows that changed so and return the others, which `Unit` writes column by column. Nothing is guessed from who decided: new rows
-are compared with what the short INSERT leaves out, and of changed rows `usual` says that only usual facts have changed them since
-they were read (core/usual.py), which never lead back to an earlier state: so the states before and after tell all that happened.
-`tests/store/test_usual_rows.py` compares with the general statements.
+are compared with what the short INSERT leaves out (of jobs that begin alike, one is), and of changed rows `usual` says that only usual
+facts have changed them since they were read (core/usual.py), which never lead back to an earlier state: so the states before and after
+tell all that happened. `tests/store/test_usual_rows.py` compares with the general statements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from orpheus.core.job import JobState
-from orpheus.core.task import NODE, TaskState
+from orpheus.core.job import Job, JobState
+from orpheus.core.task import NODE, Task, TaskState
 from orpheus.store.cache import JobEntry, TaskEntry
 from orpheus.store.rows import ABSENT, ABSENT_REAL, Row
 
@@ -29,6 +29,172 @@ _QUEUED, _GOES_ON, _ENDED = JobState.QUEUED, JobState.RUNNING, JobState.COMPLETE
 _BLOCKED, _READY, _RUNNING, _COMPLETED = TaskState.BLOCKED, TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
 
 
+def is_plain_job(job: Job) -> bool:
+    """Tell whether a new job's row holds what `insert_new_job` leaves to the statement."""
+    return not (
+        job.state is not _QUEUED
+        or job.paused
+        or job.generation != 1
+        or job.labels
+        or job.error is not None
+        or job.webhook_url is not None
+        or job.has_files
+        or job.requires_approval
+        or job.approved_at is not None
+        or job.unmet_jobs
+        or job.run_at is not None
+        or job.timeout_s is not None
+        or job.deadline_at is not None
+        or job.wake_at is not None
+        or job.cancel_requested_at is not None
+        or job.cancel_reason is not None
+        or job.closing is not None
+        or job.runs_active
+        or job.weight_done
+        or job.progress_percentage
+        or job.current_stage is not None
+        or job.started_at is not None
+        or job.finished_at is not None
+        or job.extra
+    )
+
+
+def new_job(job_no: int, job: Job) -> Row:
+    """Return the parameters of `insert_new_job`."""
+    assert job.job_id and job.tenant and job.definition_id, "a job has an id, a tenant and a definition"
+    assert job.last_seq >= 1 <= job.priority <= 5 and job.nodes_open >= 0, f"{job.job_id}: a bad number"
+    return (
+        job_no,
+        job.job_id,
+        job.tenant,
+        job.workflow,
+        job.workflow_version,
+        job.definition_id,
+        job.created_at,
+        job.correlation_id,
+        job.priority,
+        job.last_seq,
+        ABSENT if job.traceparent is None else job.traceparent,
+        ABSENT if job.idempotency_key is None else job.idempotency_key,
+        ABSENT if job.fingerprint is None else job.fingerprint,
+        job.nodes_open,
+        _encode(job.counts).decode(),
+        job.weight_total,
+        job.updated_at,
+        job.decider_version,
+    )
+
+
+def new_jobs_alike(job_nos: Iterable[int], jobs: Sequence[Job]) -> list[tuple[Job, Row] | None]:
+    """Return new jobs that differ in nothing but ids, labels and key (core/usual_jobs.py), each with what `new_job` says of it; None for
+    those that `insert_new_job` is not for."""
+    model = next((job for job in jobs if not job.labels), None)
+    if model is None or not is_plain_job(model):
+        return [None] * len(jobs)
+    (
+        _job_no,
+        _job_id,
+        tenant,
+        workflow,
+        workflow_version,
+        definition_id,
+        created_at,
+        _correlation_id,
+        priority,
+        last_seq,
+        traceparent,
+        _key,
+        _fingerprint,
+        nodes_open,
+        counts,
+        weight_total,
+        updated_at,
+        decider_version,
+    ) = new_job(0, model)
+    return [
+        None
+        if job.labels
+        else (
+            job,
+            (
+                job_no,
+                job.job_id,
+                tenant,
+                workflow,
+                workflow_version,
+                definition_id,
+                created_at,
+                job.correlation_id,
+                priority,
+                last_seq,
+                traceparent,
+                ABSENT if job.idempotency_key is None else job.idempotency_key,
+                ABSENT if job.fingerprint is None else job.fingerprint,
+                nodes_open,
+                counts,
+                weight_total,
+                updated_at,
+                decider_version,
+            ),
+        )
+        for job_no, job in zip(job_nos, jobs, strict=True)
+    ]
+
+
+def is_plain_task(task: Task) -> bool:
+    """Tell whether a new task's row holds what `insert_new_task` leaves to the statement, if its job is not paused."""
+    return not (
+        (task.state is not _READY and task.state is not _BLOCKED)
+        or task.concurrency_key is not None
+        or task.attempt
+        or task.run_id is not None
+        or task.worker is not None
+        or task.started_at is not None
+        or task.finished_at is not None
+        or task.wake_at is not None
+        or task.error is not None
+        or task.progress
+        or task.stage is not None
+        or task.cached
+        or task.heartbeat is not None
+        or task.items_total
+        or task.items_released
+        or task.items_settled
+        or task.items_failed
+        or task.items_skipped
+        or task.stagger_until is not None
+        or task.superseded
+        or task.extra
+    )
+
+
+def new_task(job_no: int, task: Task) -> Row:
+    """Return the parameters of `insert_new_task`."""
+    state = task.state
+    assert task.index >= NODE and task.generation >= 1 and task.unmet >= 0, f"{task.key}: a bad number"
+    assert state is _BLOCKED or (task.handler and task.ready_seq is not None), f"{task.key} has no place in the order"
+    return (
+        job_no,
+        task.node,
+        task.index,
+        task.generation,
+        "ready" if state is _READY else "blocked",
+        task.tenant,
+        task.queue,
+        task.handler,
+        task.priority,
+        task.unmet,
+        ABSENT if task.ready_seq is None else task.ready_seq,
+        ABSENT_REAL if task.ready_at is None else task.ready_at,
+        ABSENT_REAL if task.first_ready_at is None else task.first_ready_at,
+    )
+
+
+def new_task_alike(row: Row, job_no: int, ready_seq: int) -> Row:
+    """Return what `new_task` says of a task that differs from the one of `row` in nothing but job and place."""
+    return (job_no, *row[1:10], ready_seq, *row[11:])
+
+
 def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: list[JobMove]) -> list[JobEntry]:
     """Gather the rows of jobs that began or changed as most do, as parameters of their statements.
 
@@ -40,62 +206,17 @@ def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: lis
         job, before = entry.job, entry.stored_state
         state = job.state
         if before is None:
-            if (
-                state is not _QUEUED
-                or entry.new_result is not None
-                # What `insert_new_job` leaves to the statement.
-                or job.paused
-                or job.generation != 1
-                or job.labels
-                or job.error is not None
-                or job.webhook_url is not None
-                or job.has_files
-                or job.requires_approval
-                or job.approved_at is not None
-                or job.unmet_jobs
-                or job.run_at is not None
-                or job.timeout_s is not None
-                or job.deadline_at is not None
-                or job.wake_at is not None
-                or job.cancel_requested_at is not None
-                or job.cancel_reason is not None
-                or job.closing is not None
-                or job.runs_active
-                or job.weight_done
-                or job.progress_percentage
-                or job.current_stage is not None
-                or job.started_at is not None
-                or job.finished_at is not None
-                or job.extra
-            ):
+            as_begun = entry.begun
+            if as_begun is not None and as_begun[0] is job:
+                new.append(as_begun[1])
+            elif entry.new_result is None and is_plain_job(job):
+                new.append(new_job(entry.job_no, job))
+            else:
                 others.append(entry)
                 continue
-            assert job.job_id and job.tenant and job.definition_id, "a job has an id, a tenant and a definition"
-            assert job.last_seq >= 1 <= job.priority <= 5 and job.nodes_open >= 0, f"{job.job_id}: a bad number"
-            new.append(
-                (
-                    entry.job_no,
-                    job.job_id,
-                    job.tenant,
-                    job.workflow,
-                    job.workflow_version,
-                    job.definition_id,
-                    job.created_at,
-                    job.correlation_id,
-                    job.priority,
-                    job.last_seq,
-                    ABSENT if job.traceparent is None else job.traceparent,
-                    ABSENT if job.idempotency_key is None else job.idempotency_key,
-                    ABSENT if job.fingerprint is None else job.fingerprint,
-                    job.nodes_open,
-                    _encode(job.counts).decode(),
-                    job.weight_total,
-                    job.updated_at,
-                    job.decider_version,
-                )
-            )
             moves.append((job.tenant, job.workflow, None, state))
             entry.usual = True
+            entry.begun = None
         elif not entry.usual:
             others.append(entry)
             continue
@@ -166,56 +287,19 @@ def tasks(
         task, before = entry.task, entry.stored_state
         state = task.state
         if before is None:
-            if (
-                (state is not _READY and state is not _BLOCKED)
-                or (state is _READY and known_jobs[task.job_id].job.paused)
-                or entry.new_result is not None
-                # What `insert_new_task` leaves to the statement.
-                or task.concurrency_key is not None
-                or task.attempt
-                or task.run_id is not None
-                or task.worker is not None
-                or task.started_at is not None
-                or task.finished_at is not None
-                or task.wake_at is not None
-                or task.error is not None
-                or task.progress
-                or task.stage is not None
-                or task.cached
-                or task.heartbeat is not None
-                or task.items_total
-                or task.items_released
-                or task.items_settled
-                or task.items_failed
-                or task.items_skipped
-                or task.stagger_until is not None
-                or task.superseded
-                or task.extra
-            ):
+            if state is _READY and known_jobs[task.job_id].job.paused:
                 others.append(entry)
                 continue
-            assert task.index >= NODE and task.generation >= 1 and task.unmet >= 0, f"{task.key}: a bad number"
-            assert state is _BLOCKED or (task.handler and task.ready_seq is not None), (
-                f"{task.key} has no place in the order"
-            )
+            as_begun = entry.begun
+            if as_begun is not None and as_begun[0] is task:
+                new.append(as_begun[1])
+            elif entry.new_result is None and is_plain_task(task):
+                new.append(new_task(entry.job_no, task))
+            else:
+                others.append(entry)
+                continue
             entry.usual = True
-            new.append(
-                (
-                    entry.job_no,
-                    task.node,
-                    task.index,
-                    task.generation,
-                    "ready" if state is _READY else "blocked",
-                    task.tenant,
-                    task.queue,
-                    task.handler,
-                    task.priority,
-                    task.unmet,
-                    ABSENT if task.ready_seq is None else task.ready_seq,
-                    ABSENT_REAL if task.ready_at is None else task.ready_at,
-                    ABSENT_REAL if task.first_ready_at is None else task.first_ready_at,
-                )
-            )
+            entry.begun = None
         elif not entry.usual:
             others.append(entry)
             continue
