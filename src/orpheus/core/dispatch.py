@@ -432,15 +432,19 @@ class Dispatcher:
         """The run is over. Safe to repeat."""
         ref = self._held.pop(key, None)
         if ref is not None:
-            self.gates.release(ref)
+            self.gates.release((ref,))
 
     def all_released(self, keys: Iterable[Key]) -> None:
         """Do as `released` for runs that were over at the same time."""
-        held, release = self._held, self.gates.release
+        held = self._held
+        self.gates.release([held.pop(key) for key in keys if key in held])
+
+    def all_removed(self, keys: Iterable[Key]) -> None:
+        """Do as `remove` for rows that are mostly not known any more: they were picked."""
+        where = self._where
         for key in keys:
-            ref = held.pop(key, None)
-            if ref is not None:
-                release(ref)
+            if key in where:
+                self.remove(key)
 
     def unbegun(self, key: Key) -> None:
         """The run was never begun by anybody: its claim was refused, or its grant never arrived. Rates get their start
@@ -448,7 +452,7 @@ class Dispatcher:
         ref = self._held.pop(key, None)
         if ref is not None:
             self.gates.refund(ref)
-            self.gates.release(ref)
+            self.gates.release((ref,))
 
     def give_back(self, ref: ReadyRef) -> None:
         """The pick came to nothing and the row is still ready with the same `ready_seq`: as if it had not been picked."""

@@ -15,10 +15,14 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from orpheus.core.dispatch_limits import Blocked, KeyGate, QueueGate, Rate, RateGate, TenantGate, task_name
 from orpheus.core.dispatch_types import Key, Needs, ReadyRef, Reason, Source
 from orpheus.core.dispatch_why import seconds
+
+_source = attrgetter("source")
 
 
 @dataclass(slots=True)
@@ -180,29 +184,31 @@ class Gates:
                 gate.starts.began(now)
                 gate.tell()  # lines that could not know when to look again can now
 
-    def release(self, ref: ReadyRef) -> None:
-        """The run is over; the lines that waited for what it held look again."""
-        source = ref.source
+    def release(self, refs: Sequence[ReadyRef]) -> None:
+        """These runs are over; the lines that waited for what they held look again."""
         if self._starts:
-            start = self._starts.get(ref.key)
-            if start is not None and start.at is None:
-                self.refund(ref)
-            self._starts.pop(ref.key, None)
-        queue = self._queues[source.queue]
-        queue.running -= 1
-        if queue.lines:
-            queue.tell()
-        if self._tenants:
-            tenant = self._tenants.get(source.tenant)
-            if tenant is not None:
-                tenant.running -= 1
-                tenant.tell()
-        if source.concurrency_key is not None:
-            gate = self._keys[source.concurrency_key]
-            gate.running -= 1
-            gate.tell()
-            if gate.running == 0 and not gate.lines:
-                del self._keys[source.concurrency_key]
+            for ref in refs:
+                start = self._starts.get(ref.key)
+                if start is not None and start.at is None:
+                    self.refund(ref)
+                self._starts.pop(ref.key, None)
+        for source, alike in groupby(refs, _source):
+            count = len(list(alike))
+            queue = self._queues[source.queue]
+            queue.running -= count
+            if queue.lines:
+                queue.tell()
+            if self._tenants:
+                tenant = self._tenants.get(source.tenant)
+                if tenant is not None:
+                    tenant.running -= count
+                    tenant.tell()
+            if source.concurrency_key is not None:
+                gate = self._keys[source.concurrency_key]
+                gate.running -= count
+                gate.tell()
+                if gate.running == 0 and not gate.lines:
+                    del self._keys[source.concurrency_key]
 
     def refund(self, ref: ReadyRef) -> None:
         """Give back the starts of a held task that never began."""

@@ -106,15 +106,15 @@ class Aftermath:
 
     def _completed(self, completed: Completed, over: list[str]) -> None:
         """Follow runs that their worker has completed, all of them usual."""
-        machine, runs = self._machine, completed.runs
-        for run in runs:
-            run.reported = True
-            over.append(run.run_id)
-            machine.runs.forget(run.run_id)
-        machine.meter.completed(completed.told, runs)
-        machine.durations.completed(completed.told, runs)
-        machine.feed.all_released([run.task for run in runs])
-        machine.sessions.runs_over(runs)
+        machine, runs, took = self._machine, completed.runs, completed.took()
+        run_ids = [run.run_id for run in runs]
+        over += run_ids
+        machine.runs.all_forgotten(run_ids)
+        machine.meter.completed(completed.told, took)
+        for (handler, input_bytes), lengths in took.items():
+            machine.durations.note(handler, input_bytes, lengths)
+        machine.feed.all_released([run.task.key for run in runs])
+        machine.sessions.all_reported(runs)
         for job, task, graph in completed.opened:
             if task.wake_at is not None:
                 machine.timers.note(task.wake_at)

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 from orpheus.core.estimate import Sample
 
 if TYPE_CHECKING:
-    from orpheus.engine.leases import Run
-    from orpheus.engine.usual_runs import Told
     from orpheus.engine.work import Work
 
 STEPS = 8
@@ -63,21 +61,6 @@ class Durations:
             if count > MOST_RUNS // 2 and sum(counts.values()) > MOST_RUNS:
                 counts = self._counts[place] = {step: count // 2 for step, count in counts.items() if count > 1}
         self._changed[place] = None
-
-    def completed(self, told: Iterable[Told], runs: Iterable[Run]) -> None:
-        """Count runs that completed, each told of with its job."""
-        took: dict[tuple[str, int], list[float]] = {}
-        for (_place, _events, job), run in zip(told, runs, strict=True):
-            began = run.task.started_at
-            if began is not None:
-                extra = job.extra
-                place = (run.task.handler, extra.get("input_bytes", 0) if extra else 0)
-                if place in took:
-                    took[place].append(job.updated_at - began)
-                else:
-                    took[place] = [job.updated_at - began]
-        for (handler, input_bytes), lengths in took.items():
-            self.note(handler, input_bytes, lengths)
 
     def note_price(self, handler: str, input_bytes: int, price: float) -> None:
         """Count what a completed attempt says it cost."""

@@ -11,13 +11,14 @@ A run ends for the engine when the worker reports, or when the first of these pa
 Nothing of this is stored: after a start the table is made anew from the running rows, and every lease has its full length
 again (R7). All instants here are of the monotonic clock, so only time in which the server was awake counts.
 
-The heap holds one entry per run with an instant at or before the run's earliest limit. Renewing a lease moves only the
-limit; the entry is put right when it comes up. So a heartbeat costs no heap operation.
+The heap holds for each run an entry with an instant at or before the run's earliest limit; those that began together with the same share it.
+Renewing a lease moves only the limit; the entry is put right when it comes up. So a heartbeat costs no heap operation.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from heapq import heappop, heappush
@@ -94,7 +95,7 @@ class RunTable:
         self._runs: dict[str, Run] = {}
         self.get: Callable[[str], Run | None] = self._runs.get
         """Return the run, or None when there is none of that id; asked several times in each run's life."""
-        self._heap: list[tuple[float, int, str]] = []
+        self._heap: list[tuple[float, int, list[str]]] = []
         self._tie = itertools.count()
 
     def __len__(self) -> int:
@@ -121,26 +122,38 @@ class RunTable:
             restored: found at the start of the server. A limit that passed while nobody was awake leaves the worker one
                 lease's length to bring what it has (R7).
         """
-        runs, heap, tie, lease_until = self._runs, self._heap, self._tie, now + self._lease_s
+        runs, lease_until = self._runs, now + self._lease_s
         least = lease_until if restored else now
         started: list[Run] = []
+        of: Timeouts | None = None
+        began: float | None = None
+        entry: list[str] = []
+        entry_due = -math.inf
         for task, timeouts in begun:
-            run_id, due = task.run_id, lease_until
+            run_id = task.run_id
             assert run_id is not None, "a running row names its run"
-            run = runs[run_id] = Run(run_id, task, session_id, lease_until, adopted=not restored)
-            if timeouts.start_to_close_s is not None:
-                began = task.started_at if task.started_at is not None else wall
-                at = run.start_to_close_at = max(least, now + began + timeouts.start_to_close_s - wall)
-                due = min(due, at)
+            if timeouts is not of or task.started_at != began:  # those of one claim mostly differ in neither
+                of, began = timeouts, task.started_at
+                close_at, beat_until, usual_due = None, None, lease_until
+                if of.start_to_close_s is not None:
+                    close_at = max(least, now + (wall if began is None else began) + of.start_to_close_s - wall)
+                    usual_due = min(usual_due, close_at)
+                if of.heartbeat_s is not None:
+                    beat_until = max(least, now + of.heartbeat_s)
+                    usual_due = min(usual_due, beat_until)
+            run = Run(run_id, task, session_id, lease_until, close_at, None, timeouts.heartbeat_s, beat_until)
+            due = usual_due
             if timeouts.schedule_to_close_s is not None and task.first_ready_at is not None:
-                ready_at = task.first_ready_at
-                at = run.schedule_to_close_at = max(least, now + ready_at + timeouts.schedule_to_close_s - wall)
+                at = max(least, now + task.first_ready_at + timeouts.schedule_to_close_s - wall)
+                run.schedule_to_close_at = at
                 due = min(due, at)
-            if timeouts.heartbeat_s is not None:
-                run.heartbeat_s = timeouts.heartbeat_s
-                at = run.heartbeat_until = max(least, now + timeouts.heartbeat_s)
-                due = min(due, at)
-            heappush(heap, (due, next(tie), run_id))
+            if restored:
+                run.adopted = False
+            if due != entry_due:
+                entry, entry_due = [], due
+                heappush(self._heap, (due, next(self._tie), entry))
+            runs[run_id] = run
+            entry.append(run_id)
             started.append(run)
         return started
 
@@ -186,20 +199,26 @@ class RunTable:
         """Drop the run; its heap entry is skipped when it comes up."""
         return self._runs.pop(run_id, None)
 
+    def all_forgotten(self, run_ids: Iterable[str]) -> None:
+        """Do as `forget` for each."""
+        drop = self._runs.pop
+        for run_id in run_ids:
+            drop(run_id, None)
+
     def passed(self, now: float) -> list[tuple[Run, Limit]]:
         """Return the runs whose limit has passed, each once until `retry` is called for it."""
         found: list[tuple[Run, Limit]] = []
         while self._heap and self._heap[0][0] <= now:
-            _, _, run_id = heappop(self._heap)
-            run = self._runs.get(run_id)
-            if run is None or run.expiring:
-                continue
-            limit = run.passed(now)
-            if limit is None:
-                self._push(run)
-            else:
-                run.expiring = True
-                found.append((run, limit))
+            for run_id in heappop(self._heap)[2]:
+                run = self._runs.get(run_id)
+                if run is None or run.expiring:
+                    continue
+                limit = run.passed(now)
+                if limit is None:
+                    self._push(run)
+                else:
+                    run.expiring = True
+                    found.append((run, limit))
         return found
 
     def retry(self, run_id: str, *, not_before: float | None = None) -> None:
@@ -209,7 +228,7 @@ class RunTable:
         if run is not None:
             run.expiring = False
             due = run.due() if not_before is None else max(not_before, run.due())
-            heappush(self._heap, (due, next(self._tie), run_id))
+            heappush(self._heap, (due, next(self._tie), [run_id]))
 
     def resume_after_stall(self, now: float) -> None:
         """Give every lease its full length, and let no limit pass unheard: the silence was ours (R7)."""
@@ -229,12 +248,14 @@ class RunTable:
         Whether a limit was put off meanwhile, as leases are with every poll, is looked at when it has come (`passed`).
         """
         while self._heap:
-            due, _, run_id = self._heap[0]
-            run = self._runs.get(run_id)
-            if run is not None and not run.expiring:
-                return due
+            due, _, run_ids = self._heap[0]
+            while run_ids:
+                run = self._runs.get(run_ids[-1])
+                if run is not None and not run.expiring:
+                    return due
+                run_ids.pop()
             heappop(self._heap)
         return None
 
     def _push(self, run: Run) -> None:
-        heappush(self._heap, (run.due(), next(self._tie), run.run_id))
+        heappush(self._heap, (run.due(), next(self._tie), [run.run_id]))

@@ -140,17 +140,16 @@ class Feed:
 
     def withdrawn(self, keys: Iterable[Key]) -> None:
         """Tasks that were ready are not any more."""
-        for key in keys:
-            self.dispatcher.remove(key)
+        self.dispatcher.all_removed(keys)
 
     def released(self, task: Task) -> None:
         """A run is over; what it held is free."""
         self.dispatcher.released(task.key)
         self.stirred = True
 
-    def all_released(self, tasks: Iterable[Task]) -> None:
-        """Runs are over; what they held is free."""
-        self.dispatcher.all_released([task.key for task in tasks])
+    def all_released(self, keys: Iterable[Key]) -> None:
+        """The runs of these tasks are over; what they held is free."""
+        self.dispatcher.all_released(keys)
         self.stirred = True
 
     def write_start(self, work: Work, rates: Iterable[tuple[str, Rate]], run_id: str) -> None:

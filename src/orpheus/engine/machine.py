@@ -327,9 +327,7 @@ class Machine:
         session_id = session.session_id
         begun = [(grant.task, graph.all_nodes[grant.task.node].timeouts) for grant, graph in granted]
         self.runs.start(begun, session_id, wall=self.clock.now(), now=self.clock.monotonic())
-        for grant, _ in granted:
-            session.runs[grant.run_id] = None
-            session.grants.append(grant)
+        session.granted([grant for grant, _ in granted])
         self.meter.claims += len(granted)
         if self.sessions.find(session_id) is not session:
             for grant, _ in granted:

@@ -19,11 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from orpheus.core.dispatch import ReadyRef, Source
 from orpheus.core.errors import OrpheusError
 from orpheus.engine.base import CancelOrder, Grant, PollAnswer, UnknownSession, WorkerHello
 from orpheus.engine.leases import Run
+
+_session_id = attrgetter("session_id")
 
 Answer = Callable[[PollAnswer | OrpheusError], None]
 
@@ -124,6 +128,11 @@ class Session:
             for name, count in pick.needs.resources:
                 self.claiming_resources[name] -= count
 
+    def granted(self, grants: Sequence[Grant]) -> None:
+        """These are its runs now; the next answer carries them."""
+        self.runs.update(dict.fromkeys([grant.run_id for grant in grants]))
+        self.grants += grants
+
     def tell_cancel(self, run: Run) -> None:
         """Have the worker told to stop a run. A grant that has not gone out yet carries the order right behind it."""
         self.cancels[run.run_id] = CancelOrder(run.run_id, run.cancel_reason or "", run.grace_s)
@@ -140,6 +149,19 @@ class Session:
             self.reported[run_id] = None
         elif carried is not None and not run.never_arrived:
             self.abandoned[run_id] = None
+
+    def all_reported(self, runs: Sequence[Run]) -> None:
+        """Do as `run_over` for runs that the worker has reported."""
+        if self.cancels or self.grants:
+            for run in runs:
+                run.reported = True
+                self.run_over(run)
+            return
+        current, reported = self.runs, self.reported
+        for run in runs:
+            run_id = run.run_id
+            current.pop(run_id, None)
+            reported[run_id] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +190,12 @@ class Sessions:
     def find(self, session_id: str) -> Session | None:
         return self._sessions.get(session_id)
 
-    def runs_over(self, runs: Iterable[Run]) -> None:
-        """Runs are over that are no longer in the table."""
-        session_id, session = "", None
-        for run in runs:
-            if run.session_id != session_id:
-                session_id, session = run.session_id, self._sessions.get(run.session_id)
+    def all_reported(self, runs: Iterable[Run]) -> None:
+        """Runs are over of which their workers said so."""
+        for session_id, some in groupby(runs, _session_id):
+            session = self._sessions.get(session_id)
             if session is not None:
-                session.run_over(run)
+                session.all_reported(list(some))
 
     def get(self, session_id: str) -> Session:
         """Return the session.

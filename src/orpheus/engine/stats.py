@@ -13,11 +13,10 @@ from orpheus.core.task import TaskState
 from orpheus.store.transaction import attempt_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from orpheus.core.decision import Event
     from orpheus.core.task import Task
-    from orpheus.engine.leases import Run
     from orpheus.engine.machine import Entry
     from orpheus.engine.usual_runs import Told
     from orpheus.store.applied import Applied
@@ -36,7 +35,7 @@ SORTED_EVERY = 64
 """Commits after which the lengths that were noted are sorted into their buckets, also when nobody asked."""
 
 _type = attrgetter("type")
-_QUEUED, _COMPLETED = JobState.QUEUED, TaskState.COMPLETED
+_QUEUED, _JOB_COMPLETED, _COMPLETED = JobState.QUEUED, JobState.COMPLETED, TaskState.COMPLETED
 
 
 def _label(name: str, known: Collection[str]) -> str:
@@ -147,19 +146,23 @@ class Meter:
         for task in tasks:
             if task.ready_at is not None and task.started_at is not None:
                 waited[task.queue].append(task.started_at - task.ready_at)
-        for _place, events, job in told:
-            if len(events) > 1 and job.generation == 1:
-                self.job_starts.waiting.append(job.updated_at - job.created_at)
+        self.job_starts.waiting += [
+            job.updated_at - job.created_at
+            for _place, events, job in told
+            if len(events) > 1 and job.generation == 1  # the other event is the job's own start
+        ]
 
-    def completed(self, told: Iterable[Told], runs: Iterable[Run]) -> None:
-        """Count attempts that completed the usual way, told of with the jobs that completed with them."""
-        lasted = self._lasted[JobState.COMPLETED]
-        for (_place, _events, job), run in zip(told, runs, strict=True):
-            task, at = run.task, job.updated_at
-            if task.started_at is not None:
-                self._completed[task.handler].append(at - task.started_at)
-            if job.finished_at is not None:
-                lasted.append(at - job.created_at)
+    def completed(self, told: Iterable[Told], took: Mapping[tuple[str, int], Sequence[float]]) -> None:
+        """Count attempts that completed the usual way, told of with the jobs that completed with them.
+
+        Args:
+            took: their lengths by task and something else.
+        """
+        for (handler, _size), lengths in took.items():
+            self._completed[handler].extend(lengths)
+        self._lasted[_JOB_COMPLETED].extend(
+            [job.updated_at - job.created_at for _place, _events, job in told if job.state is _JOB_COMPLETED]
+        )
 
     def attempt_ended(self, before: Task, task: Task, at: float) -> None:
         """Count an attempt that is over, by its task's row before and after."""

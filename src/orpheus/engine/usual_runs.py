@@ -16,6 +16,7 @@ import msgspec
 from orpheus.core import usual
 from orpheus.core.cache_key import MADE_WITH
 from orpheus.core.job import JobState
+from orpheus.core.task import NODE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +59,18 @@ class Completed(msgspec.Struct):
     """Of each of them."""
     opened: list[tuple[Job, Task, Graph]] = msgspec.field(default_factory=list)
     """Tasks that they have made ready."""
+
+    def took(self) -> dict[tuple[str, int], list[float]]:
+        """Return how long the attempts took, by task and size of their jobs' input."""
+        lengths: dict[tuple[str, int], list[float]] = {}
+        for (_place, _events, job), run in zip(self.told, self.runs, strict=True):
+            task = run.task
+            assert task.started_at is not None, f"{run.run_id} runs without having begun"
+            kind = (task.handler, job.extra.get("input_bytes", 0) if job.extra else 0)
+            if kind not in lengths:
+                lengths[kind] = []
+            lengths[kind].append(job.updated_at - task.started_at)
+        return lengths
 
 
 class Begun(msgspec.Struct, gc=False):
@@ -105,10 +118,13 @@ def complete(work: Work, run: Run, result: Any, text: str, completed: Completed)
     """Complete a node's run with a result without files. `completed` gets it, and becomes an effect with its first; if that is no longer
     the last one afterwards, what comes next belongs into another, so that events are told in their order."""
     task = run.task
-    rows = work.tx.attempt_rows(task.job_id, task.node, task.index)
-    if rows is None or task.index >= 0:
+    node, index = task.node, task.index
+    if index != NODE or task.started_at is None:
         return False
-    usual_node = rows.graph.usual.get(task.node)
+    rows = work.tx.attempt_rows(task.job_id, node, index)
+    if rows is None:
+        return False
+    usual_node = rows.graph.usual.get(node)
     if usual_node is None:
         return False
     job, task = rows.job(), rows.row.task.copy()

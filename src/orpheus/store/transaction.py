@@ -93,7 +93,8 @@ class Transaction:
             row = unit.task(entry, node, index)
             if row is None:
                 return None
-        return AttemptRows(unit, self._payloads, entry, self._graph_of(entry), row)
+        graph = self._graphs.get(entry.job.definition_id) or self._graph_of(entry)
+        return AttemptRows(unit, self._payloads, entry, graph, row)
 
     def _graph_of(self, entry: JobEntry) -> Graph:
         definition_id = entry.job.definition_id
