@@ -23,6 +23,7 @@ from orpheus.engine.collector import collect_rarely
 from orpheus.engine.machine import Machine
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.store import Store
+from orpheus.store.library import count_no_memory
 
 SLOTS = 100
 BATCH = 250
@@ -129,6 +130,7 @@ def cost(folder: Path, count: int) -> float:
 
 
 def main() -> None:
+    count_no_memory()
     count = int(next((arg for arg in sys.argv[1:] if arg.isdigit()), 5000))
     with tempfile.TemporaryDirectory() as folder:
         driver = Driver(Path(folder))

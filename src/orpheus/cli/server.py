@@ -14,6 +14,7 @@ from orpheus.cli.compose import composed, event_loop_factory, serve
 from orpheus.cli.sockets import check_exposure, listening_socket, port_error, url_of
 from orpheus.engine.collector import collect_rarely
 from orpheus.settings import Settings, load
+from orpheus.store.library import count_no_memory
 
 app = typer.Typer(add_completion=False)
 
@@ -34,6 +35,7 @@ def server(
     fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start a server alone; workers are started with `orpheus worker --server URL`. Ctrl-C stops it."""
+    count_no_memory()
     settings = load(
         {"host": host, "port": port, "data": data, "insecure": insecure, "log_level": log_level, "log_json": log_json}
     ).settings
