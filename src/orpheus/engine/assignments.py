@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import copy
 from functools import lru_cache
 
 from orpheus.artifacts.keys import job_prefix
@@ -23,6 +25,40 @@ def assignment(grant: Grant, env: str) -> Assignment:
     Args:
         env: first part of the objects' paths.
     """
+    [made] = assignments((grant,), env)
+    return made
+
+
+def assignments(grants: Iterable[Grant], env: str) -> list[Assignment]:
+    """Return grants as they travel; most that go out together differ in nothing but their job and their run."""
+    made: list[Assignment] = []
+    of: tuple[object, ...] = ()
+    for grant in grants:
+        task, job = grant.task, grant.job
+        shared = (
+            *(task.node, task.handler, job.tenant, grant.max_retries, grant.start_to_close_s, grant.heartbeat_s),
+            *(grant.resources, grant.needed_paths),
+        )
+        if shared != of:
+            of, first = shared, _first(grant, env)
+            folder = first.object_prefix.removesuffix(job.job_id)
+        each = copy(first)
+        each.run_id = grant.run_id
+        each.run_token = grant.run_token
+        each.job_id = job.job_id
+        each.index = None if task.index == NODE else task.index
+        each.attempt = task.attempt
+        each.correlation_id = job.correlation_id
+        each.traceparent = job.traceparent
+        each.args = dict(grant.args)
+        each.last_heartbeat = task.heartbeat
+        each.object_prefix = folder + job.job_id
+        made.append(each)
+    return made
+
+
+def _first(grant: Grant, env: str) -> Assignment:
+    """Return a grant with what others share with it; the rest is set for each."""
     task, job = grant.task, grant.job
     name, version = _named(task.handler)
     return Assignment(
@@ -30,19 +66,16 @@ def assignment(grant: Grant, env: str) -> Assignment:
         run_token=grant.run_token,
         job_id=job.job_id,
         task=task.node,
-        index=None if task.index == NODE else task.index,
+        index=None,
         handler=name,
         version=version,
         attempt=task.attempt,
         max_retries=grant.max_retries,
         tenant=job.tenant,
         correlation_id=job.correlation_id,
-        traceparent=job.traceparent,
-        args=dict(grant.args),
         start_to_close_s=grant.start_to_close_s,
         heartbeat_s=grant.heartbeat_s,
-        last_heartbeat=task.heartbeat,
         resources=dict(grant.resources),
-        needed_paths=[list(path) for path in grant.needed_paths] if grant.needed_paths else [],
+        needed_paths=[list(path) for path in grant.needed_paths],
         object_prefix=job_prefix(env, job.tenant, job.job_id),
     )

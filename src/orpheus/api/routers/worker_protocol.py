@@ -24,7 +24,7 @@ from orpheus.core.errors import DefinitionConflict, InvalidGraph, InvalidRequest
 from orpheus.core.facts import ArtifactRef
 from orpheus.core.plain import NotPlain, check_plain
 from orpheus.core.task import Task
-from orpheus.engine.assignments import assignment
+from orpheus.engine.assignments import assignments
 from orpheus.engine.base import CancelOrder, EngineStopping, PollAnswer, RunReport, UnknownSession, WorkerHello
 from orpheus.protocol import worker as wire
 from orpheus.protocol.version import OLDEST_PROTOCOL, PROTOCOL
@@ -166,7 +166,7 @@ async def _unless_gone(call: Call, polling: asyncio.Future[PollAnswer]) -> PollA
 def _reply(answer: PollAnswer, env: str) -> wire.PollReply:
     return wire.PollReply(
         seq=answer.seq,
-        tasks=[assignment(grant, env) for grant in answer.grants],
+        tasks=assignments(answer.grants, env),
         cancel=_cancels(answer.cancel),
         unknown=list(answer.unknown),
         superseded=answer.superseded,
