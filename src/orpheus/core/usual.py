@@ -135,8 +135,6 @@ def completed(view: View, fact: RunCompleted, now: float) -> Decision | None:
     if task is None:
         return None
     if task.index != NODE:
-        if not _may_complete(job, task, usual, fact.run_id):
-            return None
         return _item_completed(view, fact, now, job, task)
     opened = opened_by(view, usual)
     if opened is None:
@@ -255,19 +253,39 @@ def _open(job: Job, task: Task, node: Node, now: float, actor: str) -> Event:
 
 
 def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: Task) -> Decision | None:
-    """Count a map's item that is neither its last nor lets another one go."""
-    container = view.task(item.node)
+    usual, container = view.graph.usual[item.node], view.task(item.node)
+    if container is None:
+        return None
+    events = complete_item(usual, job, item, container, now=now, run_id=fact.run_id, actor=fact.actor)
+    if events is None:
+        return None
+    return Decision(
+        job,
+        tasks=[item, container],
+        results={item.key: fact.result},
+        result_text=fact.result_text,
+        events=events,
+        commands=[ForgetRun(fact.run_id)],
+        usual=True,
+    )
+
+
+def complete_item(
+    usual: UsualNode, job: Job, item: Task, container: Task, *, now: float, run_id: str, actor: str
+) -> list[Event] | None:
+    """Complete a map's item that is neither its last nor lets another one go, in the caller's own rows, and count it in the map's;
+    return the events. None where that is not usual: then nothing has changed."""
     if (
-        container is None
+        not _may_complete(job, item, usual, run_id)
         or container.state is not _RUNNING
         or container.items_released < container.items_total
         or container.items_settled + 1 == container.items_total
         or container.stagger_until is not None
     ):
         return None
-    event = _complete(job, item, now, fact.run_id, fact.actor)
+    event = _complete(job, item, now, run_id, actor)
     container.items_settled += 1
-    weight = view.graph.nodes[item.node].weight
+    weight = usual.node.weight
     share = weight / container.items_total if weight else 0.0
     job.weight_done += share * (1.0 - item.progress)
     item.progress = 1.0
@@ -275,12 +293,4 @@ def _item_completed(view: View, fact: RunCompleted, now: float, job: Job, item: 
     container.wake_at = None
     job.updated_at = now
     show_progress(job)
-    return Decision(
-        job,
-        tasks=[item, container],
-        results={item.key: fact.result},
-        result_text=fact.result_text,
-        events=[event],
-        commands=[ForgetRun(fact.run_id)],
-        usual=True,
-    )
+    return [event]

@@ -239,11 +239,12 @@ class Refilling(Operation):
             rows = work.tx.ready_window(source, after_seq, limit)
             refs: list[ReadyRef] = []
             asked: dict[tuple[str, str], Needs] = {}
-            for job_id, definition_id, node, index, generation, ready_seq in rows:
-                needs = asked.get((definition_id, node))
+            for row in rows:
+                kind = row.definition_id, row.node
+                needs = asked.get(kind)
                 if needs is None:
-                    needs = asked[definition_id, node] = feed.needs.of(work.tx.graph(definition_id), node)
-                refs.append(ReadyRef((job_id, node, index, generation), ready_seq, source, needs))
+                    needs = asked[kind] = feed.needs.of(work.tx.graph(row.definition_id), row.node)
+                refs.append(ReadyRef(row[:4], row.ready_seq, source, needs))
             work.after_commit(partial(self._filled, source, refs, more=len(rows) == limit))
         work.after_commit(feed.refilled)
 

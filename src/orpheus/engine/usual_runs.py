@@ -9,6 +9,7 @@ usual, or its rows are not there: then the fact is told (`Work.tell`), which say
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -62,13 +63,11 @@ class Completed(msgspec.Struct):
 
     def took(self) -> dict[tuple[str, int], list[float]]:
         """Return how long the attempts took, by task and size of their jobs' input."""
-        lengths: dict[tuple[str, int], list[float]] = {}
+        lengths: dict[tuple[str, int], list[float]] = defaultdict(list)
         for (_place, _events, job), run in zip(self.told, self.runs, strict=True):
             task = run.task
             assert task.started_at is not None, f"{run.run_id} runs without having begun"
             kind = (task.handler, job.extra.get("input_bytes", 0) if job.extra else 0)
-            if kind not in lengths:
-                lengths[kind] = []
             lengths[kind].append(job.updated_at - task.started_at)
         return lengths
 
@@ -115,32 +114,42 @@ def begin(work: Work, key: Key, run_id: str, made_with: str, session: Session) -
 
 
 def complete(work: Work, run: Run, result: Any, text: str, completed: Completed) -> bool:
-    """Complete a node's run with a result without files. `completed` gets it, and becomes an effect with its first; if that is no longer
-    the last one afterwards, what comes next belongs into another, so that events are told in their order."""
+    """Complete a run with a result without files. `completed` gets it, and becomes an effect with its first; if that is no longer the
+    last one afterwards, what comes next belongs into another, so that events are told in their order."""
     task = run.task
     node, index = task.node, task.index
-    if index != NODE or task.started_at is None:
-        return False
     rows = work.tx.attempt_rows(task.job_id, node, index)
-    if rows is None:
+    if rows is None or task.started_at is None:
         return False
-    usual_node = rows.graph.usual.get(node)
+    graph = rows.graph
+    usual_node = graph.usual.get(node)
     if usual_node is None:
         return False
-    job, task = rows.job(), rows.row.task.copy()
-    opened = usual.opened_by(rows, usual_node)
-    if opened is None:
-        return False
-    events = usual.complete(rows.graph, usual_node, job, task, opened, now=work.now, run_id=run.run_id, actor=_ACTOR)
+    job, task, now, run_id = rows.job(), rows.row.task.copy(), work.now, run.run_id
+    container: Task | None = None
+    opened: Sequence[Task] | None = ()
+    if index == NODE:
+        opened = usual.opened_by(rows, usual_node)
+        if opened is None:
+            return False
+        events = usual.complete(graph, usual_node, job, task, opened, now=now, run_id=run_id, actor=_ACTOR)
+    else:
+        container = rows.task(node)
+        if container is None:
+            return False
+        events = usual.complete_item(usual_node, job, task, container, now=now, run_id=run_id, actor=_ACTOR)
     if events is None:
         return False
     if not completed.runs:
         work.effects.append(completed)
-    completed.told.append((rows.completed(job, task, opened, events, result=result, text=text), events, job))
+    if opened:
+        rows.opened(opened)
+        completed.opened += [(job, after, graph) for after in opened]
+    elif container is not None:
+        rows.counted(container)
+    completed.told.append((rows.completed(job, task, events, result, text), events, job))
     completed.runs.append(run)
     completed.results.append(result)
-    if opened:
-        completed.opened += [(job, after, rows.graph) for after in opened]
     work.tell_outside(work, job, events)
     if job.state is _COMPLETED:
         work.completed(job.job_id)

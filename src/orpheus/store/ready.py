@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from orpheus.core.dispatch import Source
@@ -13,14 +14,18 @@ from orpheus.store.unit import Unit
 
 class ReadyRow(NamedTuple):
     """A claimable task, as much of it as its place in the order needs; its node's options are in the graph of
-    `definition_id`."""
+    `definition_id`. The first four are its key."""
 
     job_id: str
-    definition_id: str
     node: str
     index: int  # type: ignore[assignment]  # the word of the glossary; tuple.index is not used
     generation: int
     ready_seq: int
+    definition_id: str
+
+
+_ready_row = partial(tuple.__new__, ReadyRow)
+"""Makes one of a row of the file. Calling the class does the same, by way of a Python function."""
 
 
 class Ready:
@@ -49,9 +54,9 @@ class Ready:
         """Return the next claimable tasks of a source, first in first out. They are about to be claimed, so their rows
         are remembered; those of a short backlog are still, and need not be read."""
         place = (*source, after_seq, limit)
-        window = [ReadyRow(*row) for row in self._unit.execute("ready_window", place)]
+        window = list(map(_ready_row, self._unit.execute("ready_window", place)))
         known = self._unit.tasks
-        if any((row.job_id, row.node, row.index, row.generation) not in known for row in window):
+        if any(row[:4] not in known for row in window):
             for job_id, job_no, *row in self._unit.execute("ready_rows", place):
                 if (job_id, row[0], row[1], row[2]) not in known:
                     self._unit.remember(job_no, rows.task_from_row(job_id, (job_no, *row)))

@@ -150,19 +150,20 @@ class AttemptRows(StoreView, eq=False, gc=False):
         """Write an attempt that began (`usual.begin`); return the place of its last event in the stream."""
         return self._change(job, task, events)
 
-    def completed(
-        self, job: Job, task: Task, opened: Sequence[Task], events: list[Event], *, result: Any, text: str
-    ) -> int:
-        """Write a node that completed (`usual.complete`) with this result; return the place of its last event in the stream.
-
-        Args:
-            opened: what has become ready by it; the rows get their places in the order.
-            text: the result's JSON.
-        """
+    def opened(self, tasks: Sequence[Task]) -> None:
+        """Write what has become ready by the attempt's end; the rows get their places in the order."""
         unit = self._unit
-        for after in opened:
-            after.ready_seq = unit.next_ready_seq()
-            unit.change_task(unit.task_by_key(self._job, after.key), after)
+        for task in tasks:
+            task.ready_seq = unit.next_ready_seq()
+            unit.change_task(unit.task_by_key(self._job, task.key), task)
+
+    def counted(self, container: Task) -> None:
+        """Write the row of the map whose item the attempt was of."""
+        self._unit.change_task(self._unit.task_by_key(self._job, container.key), container)
+
+    def completed(self, job: Job, task: Task, events: list[Event], result: Any, text: str) -> int:
+        """Write an attempt that completed (`usual.complete`, `usual.complete_item`) with this result, `text` being its JSON; return
+        the place of its last event in the stream."""
         self.row.new_result = text
         if job.state is _GOES_ON:  # else nobody is about to ask
             self._payloads.remember_result(task, result, len(text))

@@ -20,7 +20,7 @@ GROUP BY queue, priority, tenant, handler, concurrency_key;
 
 -- The next tasks of one source, first in first out: their places only, as their rows are mostly remembered.
 -- name: ready_window
-SELECT jobs.job_id, jobs.definition_id, tasks.node, tasks."index", tasks.generation, tasks.ready_seq
+SELECT jobs.job_id, tasks.node, tasks."index", tasks.generation, tasks.ready_seq, jobs.definition_id
 FROM tasks INDEXED BY tasks_ready JOIN jobs ON jobs.job_no = tasks.job_no
 WHERE tasks.state = 'ready' AND tasks.held = 0
   AND tasks.queue = ? AND tasks.priority = ? AND tasks.tenant = ? AND tasks.handler = ? AND tasks.concurrency_key IS ?
