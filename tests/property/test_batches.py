@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 from orpheus.api.file_params import stands_for_itself
 from orpheus.api.render import job_beside, job_info, waiting_by_row
-from orpheus.api.submissions import fingerprint
+from orpheus.api.submissions import fingerprint, to_submissions
 from orpheus.core.errors import OrpheusError
 from orpheus.core.job import Job
 from orpheus.core.plain import MAX_DEPTH, MAX_INTEGER, NotPlain, at_a_glance, check_plain, look_closely
@@ -301,3 +304,61 @@ def test_what_stands_for_itself_is_neither_nested_nor_hidden_nor_reserved(params
         not isinstance(value, dict | list) and value != "***" and not name.startswith("$")
         for name, value in params.items()
     )
+
+
+SAID = [{}] * 8 + [
+    {"tenant": "acme"},
+    {"tenant": "other"},
+    {"priority": 2},
+    {"labels": {"k": "v"}},
+    {"labels": {"k": "\x00"}},
+    {"delay_s": 2.0},
+    {"delay_s": 2.0, "run_at": "2030-01-01T00:00:00Z"},
+    {"webhook_url": "https://example.org"},
+    {"depends_on": ["j", {"job": "k", "on": "end"}]},
+    {"requires_approval": False},
+    {"idempotency_key": None},
+    {"idempotency_key": "not\n"},
+    {"workflow": {"name": "g", "weight": 1}},
+    {"workflow": {"name": "g", "weight": 1.0}},
+    {"params": {}},
+    {"params": {"deep": [1, {"a": None}]}},
+    {"params": {"n": "***"}},
+    {"params": {"$file": 1}},
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(SAID), min_size=2, max_size=8), st.sampled_from([None, 3]))
+def test_bodies_of_a_batch_are_read_as_if_each_had_come_alone(said: list[dict[str, Any]], cap: int | None) -> None:
+    """Most of them say the same but for params and key (`to_submissions`)."""
+    identity = SimpleNamespace(tenant=None, name="ci", key=None if cap is None else object(), priority_cap=cap)
+    services = SimpleNamespace(options=SimpleNamespace(webhook_allow_private=True), catalog=NoSchemas())
+    call: Any = SimpleNamespace(identity=identity, services=services, correlation_id="c", traceparent="t")
+    batch = [
+        msgspec.convert({"workflow": "w", "params": {"n": n}, "idempotency_key": f"key-{n}"} | one, SubmitJob)
+        for n, one in enumerate(said)
+    ]
+    copies = copy.deepcopy(batch)
+    together = _read(call, batch)
+    alone = [_read(call, [one]) for one in batch]
+    assert batch == copies
+    faults = [place for place, one in enumerate(alone) if isinstance(one, OrpheusError)]
+    if not faults:
+        assert msgspec.json.encode(together) == msgspec.json.encode([one[0] for one in alone])
+        return
+    first = alone[faults[0]]
+    assert isinstance(together, OrpheusError)
+    assert (type(together), together.message) == (type(first), first.message.replace("job 0", f"job {faults[0]}"))
+
+
+class NoSchemas:
+    async def params_schema(self, _workflow: Any) -> None:
+        return None
+
+
+def _read(call: Any, batch: list[SubmitJob]) -> Any:
+    try:
+        return asyncio.run(to_submissions(call, batch))
+    except OrpheusError as error:
+        return error

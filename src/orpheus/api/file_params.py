@@ -26,7 +26,6 @@ from orpheus.core.values import PASSED_THROUGH, operator_of
 
 Path = tuple[str | int, ...]
 
-_NESTED = frozenset((dict, list))
 _HIDDEN = msgspec.json.encode(HIDDEN)
 
 _WAYS = '{"file_id": …} (POST /files), {"url": …} or {"artifact": {"job": …, "name": …}}'
@@ -34,11 +33,11 @@ _WAYS = '{"file_id": …} (POST /files), {"url": …} or {"artifact": {"job": �
 
 def stands_for_itself(params: dict[str, Any]) -> bool:
     """Tell at a glance that nothing in decoded params can be a file, reserved or hidden: the hot path, they may stay as they are."""
-    return (
-        _NESTED.isdisjoint(map(type, params.values()))
-        and HIDDEN not in params.values()
-        and not ("$" in "".join(params) and any(name.startswith("$") for name in params))
-    )
+    for name, value in params.items():
+        kind = type(value)
+        if kind is dict or kind is list or (kind is str and value == HIDDEN) or name.startswith("$"):
+            return False
+    return True
 
 
 async def resolve_files(call: Call, params: Mapping[str, Any], workflow: Any, tenant: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _MOST_FIELD_BYTES = 4 * 1024 * 1024
 _JSON_FIELDS = ("params", "labels", "depends_on")
 _NUMBER_FIELDS = ("priority", "delay_s", "timeout_s", "requires_approval", "budget")
 _MOST_FILES = 100
+_NO_PARAMS: dict[str, Any] = {}
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -73,20 +74,50 @@ async def to_submissions(call: Call, batch: Sequence[SubmitJob]) -> list[Submiss
     Raises:
         OrpheusError: the first fault, with its job's place.
     """
-    submissions = []
+    submissions: list[Submission] = []
     tenants: dict[str | None, str] = {}
+    words: SubmitJob | None = None
+    """What most bodies of a batch say: everything but params and key."""
+    like: Submission | None = None
+    """What was made of a body that said it."""
     for place, body in enumerate(batch):
         try:
+            params = body.params
+            plain = stands_for_itself(params)
+            said = msgspec.structs.replace(body, params=_NO_PARAMS, idempotency_key=None)
+            if like is not None and plain and said == words:
+                submissions.append(_beside(like, body, said))
+                continue
             tenant = tenants.get(body.tenant)
             if tenant is None:
                 tenant = tenants[body.tenant] = tenant_of(call, body.tenant)
-            params = body.params
-            if not stands_for_itself(params):
+            if not plain:
                 params = await _resolved(call, body, tenant)
             submissions.append(build(call, body, params, tenant, key=None))
+            if type(body.workflow) is str:  # of definitions it does not say enough that Python takes them for equal
+                words, like = said, submissions[-1]
         except OrpheusError as error:
             raise placed(error, place) from None
     return submissions
+
+
+def _beside(like: Submission, body: SubmitJob, said: SubmitJob) -> Submission:
+    """Return what `build` makes of a body that says the same as the one of `like`, but for its params, in which no file stands, and
+    its key.
+
+    Args:
+        said: the same without these two; to be used up.
+    """
+    params, key = body.params, body.idempotency_key
+    _check_key(key)
+    if key is None:
+        known = None
+    elif params:
+        said.params = params
+        known = _hash(said)
+    else:
+        known = fingerprint(body, params)
+    return msgspec.structs.replace(like, params=params, idempotency_key=key, fingerprint=known)
 
 
 async def _resolved(call: Call, body: SubmitJob, tenant: str) -> dict[str, Any]:
@@ -122,8 +153,7 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
             "the header Idempotency-Key and the field idempotency_key differ", hint="send one of them"
         )
     key = body.idempotency_key if body.idempotency_key is not None else key
-    if key is not None and not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise _refused("idempotency_key", "it is not 1 to 255 printable ASCII characters")
+    _check_key(key)
     labels, identity, depends_on = body.labels, call.identity, body.depends_on
     priority = 3 if body.priority is None else body.priority
     for name, text in labels.items() if labels else ():
@@ -150,6 +180,11 @@ def build(call: Call, body: SubmitJob, params: dict[str, Any], tenant: str, *, k
     )
 
 
+def _check_key(key: str | None) -> None:
+    if key is not None and not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise _refused("idempotency_key", "it is not 1 to 255 printable ASCII characters")
+
+
 def _dependencies(asked: Iterable[str | DependsOn]) -> tuple[tuple[str, str], ...]:
     return tuple((each, "success") if isinstance(each, str) else (each.job, each.on) for each in asked)
 
@@ -164,10 +199,14 @@ def fingerprint(body: SubmitJob, params: dict[str, Any]) -> str:
     """Return the canonical hash of a submission: key order does not matter, and of a file its content counts, not where
     it was uploaded (R21)."""
     if params is body.params and params:  # no file was put into them, so the body says it all
-        return hashlib.sha256(_canonical(msgspec.structs.replace(body, idempotency_key=None))).hexdigest()
+        return _hash(msgspec.structs.replace(body, idempotency_key=None))
     content = msgspec.to_builtins(body)
     content.pop("idempotency_key", None)
     content["params"] = _by_content(params)
+    return _hash(content)
+
+
+def _hash(content: Any) -> str:
     return hashlib.sha256(_canonical(content)).hexdigest()
 
 

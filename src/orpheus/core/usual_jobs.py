@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _READY = TaskState.READY
 
 
-class Beginning(msgspec.Struct, frozen=True, eq=False):
+class Beginning(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The first rows of a job that begins like another: what differs from that one's decision."""
 
     like: Decision

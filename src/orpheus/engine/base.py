@@ -32,7 +32,7 @@ from orpheus.engine.wanted import Wanted
 from orpheus.engine.webhook_contract import WebhookDesk
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One job to create. The API has parsed it; the engine checks it against the definition and what is stored."""
 
     workflow: str | Mapping[str, Any]
@@ -62,7 +62,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_for: float | None = None
 
 
-class Submitted(msgspec.Struct, frozen=True):
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     job: Job
     created: bool
     """False when the idempotency key had been used for the same body before."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,11 +50,19 @@ if TYPE_CHECKING:
 NAMES_FOR_HINTS = 500
 
 
-Kind = tuple[str | int | None, ...]
+_WORDS = (
+    *("workflow", "tenant", "priority", "correlation_id", "traceparent", "webhook_url", "actor"),
+    *("run_at", "delay_s", "depends_on", "requires_approval", "timeout_s", "budget", "schedule"),
+)
+_words = attrgetter(*_WORDS)
+_NAMED = _WORDS.index("run_at")
+_NOTHING_UNUSUAL = (None, None, (), None, None, None, None)
+
+Kind = tuple[Any, ...]
 """What a submission says beside its params, labels and key, if it is nothing unusual: jobs of one kind begin alike."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A submission that is sound in itself."""
 
     submission: Submission
@@ -69,8 +78,8 @@ def prepare(submissions: Sequence[Submission]) -> list[Prepared]:
     Raises:
         OrpheusError: the first fault; in a batch its `details` say in which item.
     """
-    prepared = []
-    checked: set[Kind | None] = set()
+    prepared: list[Prepared] = []
+    checked: set[Kind] = set()
     for place, submission in enumerate(submissions):
         try:
             prepared.append(_prepare(submission, checked))
@@ -79,12 +88,12 @@ def prepare(submissions: Sequence[Submission]) -> list[Prepared]:
     return prepared
 
 
-def _prepare(submission: Submission, checked: set[Kind | None]) -> Prepared:
+def _prepare(submission: Submission, checked: set[Kind]) -> Prepared:
     """Check one. What `checked` has of its kind need not be checked again."""
     graph = None
-    key = submission.idempotency_key
+    key, fingerprint = submission.idempotency_key, submission.fingerprint
     kind = _kind(submission)
-    if kind in checked:
+    if kind is not None and kind in checked:
         if key is not None:
             check_key(key)
         if submission.labels:
@@ -95,7 +104,6 @@ def _prepare(submission: Submission, checked: set[Kind | None]) -> Prepared:
             checked.add(kind)
         elif not isinstance(submission.workflow, str):
             graph = parse_graph(dict(submission.workflow))
-    fingerprint = submission.fingerprint
     if key is not None and fingerprint is None:
         fingerprint = _fingerprint(submission)
     return Prepared(submission, graph, fingerprint, kind)
@@ -103,27 +111,10 @@ def _prepare(submission: Submission, checked: set[Kind | None]) -> Prepared:
 
 def _kind(asked: Submission) -> Kind | None:
     """Return the kind of a submission, None where it says anything unusual."""
-    if (
-        asked.run_at is not None
-        or asked.delay_s is not None
-        or asked.depends_on
-        or asked.requires_approval is not None
-        or asked.timeout_s is not None
-        or asked.budget is not None
-        or asked.schedule is not None
-        or type(asked.priority) is not int
-        or type(asked.workflow) is not str
-    ):
+    words = _words(asked)
+    if words[_NAMED:] != _NOTHING_UNUSUAL or type(asked.priority) is not int or type(asked.workflow) is not str:
         return None
-    return (
-        asked.workflow,
-        asked.tenant,
-        asked.priority,
-        asked.correlation_id,
-        asked.traceparent,
-        asked.webhook_url,
-        asked.actor,
-    )
+    return words
 
 
 def _fingerprint(submission: Submission) -> str:

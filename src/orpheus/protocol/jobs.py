@@ -51,7 +51,7 @@ class DependsOn(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown
     on: Literal["success", "end"] = "success"
 
 
-class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class SubmitJob(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Body of `POST /jobs`."""
 
     workflow: WorkflowName | WorkflowGraph
@@ -138,7 +138,7 @@ class ParentInfo(msgspec.Struct, kw_only=True):
     """The item's, when a map opened it."""
 
 
-class JobInfo(msgspec.Struct, kw_only=True):
+class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     """A job. Lists leave out `params`, `result` and `artifacts`: they can be large."""
 
     job_id: str
