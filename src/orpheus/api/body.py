@@ -57,12 +57,11 @@ async def chunks(call: Call) -> AsyncIterator[bytes]:
 
 
 async def read(call: Call, limit: int) -> bytes:
-    """Return the whole body.
+    """Return the whole body, whose announced length has been checked.
 
     Raises:
         TooLarge: more than `limit` bytes; what follows is not read.
     """
-    check_length(call, limit)
     message = await call.receive()
     if message["type"] == "http.disconnect":
         raise ClientGone

@@ -79,6 +79,32 @@ class Call:
         return stop
 
 
+class Stamping:
+    """`send` as the gate hands it on: it puts the gate's headers on the answer, and remembers the answer's status."""
+
+    __slots__ = ("_send", "_stamp", "status")
+
+    def __init__(self, send: Send, stamp: Headers) -> None:
+        self._send = send
+        self._stamp = stamp
+        self.status = 0
+        """0 until the answer begins."""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._stamp]
+        await self._send(message)
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Send an answer by one call, where the server can (`http1.Exchange.send_whole`); tell whether it did."""
+        send_whole = getattr(getattr(self._send, "__self__", None), "send_whole", None)
+        if send_whole is None or not send_whole(status, [*headers, *self._stamp], body):
+            return False
+        self.status = status
+        return True
+
+
 @dataclass(slots=True)
 class Answer:
     """A whole response in memory."""
@@ -90,13 +116,11 @@ class Answer:
 
     async def send(self, call: Call, send: Send) -> None:
         del call
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status,
-                "headers": _headers(self.headers, self.content_type, len(self.body)),
-            }
-        )
+        headers = _headers(self.headers, self.content_type, len(self.body))
+        # Whatever an application has put between the gate and here wants to see messages.
+        if isinstance(send, Stamping) and send.whole(self.status, headers, self.body):
+            return
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
 

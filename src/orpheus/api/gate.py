@@ -20,10 +20,10 @@ import time
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orpheus.api.auth import identify
-from orpheus.api.calls import Call, ClientGone, Headers
+from orpheus.api.calls import Call, ClientGone, Headers, Stamping
 from orpheus.api.errors import (
     Forbidden,
     MethodNotAllowed,
@@ -49,13 +49,19 @@ _SAFE = ("GET", "HEAD")
 _OPEN_PATHS = ("/healthz", "/readyz")
 _DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_S = 2.0
+_KNOWN_HOSTS_MAX = 100
+"""Different ways of writing our names and ports; a caller may make up any number of them."""
 
 # Names of requests guard nothing, so they need not cost a system call each.
 _names = random.Random(secrets.randbits(256))  # noqa: S311
+_NAME_BITS = 128 + 128 + 64
+_NOT_ZERO = 1 | 1 << 64 | 1 << 192
 
 
-def _random_hex(bits: int) -> str:
-    return f"{_names.getrandbits(bits) | 1:0{bits // 4}x}"
+def _new_names() -> tuple[str, str]:
+    """Return a correlation id and a traceparent; none of their three numbers is zero."""
+    digits = f"{_names.getrandbits(_NAME_BITS) | _NOT_ZERO:080x}"
+    return digits[:32], f"00-{digits[32:64]}-{digits[64:]}-01"
 
 
 class Gate:
@@ -68,6 +74,8 @@ class Gate:
         options = services.options
         self._any_host = "*" in options.allowed_hosts
         self._hosts = frozenset(host.lower() for host in (*LOCAL_HOSTS, *options.allowed_hosts))
+        self._known_hosts: set[bytes] = set()
+        """Headers that were found to name this server."""
         self._origins = frozenset(origin.lower().rstrip("/") for origin in options.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,37 +90,28 @@ class Gate:
         began = time.perf_counter()
         call = self._call(scope, receive)
         span = self._begin_span(scope, call)
-        stamp = _stamp(call)
-        status = 0
-
-        async def send_stamped(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *stamp]
-            await send(message)
-
+        stamping = Stamping(send, _stamp(call))
         try:
             self._check_sender(scope, call)
-            await self._app(scope, receive, send_stamped)
+            await self._app(scope, receive, stamping)
         except ClientGone:
-            status = status or 499
+            stamping.status = stamping.status or 499
         except Exception as error:
-            if status:
+            if stamping.status:
                 if isinstance(error, Unauthorized):
                     return  # cut off in the middle: the key came to its end
                 if not isinstance(error, OrpheusError):
                     log.exception("failed in the middle of an answer", extra=_where(scope, call))
                 raise
-            await self._answer_error(error, scope, call, send_stamped)
+            await self._answer_error(error, scope, call, stamping)
         finally:
             endpoint: Endpoint | None = scope.get("orpheus.endpoint")
             if span is not None:
-                _end_span(span, scope, endpoint, status)
+                _end_span(span, scope, endpoint, stamping.status)
             self._services.metrics.answered(
                 scope["method"] if endpoint else "-",
                 endpoint.path if endpoint else "-",
-                status,
+                stamping.status,
                 time.perf_counter() - began,
                 timed=(endpoint is None or endpoint.timed) and not call.waits,
             )
@@ -151,23 +150,26 @@ class Gate:
         given = headers.get(b"x-correlation-id")
         taken = given is not None and _CORRELATION.fullmatch(given) is not None
         trace = headers.get(b"traceparent")
+        new_id, new_trace = _new_names()
         call = Call(
             services=self._services,
             scope=scope,
             receive=receive,
             headers=headers,
             identity=identify(self._services, scope, headers),
-            correlation_id=given.decode() if taken and given is not None else _random_hex(128),
-            traceparent=trace.decode()
-            if trace is not None and _TRACEPARENT.fullmatch(trace)
-            else f"00-{_random_hex(128)}-{_random_hex(64)}-01",
+            correlation_id=given.decode() if taken and given is not None else new_id,
+            traceparent=trace.decode() if trace is not None and _TRACEPARENT.fullmatch(trace) else new_trace,
             correlation_given=taken,
         )
         scope["orpheus.call"] = call
         return call
 
     def _check_sender(self, scope: Scope, call: Call) -> None:
-        host = call.headers.get(b"host", b"").decode("latin-1").lower()
+        said_host = call.headers.get(b"host", b"")
+        origin = call.headers.get(b"origin")
+        if said_host in self._known_hosts and origin is None and not call.identity.by_cookie:
+            return  # as nearly all requests of programs
+        host = said_host.decode("latin-1").lower()
         if not self._any_host and scope["path"] not in _OPEN_PATHS:
             name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
             if name not in self._hosts:
@@ -175,7 +177,8 @@ class Gate:
                     f"this server is not called {name[:80]!r}",
                     hint="add the name to the setting allowed_hosts if it should be",
                 )
-        origin = call.headers.get(b"origin")
+            if len(self._known_hosts) < _KNOWN_HOSTS_MAX:
+                self._known_hosts.add(said_host)
         if origin is None and call.identity.by_cookie and scope.get("method") not in _SAFE:
             # SameSite=Strict keeps foreign pages from sending the cookie; this holds where a browser does not know it.
             raise Forbidden(

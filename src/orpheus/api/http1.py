@@ -2,17 +2,21 @@
 
 Such requests never reach the application: the parser refuses them (an unknown method, a URL beyond its limit, two
 lengths for one body), so the answer is made where the connection is.
+
+And how do answers go out? One that is whole as one piece (`Exchange.send_whole`), others message by message as uvicorn does it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from orpheus.api.calls import Headers
 from orpheus.api.errors import MalformedBody, envelope
 
 MALFORMED = MalformedBody(
@@ -23,6 +27,10 @@ MALFORMED = MalformedBody(
 
 TOGETHER_BYTES = 64 * 1024
 """Beyond so much nothing is held back: sending costs more than a system call then."""
+
+
+_PLAIN_NAMES = re.compile(rb"[a-z-]*")
+_UNSAFE_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class WritesTogether:
@@ -57,11 +65,54 @@ class WritesTogether:
         self.flush()
         self._transport.close()
 
+    def write_now(self, data: bytes) -> None:
+        """Send `data`, and before it what is held."""
+        self.flush()
+        self._transport.write(data)
+
     def flush(self) -> None:
         """Send what is held, now."""
         held, self._held, self._held_bytes = self._held, [], 0
         if held:
             self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+
+
+class Exchange(RequestResponseCycle):
+    """A request and its answer, which may go out whole."""
+
+    transport: WritesTogether  # type: ignore[assignment]
+
+    def send_whole(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Send what `send` would send for these two messages, with a tenth of its work; tell whether that could be done.
+
+        Nothing was done where more is to be looked at than goes on here: a client that is slow or gone, an answer without its body, the
+        connection's end, or a header that `send` would refuse.
+
+        Args:
+            headers: among them the length of the body.
+        """
+        names, values = zip(*headers, strict=True)
+        if (
+            self.flow.write_paused
+            or self.disconnected
+            or self.response_started
+            or not self.keep_alive
+            or self.access_log
+            or self.default_headers
+            or len(body) > TOGETHER_BYTES
+            or b"connection" in names
+            or self.scope["method"] == "HEAD"
+            or _PLAIN_NAMES.fullmatch(b"".join(names)) is None
+            or _UNSAFE_VALUES.search(b"".join(values)) is not None
+        ):
+            return False
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write_now(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), body))
+        self.message_event.set()
+        self.on_response()
+        return True
 
 
 class Http1(HttpToolsProtocol):
@@ -74,6 +125,12 @@ class Http1(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["orpheus.connection"] = self  # type: ignore[typeddict-unknown-key]  # see Call.when_gone
+
+    def on_headers_complete(self) -> None:
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:
+            self.cycle.__class__ = Exchange  # uvicorn has no place to say so, and its own method is long
 
     def when_gone(self, do: Callable[[], None]) -> Callable[[], None]:
         """Have `do` called when the connection is lost; return what ends the watching."""

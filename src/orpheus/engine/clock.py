@@ -23,8 +23,6 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clocks."""
 
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    # Asked thirty times for a job alone, so there is no function of ours in between.
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
