@@ -77,7 +77,7 @@ def test_a_rollback_takes_everything_back_from_memory_too(hand: Any, one_task_gr
     assert hand.tx.idempotent("ada", "b") is None
     assert hand.tx.job("a").state is JobState.QUEUED
     assert hand.tx.view("a").task("count").run_id is None
-    assert hand.tx.job_of_run(run_id) is None
+    assert hand.tx.running() == []
     assert hand.store.last_cursor() == 3
     applied = hand.submit("b", graph)
     assert (applied.cursor, len(applied.events)) == (6, 3)

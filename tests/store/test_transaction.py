@@ -28,7 +28,7 @@ def test_a_job_of_one_task_from_end_to_end(hand: Any, one_task_graph: GraphOf) -
     assert (applied.cursor, len(applied.events)) == (3, 3)
     hand.commit()
     run_id = hand.claim("a")
-    assert hand.tx.job_of_run(run_id) == ("a", "count", -1)
+    assert [(task.job_id, task.run_id) for task in hand.tx.running()] == [("a", run_id)]
     hand.commit()
     applied = hand.complete("a", run_id, result={"words": 3})
     assert applied.was is JobState.RUNNING
@@ -38,7 +38,7 @@ def test_a_job_of_one_task_from_end_to_end(hand: Any, one_task_graph: GraphOf) -
     assert hand.tx.view("a").result("count") == {"words": 3}
     assert hand.tx.view("a").params() == {"text": "x"}
     assert hand.sql("SELECT result FROM jobs") == [('{"words":3}',)]
-    assert hand.tx.job_of_run(run_id) is None
+    assert hand.tx.running() == []
     assert hand.sql("SELECT count(*) FROM attempts") == [(0,)], "a happy attempt has no row of its own"
     assert [row[0] for row in hand.sql("SELECT seq FROM events ORDER BY cursor")] == list(range(1, 8))
 

@@ -17,6 +17,7 @@ from orpheus.engine.work import Operation, Work
 
 if TYPE_CHECKING:
     from orpheus.engine.claims import RunTokens
+    from orpheus.engine.leases import RunTable
 
 ACTOR = "callback"
 
@@ -34,8 +35,9 @@ class CallBack(Operation):
 
     name = "callback"
 
-    def __init__(self, tokens: RunTokens, token: str, brought: Brought, *, max_bytes: int) -> None:
+    def __init__(self, tokens: RunTokens, runs: RunTable, token: str, brought: Brought, *, max_bytes: int) -> None:
         self._tokens = tokens
+        self._runs = runs
         self._token = token
         self._brought = brought
         self._max_bytes = max_bytes
@@ -46,7 +48,8 @@ class CallBack(Operation):
             raise UnknownCallback(
                 "there is no such callback", hint="The token has to be sent whole, as the task gave it."
             )
-        found = work.tx.run_of_callback(run_id)
+        held = self._runs.get(run_id)
+        found = work.tx.run_of_callback(run_id, None if held is None else held.task)
         if found is None:
             raise StaleRun(
                 f"run {run_id} is over", hint="It was cancelled, has timed out, or another attempt has begun."

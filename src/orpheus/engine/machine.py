@@ -374,7 +374,8 @@ class Machine:
 
     def call_back(self, token: str, brought: Brought, reply: Reply) -> None:
         """Bring what another system says of a run (R22)."""
-        self.queue(CallBack(self.claims.tokens, token, brought, max_bytes=self.options.inline_max_bytes), reply)
+        limit = self.options.inline_max_bytes
+        self.queue(CallBack(self.claims.tokens, self.runs, token, brought, max_bytes=limit), reply)
 
     def call(self, name: str, do: Callable[[Work], Any], reply: Reply | None = None) -> None:
         """Queue a plain function of the transaction."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from orpheus.core.decision import Callback, Decision, Signal
+from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
 from orpheus.store.unit import Unit
+
+_MAY_BE_CALLED_BACK = (TaskState.RUNNING, TaskState.WAITING)
 
 
 class Outside:
@@ -59,14 +62,23 @@ class Outside:
             )
 
 
-def run_of_callback(unit: Unit, run_id: str) -> tuple[str, str, int, float | None] | None:
+def run_of_callback(unit: Unit, run_id: str, held: Task | None) -> tuple[str, str, int, float | None] | None:
     """Find the task of a run that may be called back (running or waiting), or was called back before.
+
+    Args:
+        held: the task of the run as memory knows it, if a worker has it. Its row may have changed since.
 
     Returns:
         `(job_id, node, index, received_at)`; `received_at` is None while no callback has come.
     """
     row = unit.execute("callback_by_run", (run_id,)).fetchone()
-    if row is None:
-        row = unit.execute("task_of_run", (run_id,)).fetchone()
+    if row is not None:
+        return (row[0], row[1], row[2], row[3])
+    if held is None:
+        row = unit.execute("waiting_task_of_run", (run_id,)).fetchone()
         return None if row is None else (row[0], row[1], row[2], None)
-    return (row[0], row[1], row[2], row[3])
+    job = unit.job(held.job_id)
+    entry = None if job is None else unit.task(job, held.node, held.index)
+    if entry is None or entry.task.run_id != run_id or entry.task.state not in _MAY_BE_CALLED_BACK:
+        return None
+    return (held.job_id, held.node, held.index, None)

@@ -82,13 +82,8 @@ class Ready:
         wakes = [row[0] for name in names for row in self._unit.execute(name) if row[0] is not None]
         return min(wakes, default=None)
 
-    def of_run(self, run_id: str) -> tuple[str, str, int] | None:
-        """Return `(job_id, node, index)` of the task that this run is current for, else None."""
-        row = self._unit.execute("task_of_run", (run_id,)).fetchone()
-        return None if row is None else (row[0], row[1], row[2])
-
     def running(self) -> list[Task]:
-        """Return every task that a worker holds (or that waits for a callback), by `run_id`. For start-up (R7)."""
+        """Return every task that a worker holds, by `run_id`. For start-up (R7)."""
         return [rows.task_from_row(row[0], row) for row in self._unit.execute("running_tasks")]
 
     def jobs_to_finalise(self) -> list[tuple[str, str, int]]:

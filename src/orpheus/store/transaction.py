@@ -383,12 +383,9 @@ class Transaction:
     def ready_window(self, source: Source, after_seq: int, limit: int) -> list[ReadyRow]:
         return self.ready.window(source, after_seq, limit)
 
-    def job_of_run(self, run_id: str) -> tuple[str, str, int] | None:
-        return self.ready.of_run(run_id)
-
-    def run_of_callback(self, run_id: str) -> tuple[str, str, int, float | None] | None:
+    def run_of_callback(self, run_id: str, held: Task | None) -> tuple[str, str, int, float | None] | None:
         """Return `(job_id, node, index, received_at)` of a run that may be called back, or was; see `outside.py`."""
-        return run_of_callback(self._unit, run_id)
+        return run_of_callback(self._unit, run_id, held)
 
     def due_jobs(self, now: float, limit: int) -> list[str]:
         return self.ready.due_jobs(now, limit)

@@ -58,10 +58,12 @@ SELECT min(wake_at) FROM jobs INDEXED BY jobs_due WHERE wake_at IS NOT NULL;
 -- name: next_task_wake
 SELECT min(wake_at) FROM tasks INDEXED BY tasks_due WHERE wake_at IS NOT NULL;
 
--- name: task_of_run
-SELECT jobs.job_id, tasks.node, tasks."index" FROM tasks INDEXED BY tasks_of_run JOIN jobs ON jobs.job_no = tasks.job_no
-WHERE tasks.run_id = ? AND tasks.state IN ('running', 'waiting') AND tasks.superseded = 0;
+-- Of the runs that memory does not know: those whose task waits for a callback.
+-- name: waiting_task_of_run
+SELECT jobs.job_id, tasks.node, tasks."index" FROM tasks INDEXED BY tasks_waiting JOIN jobs ON jobs.job_no = tasks.job_no
+WHERE tasks.run_id = ? AND tasks.state = 'waiting' AND tasks.superseded = 0;
 
+-- By way of their jobs: an index of them alone would be entered and left by every attempt, and is asked once in a server's life.
 -- name: running_tasks
 SELECT jobs.job_id,
   tasks.node, tasks."index", tasks.generation, tasks.state, tasks.tenant, tasks.queue, tasks.handler, tasks.priority,
@@ -69,8 +71,9 @@ SELECT jobs.job_id,
   tasks.first_ready_at, tasks.started_at, tasks.finished_at, tasks.wake_at, tasks.error, tasks.progress, tasks.stage,
   tasks.cached, tasks.heartbeat, tasks.items_total, tasks.items_released, tasks.items_settled, tasks.items_failed,
   tasks.items_skipped, tasks.stagger_until, tasks.superseded, tasks.extra
-FROM tasks INDEXED BY tasks_of_run JOIN jobs ON jobs.job_no = tasks.job_no
-WHERE tasks.run_id IS NOT NULL AND tasks.state IN ('running', 'waiting') AND tasks.superseded = 0
+FROM jobs INDEXED BY jobs_by_state CROSS JOIN tasks ON tasks.job_no = jobs.job_no
+WHERE jobs.state = 'running' AND jobs.runs_active > 0
+  AND +tasks.state = 'running' AND tasks.run_id IS NOT NULL AND tasks.superseded = 0
 ORDER BY tasks.run_id;
 
 -- name: jobs_to_finalise

@@ -115,6 +115,9 @@ def _check_counters(rows: JobRows) -> None:
     assert job.nodes_open == nodes_open, f"nodes_open is {job.nodes_open}, the rows say {nodes_open}"
     runs = [task for task in current if task.state is _S.RUNNING and not _is_map(rows.graph, task)]
     assert job.runs_active == len(runs), f"runs_active is {job.runs_active}, {len(runs)} run"
+    assert not runs or job.state is JobState.RUNNING, (
+        f"{len(runs)} run of a job that is {job.state}: a start does not find them"
+    )
     run_ids = Counter(task.run_id for task in runs)
     assert None not in run_ids and all(count == 1 for count in run_ids.values()), "a run has no id of its own (R6)"
     if job.closing is None and job.state not in TERMINAL:
