@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orpheus.client import Client, ConnectionLost
+from orpheus.client import _connections as client_connections
 from orpheus.client._connections import Connections, NotSent
 from orpheus.client.retrying import Patience
 from orpheus.protocol.http import AnswerReader, BadAnswer, Endpoint, header_lines
@@ -196,3 +197,20 @@ def test_a_submit_and_its_result_are_two_requests_over_one_connection(
         b"GET /jobs/j1",
     ]
     assert server.accepted == 1
+
+
+@pytest.mark.parametrize("polls", [True, False])
+def test_a_connection_is_stale_when_there_is_something_to_read(monkeypatch: pytest.MonkeyPatch, *, polls: bool) -> None:
+    """Where the system can poll, and where it cannot."""
+    if not polls:
+        monkeypatch.setattr(client_connections, "select", object())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = client_connections._Connection(ours)
+        assert not connection.is_stale()
+        theirs.send(b"x")
+        assert connection.is_stale()
+        ours.recv(1)
+        assert not connection.is_stale()
+        theirs.close()
+        assert connection.is_stale()

@@ -5,7 +5,9 @@ May be used by threads. Why this is not urllib3, which carries files and streams
 
 from __future__ import annotations
 
+import select
 import socket
+from collections.abc import Callable
 
 from urllib3.util import wait_for_read
 
@@ -100,6 +102,8 @@ class _Connection:
         self.reader = AnswerReader()
         self._socket = opened
         self._read_s: float | None = None
+        self.is_stale = _watch(opened)
+        """Tells whether the server has hung up, or says what nobody asked for."""
 
     def exchange(self, request: bytes, read_s: float) -> None:
         """Send a request and read until `reader` has the answer."""
@@ -115,9 +119,14 @@ class _Connection:
             if self.reader.feed(data):
                 return
 
-    def is_stale(self) -> bool:
-        """Tell whether the server has hung up, or says what nobody asked for."""
-        return wait_for_read(self._socket, timeout=0.0)
-
     def close(self) -> None:
         self._socket.close()
+
+
+def _watch(opened: socket.socket) -> Callable[[], bool]:
+    """Return a function that tells whether there is something to read, at once."""
+    if not hasattr(select, "poll"):
+        return lambda: wait_for_read(opened, timeout=0.0)
+    poll = select.poll()  # kept: to make one costs more than to ask it
+    poll.register(opened, select.POLLIN)
+    return lambda: bool(poll.poll(0))

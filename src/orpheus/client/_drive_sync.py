@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -29,6 +30,8 @@ from orpheus.protocol.http import BadAnswer, Endpoint
 
 T = TypeVar("T")
 
+_NOT_READ: dict[str, str] = {}
+"""The headers of an answer that is no error: nobody looks at them, and to turn them into text was a tenth of the client's work."""
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 
 
@@ -88,7 +91,7 @@ class SyncDriver:
             answer = self._connections.ask(whole, read_s, twice=request.repeatable)
         except (OSError, BadAnswer) as error:
             raise _lost(self._address.url, error) from error
-        return Reply(answer.status, answer.headers, answer.body)
+        return Reply(answer.status, answer.headers if answer.status >= 400 else _NOT_READ, answer.body)
 
     def _pull(self, effect: Pull) -> Reply:
         with self._open(effect.request, self._timeout_s) as response:
@@ -166,7 +169,11 @@ class SyncDriver:
 
 
 def _target(request: Request) -> str:
-    return f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+    return f"{request.path}?{_query_text(request.query)}" if request.query else request.path
+
+
+_query_text = lru_cache(256)(urlencode)
+"""Most questions have the same query as one before: how long to wait, which page."""
 
 
 def _lost(url: str, error: OSError | BadAnswer) -> ConnectionLost:

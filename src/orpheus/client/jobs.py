@@ -6,8 +6,8 @@ import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, TypedDict
-from uuid import uuid4
 
 import msgspec
 
@@ -125,7 +125,7 @@ def rfc3339(when: datetime, name: str) -> str:
 
 
 def new_key() -> str:
-    return f"auto-{uuid4().hex}"
+    return f"auto-{token_hex(16)}"
 
 
 def submit(job: NewJob | SubmitJob | Mapping[str, Any], patience: Patience) -> Operation[JobInfo]:

@@ -77,7 +77,7 @@ class Request:
 class Reply:
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Names in lower case; of an answer that is no error there may be none."""
     body: bytes = b""
 
     @property
