@@ -40,7 +40,7 @@ class Counting(Aftermath):
     def follow(self, effects: Any) -> bool:
         for effect in effects:
             if isinstance(effect, Began):
-                self.together["began"] += len(effect.granted)
+                self.together["began"] += len(effect.picks)
             elif isinstance(effect, Completed):
                 self.together["completed"] += len(effect.runs)
                 self.together["opened"] += len(effect.opened)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from orpheus.core.decision import CancelRun, Decision, Finalise, ForgetRun, PublishArtifacts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orpheus.store.applied import Applied
 
 _READY = TaskState.READY
-_events = itemgetter(1)
+_events, _task = itemgetter(1), attrgetter("task")
 
 
 class Aftermath:
@@ -59,9 +59,9 @@ class Aftermath:
                 machine.feed.created(effect.released, effect.graph)
             elif isinstance(effect, Began):
                 told += effect.told
-                machine.meter.began(effect.told, [grant.task for _pick, grant, _graph in effect.granted])
-                machine.feed.withdrawn([pick.key for pick, _grant, _graph in effect.granted])
-                machine.claims.grant(effect.session, effect.at, effect.granted)
+                machine.meter.began(effect.told, map(_task, effect.grants))
+                machine.feed.withdrawn([pick.key for pick in effect.picks])
+                machine.claims.grant(effect)
             elif isinstance(effect, Completed):
                 told += effect.told
                 self._completed(effect, over)

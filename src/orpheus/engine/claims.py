@@ -25,17 +25,16 @@ from orpheus.core.facts import TaskClaimed
 from orpheus.core.graph import Graph
 from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7s
 from orpheus.engine.base import Grant
-from orpheus.engine.usual_runs import Began, Begun, Completed, begin
+from orpheus.engine.usual_runs import Began, Begun, Completed, Granted, begin
 from orpheus.engine.work import Change, Created, Operation, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from orpheus.core.task import Task
     from orpheus.engine.limits import Feed
     from orpheus.engine.sessions import Session, Sessions
 
-Granted = tuple[ReadyRef, Grant, Graph]
 Path = tuple[str | int, ...]
 
 MOST_PER_ANSWER = 256
@@ -86,7 +85,7 @@ class Claims:
         rng: Random,
         tokens: RunTokens,
         queue: Callable[[Operation], None],
-        granted: Callable[[Session, list[tuple[Grant, Graph]]], None],
+        granted: Callable[[Granted], None],
     ) -> None:
         self.feed = feed
         self._sessions = sessions
@@ -176,13 +175,14 @@ class Claims:
         self.feed.dispatcher.unbegun(pick.key)
         self.feed.stirred = True
 
-    def grant(self, session: Session, began: float, granted: Sequence[Granted]) -> None:
-        """After the commit: the reservations become runs, `began` (monotonic) being the instant in their rows."""
-        picks = [pick for pick, _, _ in granted]
-        session.unpicked(picks)
+    def grant(self, granted: Granted) -> None:
+        """After the commit: the reservations become runs."""
+        picks, dispatcher = granted.picks, self.feed.dispatcher
+        granted.session.unpicked(picks)
         self.feed.settled(picks)
-        self.feed.dispatcher.began(*[pick.key for pick in picks], now=began)
-        self._granted(session, [(grant, graph) for _, grant, graph in granted])
+        if dispatcher.gates.counts_any:
+            dispatcher.began(*[pick.key for pick in picks], now=granted.at)
+        self._granted(granted)
 
     def give_back(self, session: Session, picks: list[ReadyRef]) -> None:
         """The transaction was dropped: the rows are as they were."""
@@ -227,17 +227,20 @@ class Claim(Operation):
                     continue
             if begun.graph is not graph or key[1] != of_node:
                 graph, of_node = begun.graph, key[1]
-                terms = _terms(graph, of_node)
+                terms, limits = _terms(graph, of_node), graph.all_nodes[of_node].timeouts
             if rated:
                 claims.feed.write_start(work, rated, run_id)
             grant = Grant(run_id, claims.tokens.make(run_id), begun.task, begun.job, begun.args, *terms)
             if begun.told is None:
-                effects.append(partial(claims.grant, session, work.mono, [(pick, grant, graph)]))
+                alone = Granted(session, work.mono, [pick], [grant], [limits])
+                effects.append(partial(claims.grant, alone))
                 continue
             if began is None:
                 began = Began(session, work.mono)
                 effects.append(began)
-            began.granted.append((pick, grant, graph))
+            began.picks.append(pick)
+            began.grants.append(grant)
+            began.limits.append(limits)
             began.told.append(begun.told)
 
     def _tell(self, work: Work, pick: ReadyRef, run_id: str, made_with: str) -> Begun | None:

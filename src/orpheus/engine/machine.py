@@ -19,6 +19,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,9 @@ from orpheus.core.decision import Decision
 from orpheus.core.dispatch import Dispatcher
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import Fact
-from orpheus.core.graph import Graph
 from orpheus.core.task import TaskState
 from orpheus.engine.aftermath import Aftermath
-from orpheus.engine.base import Grant, InternalError
+from orpheus.engine.base import InternalError
 from orpheus.engine.callbacks import Brought, CallBack
 from orpheus.engine.claims import Claims, RunTokens
 from orpheus.engine.clock import Clock
@@ -46,7 +46,7 @@ from orpheus.engine.progress import ProgressBook
 from orpheus.engine.publishing import Outbox
 from orpheus.engine.recall import Intact
 from orpheus.engine.schedules import Scheduling
-from orpheus.engine.sessions import Session, Sessions
+from orpheus.engine.sessions import Sessions
 from orpheus.engine.stats import Meter
 from orpheus.engine.stream import Stream
 from orpheus.engine.tenants import Tenants
@@ -56,9 +56,11 @@ from orpheus.engine.work import Operation, Reply, SeededDraws, Undo, Work
 from orpheus.engine.workers import Workers
 
 if TYPE_CHECKING:
+    from orpheus.engine.usual_runs import Granted
     from orpheus.store.store import Store
 
 log = logging.getLogger("orpheus.engine")
+_task = attrgetter("task")
 
 
 @dataclass(slots=True)
@@ -322,15 +324,15 @@ class Machine:
 
     # Memory, after the commit: see `aftermath.py`
 
-    def _granted(self, session: Session, granted: list[tuple[Grant, Graph]]) -> None:
+    def _granted(self, granted: Granted) -> None:
         """Claims are on disk: their runs begin, and the grants go out with the session's next answer."""
-        session_id = session.session_id
-        begun = [(grant.task, graph.all_nodes[grant.task.node].timeouts) for grant, graph in granted]
-        self.runs.start(begun, session_id, wall=self.clock.now(), now=self.clock.monotonic())
-        session.granted([grant for grant, _ in granted])
-        self.meter.claims += len(granted)
-        if self.sessions.find(session_id) is not session:
-            for grant, _ in granted:
+        session, grants = granted.session, granted.grants
+        begun = zip(map(_task, grants), granted.limits, strict=True)
+        self.runs.start(begun, session.session_id, wall=self.clock.now(), now=self.clock.monotonic())
+        session.granted(grants)
+        self.meter.claims += len(grants)
+        if self.sessions.find(session.session_id) is not session:
+            for grant in grants:
                 self.workers.never_arrives(grant.run_id)  # it said goodbye while the claims were on their way
 
     # Start

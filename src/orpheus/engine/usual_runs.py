@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orpheus.core.decision import Event
     from orpheus.core.dispatch import Key, ReadyRef
-    from orpheus.core.graph import Graph
+    from orpheus.core.graph import Graph, Timeouts
     from orpheus.core.job import Job
     from orpheus.core.task import Task
     from orpheus.engine.base import Grant
@@ -39,13 +39,22 @@ _ACTOR = "worker"
 _COMPLETED = JobState.COMPLETED
 
 
-class Began(msgspec.Struct):
-    """Attempts that a session's claim has begun: an effect of its transaction."""
+class Granted(msgspec.Struct):
+    """Attempts that a session's claim has begun."""
 
     session: Session
     at: float
     """The instant in their rows, monotonic."""
-    granted: list[tuple[ReadyRef, Grant, Graph]] = msgspec.field(default_factory=list)
+    picks: list[ReadyRef] = msgspec.field(default_factory=list)
+    grants: list[Grant] = msgspec.field(default_factory=list)
+    """For each pick."""
+    limits: list[Timeouts] = msgspec.field(default_factory=list)
+    """For each pick, those of its node."""
+
+
+class Began(Granted):
+    """Attempts that began the usual way: an effect of their transaction."""
+
     told: list[Told] = msgspec.field(default_factory=list)
     """For each of them."""
 

@@ -190,15 +190,18 @@ class Workers:
         ends: list[tuple[int, RunReport]] = []
         find, renew = machine.runs.get, machine.runs.renew
         for place, report in enumerate(reports):
+            run, kind = find(report.run_id), report.kind
+            if kind == "completed" and run is not None and not report.artifacts:
+                renew(run, now)
+                ends.append((place, report))
+                continue
             try:
-                run, kind = find(report.run_id), report.kind
                 if run is None:
                     check_kind(report)
                     raise stale(report.run_id)
                 if kind in ENDS:
                     renew(run, now)
-                    if kind != "completed" or report.artifacts:
-                        check_end(report)
+                    check_end(report)
                     ends.append((place, report))
                 else:
                     self._end_runs(ends, outcomes)  # what was said before it is done before it
