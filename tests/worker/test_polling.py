@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -182,14 +183,14 @@ class Quick:
         )
         known = _run("before")
         self.runs.add(known)
-        self.runs.begins(known)
+        self.runs.begins(known, time.monotonic())
         self.runs.vacate(known, completed=True)
         self.runs.forget("before")
 
     def _begin(self, assignment: Assignment) -> None:
         run = Run.arrived(assignment, redactor=Redactor(), log_bytes_max=1000, on_news=lambda run: None)
         self.runs.add(run)
-        self.runs.begins(run)
+        self.runs.begins(run, time.monotonic())
         self.begun.append(run)
         self.on_begun(run)
 

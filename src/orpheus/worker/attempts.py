@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -35,6 +36,7 @@ from orpheus.worker.spans import begin_span, end_span
 from orpheus.worker.spilling import spill_marker
 from orpheus.worker.threads import Homecoming, Threads
 from orpheus.worker.time_limits import TimeLimits
+from orpheus.worker.turns import Turns
 from orpheus.worker.work import Abandoned, Completed, Failed, HandedOver, Outcome, Stopped, Work
 
 logger = logging.getLogger("orpheus.worker")
@@ -90,7 +92,9 @@ class Attempts:
         self._runs = runs
         self._outbox = outbox
         self._devices = devices
-        self._slots = Slots(slots, begin=self._begin, leave=self._leave, overdue=self._give_back)
+        self._ended = asyncio.Event()
+        self._turns = Turns(self._pass, made=self._passed, idle=self._ended.set)
+        self._slots = Slots(slots, begin=self._turns.add, leave=self._leave, overdue=self._give_back)
         self._limits = TimeLimits(runs, over=lambda run: run.stop(StopReason.TIMEOUT, STOP_GRACE_S))
         self._pool = pool
         self._reaper = reaper
@@ -104,8 +108,6 @@ class Attempts:
         self._inline_bytes = inline_bytes
         self._threads = Threads()
         self._home = Homecoming()
-        self._lives: set[asyncio.Task[None]] = set()
-        self._ended = asyncio.Event()
         self._device_freed = asyncio.Condition()
 
     def begin(self, assignment: Assignment) -> None:
@@ -119,10 +121,29 @@ class Attempts:
         self._runs.add(run)
         self._slots.take(run)
 
-    def _begin(self, run: Run) -> None:
-        """The run has its slot."""
-        task = run.task = asyncio.get_running_loop().create_task(self._live(run), name=f"run-{run.run_id}")
-        self._lives.add(task)
+    def _pass(self, run: Run, began_at: float) -> Coroutine[Any, Any, None] | None:
+        """Make the attempt if it can be made without waiting for anything, as most short ones can. Otherwise return what is to be
+        awaited: the rest of it.
+
+        What is done here is what `_live` comes to when a handler in the loop returns something small at its first step.
+        """
+        try:
+            work = self._made_at_once(run)
+        except Exception:
+            return self._live(run, began_at)  # and there it will be reported
+        if work is None or not self._is_inline(outcome := work.begin(), run):
+            return self._live(run, began_at, work)
+        self._outbox.add_end(run, self._completed(run, msgspec.Raw(outcome.result), []))
+        self._slots.give()
+        self._runs.passed(run, time.monotonic() - began_at)
+        run.log.tell_nobody()
+        return None
+
+    def _passed(self) -> None:
+        """Attempts were made by `_pass`: tell those whom `_live` tells of each."""
+        self._outbox.ends_came()
+        self._runs.on_room()
+        self._ended.set()
 
     def _leave(self, run: Run) -> None:
         """The run was stopped before it had a slot."""
@@ -142,7 +163,7 @@ class Attempts:
 
     async def ended(self) -> None:
         """Wait until no attempt is under way."""
-        while self._lives or self._runs.occupied:
+        while self._turns or self._runs.occupied:
             self._ended.clear()
             await self._ended.wait()
 
@@ -154,13 +175,14 @@ class Attempts:
         """Return the run whose handler is this task of the loop."""
         return None if task is None else next((run for run in self._runs if run.task is task), None)
 
-    async def _live(self, run: Run) -> None:
+    async def _live(self, run: Run, began_at: float, work: LoopWork | None = None) -> None:
+        """Make the attempt, of which `work` may have begun."""
         completed = False
         try:
-            self._runs.begins(run)
+            self._runs.begins(run, began_at)
             try:
                 span = None if self._tracing is None else begin_span(self._tracing, run)
-                item = await self._make(run)
+                item = await self._make(run, work)
                 if item is not None and run.spent is not None:
                     item.price = run.spent
                 if span is not None:
@@ -180,15 +202,14 @@ class Attempts:
             run.log.tell_nobody()
             if run.files is not None and run.files.are_used:
                 await asyncio.to_thread(run.files.clean, keep_files=completed)
-            self._lives.discard(run.task)
-            self._ended.set()
 
-    async def _make(self, run: Run) -> ReportItem | None:
+    async def _make(self, run: Run, work: Work | None) -> ReportItem | None:
         """Make the attempt; return what to report (None: nothing)."""
-        if self._runs.draining:
-            run.stop(StopReason.DRAIN, 0.0)  # it waited for its slot until the drain began: another may have it unspent
-        if run.is_stopped():
-            return self._ending(run, Stopped())
+        if work is None:
+            if self._runs.draining:
+                run.stop(StopReason.DRAIN, 0.0)  # it waited for its slot until the drain began: another may have it
+            if run.is_stopped():
+                return self._ending(run, Stopped())
         wanted = run.assignment.resources
         if wanted:
             try:
@@ -197,7 +218,7 @@ class Attempts:
                 return _failed(run, ReportedError(code="task_failed", message=str(never), final=False))
         self._limits.watch(run)
         try:
-            work = await self._prepare(run)
+            work = work or await self._prepare(run)
             outcome: Outcome
             if run.is_stopped():
                 outcome = Stopped()
@@ -233,6 +254,16 @@ class Attempts:
 
     # Prepare ---------------------------------------------------------------------------------------------------------
 
+    def _made_at_once(self, run: Run) -> LoopWork | None:
+        """Make the work of a handler in the loop for which nothing has to be waited for. None: see `_live`."""
+        assignment = run.assignment
+        if run.stop_reason is not None or self._runs.draining or assignment.resources or self._tracing is not None:
+            return None
+        handler = self._definitions.handler(assignment.handler, assignment.version)
+        if not handler.is_ready or self._downloads or has_markers(assignment.args):
+            return None
+        return self._loop_work(run, handler, assignment.args, {})
+
     async def _prepare(self, run: Run) -> Work:
         """Resolve what the arguments stand for, and make the work. Nothing of the handler's has run yet."""
         assignment = run.assignment
@@ -241,7 +272,7 @@ class Attempts:
         if has_markers(args):
             args = await asyncio.to_thread(self._resolve, assignment)
         if handler.hides:
-            run.redactor.add(handler.hidden(args))
+            run.hide(handler.hidden(args))
         if handler.executor == "process" or (assignment.resources and assignment.resources.get(DEVICE_RESOURCE, 0)):
             self._files(run).are_used = True  # by the child
             whole = msgspec.structs.replace(assignment, args=args)
@@ -252,14 +283,14 @@ class Attempts:
                 hidden=run.redactor.values,
             )
             return ChildWork(run, self._pool, start)
-        context = self._context(run, handler) if handler.takes_context else None
         if handler.is_async:
             if self._downloads:
                 await asyncio.to_thread(_fetch_files, args, self._files(run))  # so that ctx.path never blocks the loop
             loaded = self._resources.ready(handler.resources) if handler.resources else {}
             if loaded is None:
                 loaded = await asyncio.to_thread(self._resources.load_all, handler.resources)
-            return LoopWork(run, handler, context, handler.arguments(args), loaded)
+            return self._loop_work(run, handler, args, loaded)
+        context = self._context(run, handler)
         return ThreadWork(
             run,
             lambda: self._resources.load_all(handler.resources),
@@ -269,7 +300,12 @@ class Attempts:
             spared=lambda: self._reaper.pid,
         )
 
-    def _context(self, run: Run, handler: Handler) -> WorkerContext:
+    def _loop_work(self, run: Run, handler: Handler, args: dict[str, Any], loaded: dict[str, Any]) -> LoopWork:
+        return LoopWork(run, handler, self._context(run, handler), handler.arguments(args), loaded)
+
+    def _context(self, run: Run, handler: Handler) -> WorkerContext | None:
+        if not handler.takes_context:
+            return None
         voice, files = RunVoice(run, self._reaper), self._files(run)
         return WorkerContext(run.assignment, voice, files, devices=run.devices, in_loop=handler.is_async)
 
@@ -311,7 +347,7 @@ class Attempts:
 
     # Judge -----------------------------------------------------------------------------------------------------------
 
-    def _is_inline(self, outcome: Outcome, run: Run) -> TypeGuard[Completed]:
+    def _is_inline(self, outcome: Outcome | None, run: Run) -> TypeGuard[Completed]:
         """Tell whether all there is to report is a small result: no files, nothing to be stored."""
         return (
             type(outcome) is Completed

@@ -39,6 +39,8 @@ class Handler:
         self._sensitive = task.params_schema if holds_sensitive(task.params_schema) else None
         self.hides = self._sensitive is not None
         """Whether any argument must not be shown."""
+        self.is_ready = self.is_async and self.executor == "async" and not self.resources and not self.hides
+        """Whether it runs in the loop, and needs nothing but its arguments."""
 
     def arguments(self, args: Mapping[str, Any]) -> Arguments:
         """Decode arguments from the wire.

@@ -12,7 +12,8 @@ import contextvars
 import ctypes
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 import msgspec
@@ -30,14 +31,24 @@ from orpheus.worker.work import Failed, Outcome, Stopped, returned
 
 
 class LoopWork(msgspec.Struct, eq=False):
-    """An `async def` handler in the task that awaits it: a task of its own for each would be half of a short attempt."""
+    """An `async def` handler in the task that awaits it: a task of its own for each would be half of a short attempt.
+
+    `begin` may be called before there is anybody to await: it takes the handler's first step, which is the only one of most that are
+    short. The steps are taken in a context of their own, so what the handler sets there is seen by nobody else.
+    """
 
     run: Run
     handler: Handler
     context: WorkerContext | None
     arguments: Arguments
     loaded: dict[str, Any]
+    outcome: Outcome | None = None
+    """Once the handler has ended."""
     dies: bool = False
+    _variables: contextvars.Context | None = None
+    _steps: Coroutine[Any, Any, Any] | None = None
+    _waits_for: Any = None
+    """What the handler has given to the loop at its latest step, and the loop is to be given by us."""
 
     __repr__ = object.__repr__
 
@@ -51,20 +62,64 @@ class LoopWork(msgspec.Struct, eq=False):
     def kill(self) -> None:
         self.stop()
 
+    def begin(self) -> Outcome | None:
+        """Take the first step. None: the handler waits for something, and `start` is to be awaited."""
+        self._variables = contextvars.copy_context()
+        self.outcome = self._variables.run(self._begin)
+        return self.outcome
+
     async def start(self) -> Outcome:
-        run, handler = self.run, self.handler
-        outside = current_log.set(run.log)
+        run = self.run
         try:
-            return returned(handler.encode(await handler.call(self.context, self.arguments, self.loaded)))
-        except (asyncio.CancelledError, Cancelled) as stopped:
-            # A CancelledError of the handler's own making (a library's, a task it cancelled) is a failure like any other.
-            return Stopped() if run.stopping.is_set() else Failed(classify(stopped, redact=run.redactor))
-        except BaseException as raised:
-            return Failed(classify(raised, redact=run.redactor))
+            return (self.begin() if self._variables is None else self.outcome) or await self._go_on()
         finally:
-            current_log.reset(outside)
             if run.task is not None and run.task.cancelling():
                 await _forget_cancels(run.task)
+
+    def _begin(self) -> Outcome | None:
+        current_log.set(self.run.log)
+        try:
+            self._steps = self.handler.call(self.context, self.arguments, self.loaded)
+        except BaseException as raised:
+            return self._failed(raised)
+        return self._step(self._steps.send, None)
+
+    @types.coroutine
+    def _go_on(self) -> Generator[Any, Any, Outcome]:
+        """Pass on between the handler and the loop, as an `await` would."""
+        assert self._variables is not None, "it has begun"
+        assert self._steps is not None, "it has begun"
+        outcome: Outcome | None = None
+        while outcome is None:
+            sent, thrown = None, None
+            try:
+                sent = yield self._waits_for
+            except GeneratorExit:
+                self._variables.run(self._steps.close)
+                raise
+            except BaseException as raised:
+                thrown = raised
+            step, given = (self._steps.send, sent) if thrown is None else (self._steps.throw, thrown)
+            outcome = self._variables.run(self._step, step, given)
+        return outcome
+
+    def _step(self, step: Callable[[Any], Any], given: Any) -> Outcome | None:
+        try:
+            try:
+                self._waits_for = step(given)
+            except StopIteration as ended:
+                value = ended.value
+            else:
+                return None
+            return returned(self.handler.encode(value))
+        except BaseException as raised:
+            return self._failed(raised)
+
+    def _failed(self, raised: BaseException) -> Outcome:
+        if isinstance(raised, asyncio.CancelledError | Cancelled) and self.run.stopping.is_set():
+            return Stopped()
+        # A CancelledError of the handler's own making (a library's, a task it cancelled) is a failure like any other.
+        return Failed(classify(raised, redact=self.run.redactor))
 
 
 async def _forget_cancels(task: asyncio.Task[Any]) -> None:

@@ -90,10 +90,7 @@ def has_markers(value: Any) -> bool:
         parts = value
     else:
         return False
-    for part in parts:  # noqa: SIM110 (asked for every attempt: no generator, and no call for what is no container)
-        if type(part) in _CONTAINERS and has_markers(part):
-            return True
-    return False
+    return not _CONTAINERS.isdisjoint(map(type, parts)) and any(map(has_markers, parts))
 
 
 class Resolver:

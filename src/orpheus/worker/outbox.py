@@ -16,9 +16,10 @@ import msgspec
 from orpheus.protocol.worker import ReportItem
 from orpheus.worker.runs import PROGRESS_EVERY_S, Run
 
+_Raw = msgspec.Raw
 ITEMS_MAX = 500
 BYTES_MAX = 2 * 1024 * 1024
-"""Of results and log lines in one report; one item may exceed it alone."""
+"""Of results and log lines in one report (`_size` of each item); one item may exceed it alone."""
 CARRIED_BYTES_MAX = 128 * 1024
 """Of what a question takes along: it may have to be asked again."""
 
@@ -29,6 +30,7 @@ class Outbox:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ends: deque[ReportItem] = deque()
+        self._ends_bytes = 0
         self._touched: dict[str, Run] = {}
         self._wake = asyncio.Event()
         self._carrier: Callable[[], None] | None = None
@@ -53,28 +55,41 @@ class Outbox:
     def end(self, run: Run, item: ReportItem | None, *, given_back: bool = False) -> None:
         """Queue the end of a run after its last words; None says nothing (the run is not ours any more), or only the
         words of one that is given back."""
+        self.add_end(run, item, given_back=given_back)
+        self.ends_came()
+
+    def add_end(self, run: Run, item: ReportItem | None, *, given_back: bool = False) -> None:
+        """Do as `end` does, but wake nobody: `ends_came` has to follow."""
         run.finished = True
         if self._touched:
             self._touched.pop(run.run_id, None)
         if item is None and not given_back:
             return
-        if words := run.words(last=True, with_progress=False):
-            self._ends.extend(words)
+        if run.has_words:
+            self._queue(run.words(last=True, with_progress=False))
         if item is not None:
             self._ends.append(item)
-        self._ends_came()
+            self._ends_bytes += _size(item)
+
+    def ends_came(self) -> None:
+        """Have the ends told that were added."""
+        if self._carrier is None:
+            self._wake.set()
+        else:
+            self._carrier()
+
+    def _queue(self, items: list[ReportItem], *, first: bool = False) -> None:
+        if first:
+            self._ends.extendleft(reversed(items))
+        else:
+            self._ends.extend(items)
+        self._ends_bytes += sum(map(_size, items))
 
     def leave_to(self, carrier: Callable[[], None] | None) -> None:
         """Have `carrier` called for ends from now on, instead of waking the report loop; None wakes it for what is left."""
         self._carrier = carrier
         if self._ends:
-            self._ends_came()
-
-    def _ends_came(self) -> None:
-        if self._carrier is None:
-            self._wake.set()
-        else:
-            self._carrier()
+            self.ends_came()
 
     async def wait(self) -> None:
         """Wait until there is something to send."""
@@ -96,13 +111,16 @@ class Outbox:
                     size += _size(item)
                     batch.append(item)
         ends = self._ends
+        if len(batch) + len(ends) <= ITEMS_MAX and size + self._ends_bytes <= BYTES_MAX:
+            batch += ends
+            self._forget_ends()
         while ends and len(batch) < ITEMS_MAX:
-            item = ends[0]
-            size += _size(item)
+            of_item = _size(ends[0])
+            size += of_item
             if size > BYTES_MAX and batch:
                 break
-            batch.append(item)
-            ends.popleft()
+            batch.append(ends.popleft())
+            self._ends_bytes -= of_item
         return batch
 
     def carried(self) -> list[ReportItem]:
@@ -110,16 +128,20 @@ class Outbox:
         server looks for them, so their ends go by themselves."""
         self._carrier = None
         ends = list(self._ends)
-        if len(ends) > ITEMS_MAX or any(item.artifacts for item in ends) or sum(map(_size, ends)) > CARRIED_BYTES_MAX:
+        if len(ends) > ITEMS_MAX or self._ends_bytes > CARRIED_BYTES_MAX or any(item.artifacts for item in ends):
             self._wake.set()
             return []
-        self._ends.clear()
+        self._forget_ends()
         return ends
 
     def put_back(self, items: list[ReportItem]) -> None:
         """Queue items again that the server could not take now; they go first."""
-        self._ends.extendleft(reversed(items))
-        self._ends_came()
+        self._queue(items, first=True)
+        self.ends_came()
+
+    def _forget_ends(self) -> None:
+        self._ends.clear()
+        self._ends_bytes = 0
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -146,5 +168,6 @@ class Outbox:
 
 def _size(item: ReportItem) -> int:
     result = item.result
-    size = len(result) if type(result) is msgspec.Raw else 256
-    return size + sum([len(line.message) + 64 for line in item.lines]) if item.lines else size
+    if type(result) is _Raw:
+        return len(result)
+    return 256 + sum([len(line.message) + 64 for line in item.lines])

@@ -22,7 +22,7 @@ from orpheus.worker.session import Session
 
 logger = logging.getLogger("orpheus.worker")
 
-ENDS = ("completed", "failed", "cancelled", "waiting")
+ENDS = frozenset({"completed", "failed", "cancelled", "waiting"})
 RETRIED_CODES = ("internal", "internal_error", "unavailable")
 """The server's own trouble: the same item again may go well."""
 RETRIES_MAX = 5
@@ -116,8 +116,12 @@ class Reporter:
 
     def _settle(self, batch: list[ReportItem], results: list[ReportResult]) -> None:
         again: list[ReportItem] = []
+        refusals, forget = self._refusals, self._runs.forget
         for item, result in zip(batch, results, strict=False):
-            if result.ok or result.code == "stale_run":
+            if result.ok and not refusals:
+                if item.kind in ENDS:
+                    forget(item.run_id)
+            elif result.ok or result.code == "stale_run":
                 if not result.ok and item.kind in ENDS:
                     logger.warning(
                         "run %s: its %s came too late: %s", item.run_id, item.kind, result.message or result.code
@@ -133,8 +137,7 @@ class Reporter:
 
     def _done(self, item: ReportItem) -> None:
         if item.kind in ENDS:
-            if self._refusals:
-                self._refusals.pop(item.run_id, None)
+            self._refusals.pop(item.run_id, None)
             self._runs.forget(item.run_id)
 
     def _after_refusal(self, item: ReportItem, result: ReportResult) -> list[ReportItem]:

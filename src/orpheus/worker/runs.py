@@ -46,7 +46,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     assignment: Assignment
     run_id: str
     redactor: Redactor
-    """Hides the worker's secrets, and the sensitive arguments of this attempt."""
+    """Hides the worker's secrets; an own one, which hides the sensitive arguments of this attempt too, where there are any."""
     log: AttemptLog
     _on_news: Callable[[Run], None]
     """Called when the run has something to say."""
@@ -85,14 +85,18 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         Args:
             redactor: hides the worker's secrets.
         """
-        own = Redactor(redactor)
-        log = AttemptLog(redact=own, bytes_max=log_bytes_max)
-        run = cls(assignment, assignment.run_id, own, log, on_news)
+        log = AttemptLog(redact=redactor, bytes_max=log_bytes_max)
+        run = cls(assignment, assignment.run_id, redactor, log, on_news)
         log.on_line = run._news
         return run
 
     def __repr__(self) -> str:
         return f"<Run {self.run_id}>"  # neither token nor arguments
+
+    def hide(self, values: list[str]) -> None:
+        """Replace these values too, in this attempt's words only."""
+        self.redactor = self.log.redact = Redactor(self.redactor)
+        self.redactor.add(values)
 
     def is_stopped(self) -> bool:
         """Tell whether it was asked to stop."""
@@ -131,9 +135,14 @@ class Run(msgspec.Struct, eq=False, weakref=True):
             if first and self.on_stop is not None:
                 self.on_stop(self, reason, grace_s)
 
+    @property
+    def has_words(self) -> bool:
+        """Whether there is anything to say beside the end."""
+        return self._progress is not None or self._has_heartbeat or not self.log.is_empty
+
     def words(self, *, last: bool = False, with_progress: bool = True) -> list[ReportItem]:
         """Take what there is to say beside the end: at most one item each of log, heartbeat and progress."""
-        if self._progress is None and not self._has_heartbeat and self.log.is_empty:
+        if not self.has_words:
             return []
         with self._lock:
             progress, self._progress = self._progress, None
@@ -225,9 +234,9 @@ class Runs:
         self._occupied += 1
         self._pace.arrived(run.assignment.handler)
 
-    def begins(self, run: Run) -> None:
-        """The run has got its slot."""
-        self._working[run.run_id] = time.monotonic()
+    def begins(self, run: Run, at: float) -> None:
+        """The run has had its slot since then (monotonic)."""
+        self._working[run.run_id] = at
 
     def vacate(self, run: Run, *, completed: bool) -> None:
         """The run occupies nothing any more: its handler has really ended, or never began. Only what completed tells how
@@ -235,9 +244,17 @@ class Runs:
         since = self._working.pop(run.run_id, None)
         if since is not None and completed:
             self._pace.took(run.assignment.handler, time.monotonic() - since)
+        self._leaves()
+        self.on_room()
+
+    def passed(self, run: Run, took_s: float) -> None:
+        """The run has completed without having waited: as `begins` and `vacate` together, but `on_room` has to follow."""
+        self._pace.took(run.assignment.handler, took_s)
+        self._leaves()
+
+    def _leaves(self) -> None:
         self._occupied -= 1
         assert self._occupied >= 0, "a slot was given back twice"
-        self.on_room()
 
     def forget(self, run_id: str) -> None:
         """The server has acknowledged the run's end, or does not know the run."""
