@@ -6,6 +6,7 @@ store.py        the open file: begin, commit, rollback, checkpoint
 write_ahead.py  how long is the write-ahead log?
 transaction.py  load what a decision needs, write what it decided   queries/*.sql
 unit.py         many operations, one commit (R3)                    usual_rows.py, usual_changes.py: the short ways
+wide_inserts.py how do hundreds of new rows reach the file?
 reader.py       what the API shows, beside the writer
 """
 

@@ -17,7 +17,7 @@ from typing import Any
 from orpheus.core.decision import Event
 from orpheus.core.job import Job, JobState
 from orpheus.core.task import Task, TaskState
-from orpheus.store import rows, usual_rows
+from orpheus.store import rows, usual_rows, wide_inserts
 from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey, TaskPlace
 from orpheus.store.errors import GuardFailed
 from orpheus.store.queries import query
@@ -410,7 +410,7 @@ class Unit:
     def _many(self, name: str, gathered: list[Row]) -> None:
         if not gathered:
             return
-        met = self.connection.executemany(query(name), gathered).rowcount
+        met = wide_inserts.write(self.connection, name, gathered)
         if met != len(gathered):
             raise GuardFailed(f"{name}: {len(gathered)} rows were decided on, {met} were as they had been read")
 
