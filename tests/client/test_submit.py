@@ -215,6 +215,8 @@ def test_many_jobs_go_in_batches_and_keep_their_order(both: Any, scripted: Any, 
     keys = [key for keys in seen for key in keys]
     assert len(set(keys)) == 25
     assert sorted(map(len, seen)) == [5, 5, 10, 10]
+    # Those of a batch stand side by side, so the server sees by one look that they are new.
+    assert sorted(set(keys)) == [key for batch in sorted(set(map(tuple, seen))) for key in batch]
 
 
 def test_large_batches_are_sent_in_parts(both: Any, scripted: Any, answer: Any, job: Any) -> None:

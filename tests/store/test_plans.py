@@ -65,6 +65,10 @@ READY_PLACE = "tasks_ready (queue=? AND priority=? AND tenant=? AND handler=? AN
         ("running_tasks", "PRIMARY KEY (job_no=?)"),
         ("events_of_job", "events_of_job (job_no=? AND seq>?)"),
         ("idempotent_job", "jobs_by_idempotency_key (tenant=? AND idempotency_key=?)"),
+        (
+            "any_idempotent_job_between",
+            "jobs_by_idempotency_key (tenant=? AND idempotency_key>? AND idempotency_key<?)",
+        ),
         ("any_idempotent_job", "jobs_by_idempotency_key (tenant=? AND idempotency_key=?)"),
         ("has_artifact", "artifacts_by_name (job_no=? AND name=?)"),
         ("update_task", "PRIMARY KEY (job_no=? AND node=? AND index=? AND generation=?)"),

@@ -181,6 +181,8 @@ def test_keys_are_found_in_the_same_transaction_and_after(hand: Any, one_task_gr
     assert hand.tx.idempotent("ada", "k") == ("a", "f")
     assert hand.tx.idempotent("bob", "k") is None
     assert hand.tx.any_idempotent("ada", ["other", "k"]) and not hand.tx.any_idempotent("ada", ["other"])
+    assert not hand.tx.any_idempotent("ada", ["j", "l"]) and hand.tx.any_idempotent("ada", ["l", "k", "j"])
+    assert hand.tx.any_idempotent("ada", ["k"]) and not hand.tx.any_idempotent("ada", ["kk", "kj"])
     assert not hand.tx.any_idempotent("bob", ["k"])
     hand.submit("b", graph, idempotency_key="k", tenant="bob")
     hand.commit()

@@ -151,7 +151,9 @@ def submit_many(
     Each request is atomic, the whole is not: when a batch is refused, earlier ones stand. Every job has a key of its own,
     so a batch whose answer was lost is sent again without doubling anything.
     """
-    prefix = new_key()  # one random part and a counter: neighbours in the server's index, and cheap
+    prefix = (
+        new_key()
+    )  # one random part and a counter: neighbours in the server's index in the order in which they come, and cheap
     numbered = enumerate(jobs)
 
     def batches() -> Iterable[Operation[list[JobInfo]]]:
@@ -167,7 +169,7 @@ def _submit_batch(
 ) -> Operation[list[JobInfo]]:
     bodies = []
     for number, job in chunk:
-        key = f"{prefix}-{number:x}"
+        key = f"{prefix}-{number:08x}"
         bodies.append(plain_body(job, key) or (yield from build(job, key, patience)))
     return (yield from _send_batch(bodies, patience))
 

@@ -149,9 +149,14 @@ class Unit:
         return None if row is None else (row[0], row[1])
 
     def any_idempotent(self, tenant: str, keys: Sequence[str]) -> bool:
-        """Tell by one statement whether `idempotent` knows any of these keys."""
-        if self._idempotent and any((tenant, key) in self._idempotent for key in keys):
+        """Tell whether `idempotent` knows any of these keys. Those of a batch mostly stand side by side with nobody else's between
+        them, which one look tells; else each is looked for."""
+        noted = self._idempotent
+        if noted and not noted.keys().isdisjoint(zip(repeat(tenant), keys, strict=False)):
             return True
+        ends = (tenant, min(keys), max(keys))
+        if self.connection.execute(query("any_idempotent_job_between"), ends).fetchone() is None:
+            return False
         asked = (tenant, rows.to_json(keys))
         return self.connection.execute(query("any_idempotent_job"), asked).fetchone() is not None
 

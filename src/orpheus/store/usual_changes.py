@@ -24,7 +24,7 @@ from orpheus.store.cache import TaskEntry
 from orpheus.store.payloads import Payloads
 from orpheus.store.rows import ABSENT, to_json
 from orpheus.store.unit import Unit
-from orpheus.store.usual_rows import is_plain_task, new_jobs_alike, new_task, new_task_alike
+from orpheus.store.usual_rows import around_place, is_plain_task, new_jobs_alike
 from orpheus.store.view import StoreView
 
 _READY, _RUNNING, _COMPLETED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
@@ -63,7 +63,7 @@ def begin_alike(unit: Unit, payloads: Payloads, alike: Sequence[Beginning]) -> t
     cursor = unit.same_events(job_nos, like.events)
     unit.insert_many("insert_params", zip(job_nos, (one.params_text for one in alike), strict=True))
     payloads.remember_new_params(alike)
-    models = [(task.state is _READY, new_task(0, task) if is_plain_task(task) else None) for task in like.new_tasks]
+    models = [(task.state is _READY, around_place(task) if is_plain_task(task) else None) for task in like.new_tasks]
     ready_seqs = iter(unit.next_ready_seqs(len(alike) * sum(is_ready for is_ready, _row in models)))
     released: list[Task] = []
     for job_no, one in zip(job_nos, alike, strict=True):
@@ -72,7 +72,7 @@ def begin_alike(unit: Unit, payloads: Payloads, alike: Sequence[Beginning]) -> t
             if is_ready:
                 place = task.ready_seq = next(ready_seqs)
                 released.append(task)
-            unit.new_task(job_no, task, None if model is None else new_task_alike(model, job_no, place))
+            unit.new_task(job_no, task, None if model is None else (job_no, *model[0], place, *model[1]))
     return released, cursor
 
 

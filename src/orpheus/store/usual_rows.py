@@ -190,9 +190,11 @@ def new_task(job_no: int, task: Task) -> Row:
     )
 
 
-def new_task_alike(row: Row, job_no: int, ready_seq: int) -> Row:
-    """Return what `new_task` says of a task that differs from the one of `row` in nothing but job and place."""
-    return (job_no, *row[1:10], ready_seq, *row[11:])
+def around_place(task: Task) -> tuple[Row, Row]:
+    """Return what `new_task` says of a task before and after its place in the order, but for the job's number: the same of all tasks
+    that differ in nothing but job and place."""
+    row = new_task(0, task)
+    return row[1:10], row[11:]
 
 
 def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: list[JobMove]) -> list[JobEntry]:

@@ -157,6 +157,9 @@ DELETE FROM labels WHERE key = ? AND value = ? AND created_at = ? AND job_no = ?
 -- name: idempotent_job
 SELECT job_id, fingerprint FROM jobs WHERE tenant = ? AND idempotency_key = ?;
 
+-- name: any_idempotent_job_between
+SELECT 1 FROM jobs WHERE tenant = ? AND idempotency_key BETWEEN ? AND ? LIMIT 1;
+
 -- name: any_idempotent_job
 SELECT 1 FROM jobs WHERE tenant = ?1 AND idempotency_key IN (SELECT one.value FROM json_each(?2) AS one) LIMIT 1;
 
