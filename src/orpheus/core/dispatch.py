@@ -203,12 +203,27 @@ class Dispatcher:
         if window is None:
             return
         window.more = more
-        held, known = self._held, window.refs
+        held, known, where = self._held, window.refs, self._where
+        needs: Needs | None = None
+        lane: Lane | None = None
+        seq = window.tail
         for ref in refs:
-            window.tail = max(window.tail, ref.ready_seq)
             key = ref.key
-            if key not in held and key not in known:
+            seq = ref.ready_seq
+            if key in held or key in known:
+                continue
+            if ref.needs is not needs:
+                needs = ref.needs
+                lane = window.lanes.get(needs)
+            if lane is not None and lane.live and seq > lane.refs[-1].ready_seq:
+                known[key] = ref  # as `_keep` does behind others of a lane
+                where[key] = window
+                lane.refs.append(ref)
+                lane.live += 1
+            else:
                 self._keep(window, ref)
+                lane = window.lanes[ref.needs]
+        window.tail = max(window.tail, seq)
         self._look_for_thirst(window)
 
     def expects_more(self) -> bool:

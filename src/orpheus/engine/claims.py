@@ -16,6 +16,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from orpheus.engine.sessions import Session, Sessions
 
 Path = tuple[str | int, ...]
+
+_key = attrgetter("key")
 
 MOST_PER_ANSWER = 256
 """Tasks picked for one poll at a time; a worker with more slots polls again at once."""
@@ -206,7 +209,7 @@ class Claim(Operation):
     def run(self, work: Work) -> None:
         claims, session, effects = self._claims, self._session, work.effects
         picks, made_with = self._picks, session.made_with
-        work.tx.foresee([pick.key[:3] for pick in picks])
+        work.tx.foresee(map(_key, picks))
         began: Began | None = None
         source: Source | None = None
         needs: Needs | None = None

@@ -27,7 +27,7 @@ from orpheus.core.usual_jobs import Beginning
 from orpheus.store import rows
 from orpheus.store.access import Access
 from orpheus.store.applied import Applied, job_result_text
-from orpheus.store.cache import JobEntry, PayloadCache, TaskPlace
+from orpheus.store.cache import JobEntry, PayloadCache, TaskKey, TaskPlace
 from orpheus.store.definitions import Definitions, GraphCache
 from orpheus.store.known_results import FoundResult, KnownResults
 from orpheus.store.likenesses import note_likeness
@@ -103,9 +103,9 @@ class Transaction:
             graph = self._graphs[definition_id] = self.definitions.graph(definition_id)
         return graph
 
-    def foresee(self, places: Iterable[TaskPlace]) -> None:
+    def foresee(self, keys: Iterable[TaskPlace | TaskKey]) -> None:
         """Load together what views of these tasks' jobs will ask for: a job from deep in a backlog is not remembered."""
-        jobs = self._unit.load_jobs(places)
+        jobs = self._unit.load_jobs(keys)
         if jobs:
             self._payloads.load_params(jobs)
 

@@ -97,12 +97,10 @@ class Unit:
         # A rewound map's items may have no successor yet: then there is no current row (R20).
         return None if entry is None or entry.task.superseded else entry
 
-    def load_jobs(self, places: Iterable[TaskPlace]) -> list[JobEntry]:
+    def load_jobs(self, keys: Iterable[TaskPlace | TaskKey]) -> list[JobEntry]:
         """Read by one statement the jobs of remembered tasks that are not remembered themselves; return these."""
         jobs, current = self.jobs, self.current
-        missing = {
-            entry.job_no for place in places if place[0] not in jobs and (entry := current.get(place)) is not None
-        }
+        missing = {entry.job_no for key in keys if key[0] not in jobs and (entry := current.get(key[:3])) is not None}
         if not missing:
             return []
         loaded = [
