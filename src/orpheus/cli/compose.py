@@ -35,8 +35,8 @@ log = logging.getLogger("orpheus.server")
 
 DATABASE = "orpheus.db"
 OBJECTS = "objects"
-WRITE_AHEAD_BYTES = 32 << 20
-"""What some hundred jobs alone write to the log before a checkpoint lets it begin anew."""
+WRITE_AHEAD_BYTES = 40 << 20
+"""What the log comes to before a checkpoint lets it begin anew (`engine/embedded.py: WAL_BYTES`), and a little more."""
 
 
 @dataclass(frozen=True, slots=True)
