@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from orpheus.client import (
     WaitTimeout,
 )
 from orpheus.client.address import Address
+from orpheus.client.jobs import new_key
 from orpheus.client.requests import encode
 
 
@@ -36,6 +38,16 @@ def test_a_job_is_sent_with_a_key_and_comes_back_typed(both: Any, scripted: Any,
     assert body["priority"] == 1
     assert body["labels"] == {"team": "x"}
     assert body["idempotency_key"].startswith("auto-")
+
+
+def test_keys_made_one_after_the_other_are_neighbours_and_differ() -> None:
+    """They are entered in an index; random ones would each change another page of it."""
+    begin = time.time_ns() // 1_000_000
+    keys = [new_key() for _ in range(100)]
+    end = time.time_ns() // 1_000_000
+    assert len(set(keys)) == 100
+    assert all(begin <= int(key.removeprefix("auto-")[:12], 16) <= end for key in keys)
+    assert {len(key) for key in keys} == {len("auto-") + 32}
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_key(both: Any, scripted: Any, answer: Any, job: Any) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from orpheus.core.job import Job, JobState
+from orpheus.core.task import Task, TaskState
 from orpheus.store import database, wide_inserts
 from orpheus.store.queries import names, query
-from orpheus.store.rows import ABSENT, ABSENT_REAL, Row
+from orpheus.store.rows import ABSENT, ABSENT_REAL, Row, job_insert, task_insert
 
 
 def a_job(n: int) -> Row:
@@ -27,9 +29,25 @@ def a_task(n: int) -> Row:
     return (n // 3, "node", n % 3 - 1, 1, state, "ada", "default", "do@1", 3, n % 2, seq, at, at)
 
 
+def any_job(n: int) -> Row:
+    labels = {"n": str(n)} if n % 2 else {}
+    return job_insert(
+        n, Job(f"job-{n}", "ada", "media", 1, "d", JobState.PENDING, n / 3, "c", labels=labels, last_seq=1), None
+    )
+
+
+def any_task(n: int) -> Row:
+    task = Task(
+        f"job-{n}", "node", n, 1, TaskState.BLOCKED, "ada", "default", "do@1", 3, wake_at=n / 3 if n % 2 else None
+    )
+    return task_insert(n, task, False, None)
+
+
 ROWS: dict[str, tuple[str, Callable[[int], Row]]] = {
     "insert_new_job": ("jobs", a_job),
     "insert_new_task": ("tasks", a_task),
+    "insert_job": ("jobs", any_job),
+    "insert_task": ("tasks", any_task),
     "insert_params": ("job_params", lambda n: (n, f'{{"n":{n}}}')),
     "insert_item": ("task_items", lambda n: (1, "each", n, 1, str(n))),
     "insert_events": ("event_groups", lambda n: (3 * n, n // 2, 1 + n % 2, "[]")),

@@ -15,7 +15,9 @@ from itertools import chain
 from orpheus.store.queries import query
 from orpheus.store.rows import Row
 
-WIDE = frozenset(("insert_new_job", "insert_new_task", "insert_params", "insert_item", "insert_events"))
+WIDE = frozenset(
+    ("insert_new_job", "insert_job", "insert_params", "insert_new_task", "insert_task", "insert_item", "insert_events")
+)
 """What batches insert; each is a plain `INSERT … VALUES (…)`."""
 WIDTHS = (32, 8)
 """Rows in a statement, the most first. What is left over goes one by one."""
