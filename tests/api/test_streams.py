@@ -157,6 +157,40 @@ def test_server_sent_events_go_on_from_the_last_id(client, live, submit):
     assert client.get("/stream", params={"topic": "jobz"}).status_code == 422
 
 
+def test_a_brief_stream_tells_the_same_in_the_same_order(client, live, submit):
+    """In fewer words, and with cursors to go on from."""
+
+    def follow(cursor, last, **query):
+        """Return what is told up to the last, and the cursor there."""
+        told, at = [], None
+        with client.stream("GET", "/stream", params=query, headers={"Last-Event-ID": cursor}) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("id: "):
+                    at = line[4:]
+                if line.startswith("data: "):
+                    data = json.loads(line[6:])
+                    brief = isinstance(data, list)
+                    assert brief == bool(query)
+                    told += (
+                        [(type_, job) for type_, jobs in data for job in jobs]
+                        if brief
+                        else [(data["type"], data["job_id"])]
+                    )
+                    if last in told:
+                        break
+        return told, at
+
+    before = live.engine.cursor()
+    made = [submit()["job_id"] for _ in range(3)]
+    client.post(f"/jobs/{made[1]}/cancel", json={}).raise_for_status()
+    cancelled = ("job.cancelled", made[1])
+    whole, at = follow(before, cancelled)
+    assert follow(before, cancelled, brief="true") == (whole, at)
+    assert [job for type_, job in whole if type_ == "job.created"] == made
+    later = submit()["job_id"]
+    assert {job for _, job in follow(at, ("job.created", later), brief="true")[0]} == {later}
+
+
 def test_a_stopping_server_answers_those_who_wait(start_server, workflows):
     """Long polls, worker polls, sockets and streams end at once; what was acknowledged is there after the start."""
     live = start_server()

@@ -91,14 +91,24 @@ def test_many_are_waited_for_by_one_stream(both: Any, scripted: Any, answer: Any
         states.update(dict.fromkeys(ids, "completed") | {"j3": "cancelled"})
         return sse((None, "reset", {}))
 
-    ended = event(9, "job.failed", "j1")
-    states_after = sse(("c1", "job.failed", ended), ("c2", "job.created", event(1, "job.created", "j9")))
+    states_after = sse(
+        ("c1", "brief", [["job.failed", ["j1", "j7"]]]), ("c2", "brief", [["job.created", ["j9", "j4"]]])
+    )
     scripted.on("GET", "/stream", states_after, second, sse())
     found = both("wait_states", ids, timeout_s=5)
     assert found == {"j0": "completed", "j1": "failed", "j2": "completed", "j3": "cancelled"} | dict.fromkeys(
         ["j4", "j5"], "completed"
     )
     assert scripted.of("GET", "/stream")[1].headers["last-event-id"] == "c2"
+
+
+def test_of_two_ends_of_a_job_the_first_counts(both: Any, scripted: Any, answer: Any, job: Any, sse: Any) -> None:
+    """They may come in one message, when the job was retried in between."""
+    for one in ("j1", "j2"):
+        scripted.on("GET", f"/jobs/{one}", answer(200, job(one)))
+    told = [["job.failed", ["j1"]], ["job.retried", ["j1"]], ["job.completed", ["j2", "j1"]]]
+    scripted.on("GET", "/stream", sse(("c1", "brief", told)))
+    assert both("wait_states", ["j1", "j2"], timeout_s=5) == {"j1": "failed", "j2": "completed"}
 
 
 def test_waiting_for_many_has_a_limit(both: Any, scripted: Any, answer: Any, job: Any) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
-
-import msgspec
+from typing import TypeAlias
 
 from orpheus.client.effects import Effect, Listen, Operation, Pause, Together
 from orpheus.client.errors import ConnectionLost, OrpheusHTTPError, WaitTimeout
@@ -23,11 +22,8 @@ SIDE_BY_SIDE = 8
 _STATES = decoder(JobStates)
 
 
-class _Told(msgspec.Struct):
-    """What is of interest in an event."""
-
-    type: str
-    job_id: str
+_Ends: TypeAlias = list[tuple[str, list[str]]]
+"""What has come together: jobs by type of event."""
 
 
 def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patience) -> Operation[dict[str, str]]:
@@ -46,11 +42,12 @@ def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patie
     follower = _ends(open_ids, patience)
 
     def take(chunk: bytes) -> bool:
-        for event in follower.feed(chunk):
-            job_id = event.job_id
-            if job_id in open_ids:
-                open_ids.discard(job_id)
-                states[job_id] = event.type.removeprefix("job.")
+        for told in follower.feed(chunk):
+            for type_, ids in told:
+                if type_ in JOB_ENDS:
+                    ended = open_ids.intersection(ids)
+                    open_ids.difference_update(ended)
+                    states.update(dict.fromkeys(ended, type_.removeprefix("job.")))
         return not open_ids or follower.was_reset
 
     look_again = True
@@ -87,8 +84,7 @@ def wait_jobs(job_ids: Iterable[str], timeout_s: float | None, patience: Patienc
     return [found[job_id] for job_id in wanted]
 
 
-def _ends(open_ids: Collection[str], patience: Patience) -> Follower[_Told]:
-    decode = decoder_of(_Told)
+def _ends(open_ids: Collection[str], patience: Patience) -> Follower[_Ends]:
     topics = (
         [f"job:{one}" for one in open_ids]
         if len(open_ids) <= 4
@@ -100,8 +96,8 @@ def _ends(open_ids: Collection[str], patience: Patience) -> Follower[_Told]:
     )
     return Follower(
         "/stream",
-        {"topic": topics},
-        lambda message: event if (event := decode(message)) and event.type in JOB_ENDS else None,
+        {"topic": topics, "brief": True},
+        decoder_of(_Ends),
         None,
         patience,
     )
