@@ -12,7 +12,7 @@ from msgspec.structs import fields, replace
 
 from orpheus.core import facts as f
 from orpheus.core.decider import NewJob, decide, submit
-from orpheus.core.decision import Decision
+from orpheus.core.decision import Decision, ForgetRun
 from orpheus.core.errors import TaskError
 from orpheus.core.graph import Graph
 from orpheus.core.job import Job, JobState
@@ -263,13 +263,22 @@ def test_jobs_that_begin_alike_are_written_as_each_alone(graph: Graph, seed: int
         walk.store.close()
 
 
-def test_a_beginning_with_more_to_it_is_left_to_the_long_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", ["published", "commands", "job", "task"])
+def test_a_beginning_with_more_to_it_is_left_to_the_long_way(more: str, tmp_path: Path) -> None:
     walk = Walk(tmp_path / "orpheus.db", general=False)
     first = submit(NewJob(job_id="first", tenant="ada", correlation_id="c", params={"n": 1}), ONE_TASK, 1.0, Draws())
-    more = {"correlation_id": "c", "labels": {}, "idempotency_key": None, "fingerprint": None}
-    alike = [begin_beside(replace(first, published=("file",)), "second", {}, "{}", **more)]
-    assert walk.tx.begin_alike(alike) is None
-    assert walk.tx.job("second") is None
+    odd: dict[str, Any] = {
+        "published": {"published": ("file",)},
+        "commands": {"commands": [ForgetRun("run")]},
+        "job": {"job": replace(first.job, wake_at=5.0)},
+        "task": {"new_tasks": [replace(first.new_tasks[0], wake_at=5.0)]},
+    }
+    said = {"correlation_id": "c", "labels": {}, "idempotency_key": None, "fingerprint": None}
+    for like, taken in ((replace(first, **odd[more]), False), (first, True)):
+        walk.apply(replace(like, job=replace(like.job, job_id=f"like-{taken}"), published=(), commands=[]))
+        found = walk.tx.begin_alike([begin_beside(like, f"second-{taken}", {}, "{}", **said)])
+        assert (found is not None) is taken
+        assert (walk.tx.job(f"second-{taken}") is not None) is taken
     walk.store.close()
 
 

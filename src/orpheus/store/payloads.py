@@ -46,7 +46,8 @@ class Payloads:
         self._cache = cache
 
     def params(self, job: JobEntry) -> Any:
-        key = ("params", job.job.job_id)
+        """Return a job's params; they are remembered under its id alone."""
+        key = job.job.job_id
         known = self._cache.get(key)
         return known[0] if known is not None else self._read(key, "job_params", (job.job_no,), of="insert_params")
 
@@ -57,18 +58,18 @@ class Payloads:
         found = self._unit.connection.execute(query("params_of_jobs"), (rows.to_json(sorted(ids)),))
         left = FORESEEN_BYTES
         for job_no, text in found:
-            self._cache.put(("params", ids[job_no]), rows.from_json(text), len(text))
+            self._cache.put(ids[job_no], rows.from_json(text), len(text))
             left -= len(text)
             if left < 0:
                 break
         found.close()
 
     def remember_params(self, job: JobEntry, params: Any, size: int) -> None:
-        self._cache.put(("params", job.job.job_id), params, size)
+        self._cache.put(job.job.job_id, params, size)
 
     def remember_new_params(self, begun: Iterable[Beginning]) -> None:
         """Do as `remember_params` for new jobs."""
-        self._cache.put_new([(("params", one.job.job_id), one.params, len(one.params_text)) for one in begun])
+        self._cache.put_new([(one.job.job_id, one.params, len(one.params_text)) for one in begun])
 
     def result(self, job: JobEntry, task: Task, graph: Graph) -> Any:
         """Return a task's result; a map's own is put together from its items."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from orpheus.core.decision import Decision, Event
 from orpheus.core.errors import UnknownJob
 from orpheus.core.job import Job, JobState
@@ -24,7 +26,7 @@ from orpheus.store.cache import TaskEntry
 from orpheus.store.payloads import Payloads
 from orpheus.store.rows import ABSENT, to_json
 from orpheus.store.unit import Unit
-from orpheus.store.usual_rows import around_place, is_plain_task, new_jobs_alike
+from orpheus.store.usual_rows import around_place, is_plain_job, is_plain_task, new_jobs_alike
 from orpheus.store.view import StoreView
 
 _READY, _RUNNING, _COMPLETED = TaskState.READY, TaskState.RUNNING, TaskState.COMPLETED
@@ -55,7 +57,12 @@ def begin_alike(unit: Unit, payloads: Payloads, alike: Sequence[Beginning]) -> t
     """Write new jobs that begin like the same earlier one: what is the same for all of them is looked at once. See
     `Transaction.begin_alike`."""
     like = alike[0].like
-    if not _is_plain(like):
+    if (
+        not _is_plain(like)
+        or like.commands
+        or not is_plain_job(replace(like.job, labels={}))
+        or not all(map(is_plain_task, like.new_tasks))
+    ):
         return None
     job_nos = unit.next_job_nos(len(alike))
     jobs = [one.job for one in alike]
@@ -63,16 +70,16 @@ def begin_alike(unit: Unit, payloads: Payloads, alike: Sequence[Beginning]) -> t
     cursor = unit.same_events(job_nos, like.events)
     unit.insert_many("insert_params", zip(job_nos, (one.params_text for one in alike), strict=True))
     payloads.remember_new_params(alike)
-    models = [(task.state is _READY, around_place(task) if is_plain_task(task) else None) for task in like.new_tasks]
-    ready_seqs = iter(unit.next_ready_seqs(len(alike) * sum(is_ready for is_ready, _row in models)))
+    models = [(task.state is _READY, *around_place(task)) for task in like.new_tasks]
+    ready_seqs = iter(unit.next_ready_seqs(len(alike) * sum(model[0] for model in models)))
     released: list[Task] = []
     for job_no, one in zip(job_nos, alike, strict=True):
-        for task, (is_ready, model) in zip(one.tasks, models, strict=True):
+        for task, (is_ready, before, after) in zip(one.tasks, models, strict=True):
             place = ABSENT
             if is_ready:
                 place = task.ready_seq = next(ready_seqs)
                 released.append(task)
-            unit.new_task(job_no, task, None if model is None else (job_no, *model[0], place, *model[1]))
+            unit.new_task(job_no, task, (job_no, *before, place, *after))
     return released, cursor
 
 

@@ -87,10 +87,7 @@ def new_job(job_no: int, job: Job) -> Row:
 
 def new_jobs_alike(job_nos: Iterable[int], jobs: Sequence[Job]) -> list[tuple[Job, Row] | None]:
     """Return new jobs that differ in nothing but ids, labels and key (core/usual_jobs.py), each with what `new_job` says of it; None for
-    those that `insert_new_job` is not for."""
-    model = next((job for job in jobs if not job.labels), None)
-    if model is None or not is_plain_job(model):
-        return [None] * len(jobs)
+    those with labels, which `insert_new_job` is not for."""
     (
         _job_no,
         _job_id,
@@ -110,7 +107,7 @@ def new_jobs_alike(job_nos: Iterable[int], jobs: Sequence[Job]) -> list[tuple[Jo
         weight_total,
         updated_at,
         decider_version,
-    ) = new_job(0, model)
+    ) = new_job(0, jobs[0])
     return [
         None
         if job.labels
@@ -208,7 +205,7 @@ def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: lis
         job, before = entry.job, entry.stored_state
         state = job.state
         if before is None:
-            as_begun = entry.begun
+            as_begun, entry.begun = entry.begun, None
             if as_begun is not None and as_begun[0] is job:
                 new.append(as_begun[1])
             elif entry.new_result is None and is_plain_job(job):
@@ -218,7 +215,6 @@ def jobs(entries: Iterable[JobEntry], gathered: dict[str, list[Row]], moves: lis
                 continue
             moves.append((job.tenant, job.workflow, None, state))
             entry.usual = True
-            entry.begun = None
         elif not entry.usual:
             others.append(entry)
             continue
@@ -292,7 +288,7 @@ def tasks(
             if state is _READY and known_jobs[task.job_id].job.paused:
                 others.append(entry)
                 continue
-            as_begun = entry.begun
+            as_begun, entry.begun = entry.begun, None
             if as_begun is not None and as_begun[0] is task:
                 new.append(as_begun[1])
             elif entry.new_result is None and is_plain_task(task):
@@ -301,7 +297,6 @@ def tasks(
                 others.append(entry)
                 continue
             entry.usual = True
-            entry.begun = None
         elif not entry.usual:
             others.append(entry)
             continue
