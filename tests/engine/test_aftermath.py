@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orpheus.core.decision import Decision
 from orpheus.core.facts import CancelRequested, PauseRequested, ResumeRequested
 from orpheus.core.webhooks import Subscription
 from orpheus.engine import claims, reports
@@ -94,6 +95,7 @@ def test_file_and_memory_are_as_at_length(make_cluster, flow):
     for cluster in (short, long):
         cluster.publish(flow("many", *NODES, params=ITEMS))
         cluster.publish(flow("pair", *PAIR))
+        cluster.publish(flow("answering", *PAIR, output={"$ref": "second"}))
         workers.append(cluster.worker(slots=6))
 
     def both(do: Any) -> None:
@@ -103,7 +105,9 @@ def test_file_and_memory_are_as_at_length(make_cluster, flow):
                 done.append(do(cluster, worker))
         assert done[0] == done[1]
         assert memory(short.machine) == memory(long.machine)
+        assert ends[short] == ends[long]
 
+    ends: dict[Any, list[Any]] = {short: [], long: []}
     jobs: list[str] = []
     for count in (0, 1, 3, 8, 8):
         both(lambda cluster, _worker, n=count: jobs.append(cluster.submit("many", params={"items": list(range(n))})))
@@ -114,7 +118,12 @@ def test_file_and_memory_are_as_at_length(make_cluster, flow):
             known = ids[cluster]
             told = {"webhook_url": "http://example.com/hook"} if number % 9 == 4 else {}
             after = {"depends_on": ((known[-1], "end"),)} if number % 5 == 3 else {}
-            known.append(cluster.submit("pair", **told, **after))
+            known.append(cluster.submit(("pair", "answering")[number % 2], **told, **after))
+
+            def heard(ending: Decision) -> None:
+                ends[cluster].append((ending.job, ending.sets_job_result, ending.job_result))
+
+            cluster.machine.when_ended(known[-1], heard)
 
         both(submit)
     both(lambda cluster, _worker: cluster.advance(1.5))
@@ -140,6 +149,7 @@ def test_file_and_memory_are_as_at_length(make_cluster, flow):
 
         both(step)
     assert file(short.machine) == file(long.machine)
+    assert {result is None for job, _sets, result in ends[short] if job.state == "completed"} == {True, False}
     assert [str(short.job(job_id).state) for job_id in ids[short]] == [
         str(long.job(job_id).state) for job_id in ids[long]
     ]

@@ -121,10 +121,10 @@ class Aftermath:
             if not job.paused:
                 machine.feed.ready(task, graph)
         if machine.ended:
-            for (_place, _events, job), result in zip(completed.told, completed.results, strict=True):
+            for (_place, _events, job), output in zip(completed.told, completed.outputs, strict=True):
                 if job.job_id in machine.ended and job.state in TERMINAL:
                     for heard in list(machine.ended.pop(job.job_id)):
-                        heard(Decision(job, job_result=result, sets_job_result=True, usual=True))
+                        heard(Decision(job, job_result=output, sets_job_result=True, usual=True))
 
     def _obey(self, change: Change, over: list[str]) -> None:
         """Do what an unusual decision wants of the memory, but for its tasks."""

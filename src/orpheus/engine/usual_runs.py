@@ -65,8 +65,8 @@ class Completed(msgspec.Struct):
     runs: list[Run] = msgspec.field(default_factory=list)
     told: list[Told] = msgspec.field(default_factory=list)
     """For each of them."""
-    results: list[Any] = msgspec.field(default_factory=list)
-    """Of each of them."""
+    outputs: list[Any] = msgspec.field(default_factory=list)
+    """For each of them, the result of its job if that has ended by it."""
     opened: list[tuple[Job, Task, Graph]] = msgspec.field(default_factory=list)
     """Tasks that they have made ready."""
 
@@ -158,7 +158,7 @@ def complete(work: Work, run: Run, result: Any, text: str, completed: Completed)
         rows.counted(container)
     completed.told.append((rows.completed(job, task, events, result, text), events, job))
     completed.runs.append(run)
-    completed.results.append(result)
+    completed.outputs.append(None if graph.output is None else result)
     work.tell_outside(work, job, events)
     if job.state is _COMPLETED:
         work.completed(job.job_id)
