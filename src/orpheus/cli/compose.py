@@ -36,7 +36,7 @@ log = logging.getLogger("orpheus.server")
 DATABASE = "orpheus.db"
 OBJECTS = "objects"
 WRITE_AHEAD_BYTES = 40 << 20
-"""What the log comes to before a checkpoint lets it begin anew (`engine/embedded.py: WAL_BYTES`), and a little more."""
+"""What the log comes to before a checkpoint lets it begin anew (`EngineOptions.checkpoint_bytes`), and a little more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,6 @@ COMMIT_WEIGHT = 0.1
 """Of the latest COMMIT in the mean."""
 LOOK_EVERY_S = 0.005
 """How often the clocks are looked at while there is work: before each batch, it was a twentieth of what a job alone costs."""
-WAL_BYTES = 32 << 20
-"""A checkpoint is due from this size of the write-ahead log on. It makes a commit or two wait for 5 to 15 ms, so jobs alone, each of which
-writes 100 kB, shall meet one in some hundred; after a crash so much is read."""
 
 
 def end_process(reason: str) -> None:
@@ -281,7 +278,7 @@ class EmbeddedEngine:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.options.checkpoint_every_s)
-            if self._store.wal_bytes() < WAL_BYTES:
+            if self._store.wal_bytes() < self.options.checkpoint_bytes:
                 continue
             try:
                 await loop.run_in_executor(self._helpers, self._store.checkpoint)

@@ -56,6 +56,10 @@ class EngineOptions:
     idle_tick_s: float = 15.0
     """Subscribers hear a tick when nothing happened for this long."""
     checkpoint_every_s: float = 2.0
+    """How often it is asked whether a checkpoint is due."""
+    checkpoint_bytes: int = 32 << 20
+    """It is from this size of the write-ahead log on. A checkpoint makes a commit or two wait for 5 to 15 ms, so jobs alone, each of which
+    writes 100 kB, shall meet one in some hundred; after a crash so much is read."""
     write_ahead_bytes: int = 0
     """So long the write-ahead log's file is made at the start, to be written over."""
     publish_retry_max_s: float = 60.0
