@@ -15,7 +15,6 @@ MAX_VALUES = 2_000_000
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -MAX_INTEGER
 
-_TEXT = frozenset((str,))
 _encode = msgspec.json.Encoder().encode
 
 _Trail = tuple[Any, Any]
@@ -40,10 +39,10 @@ def at_a_glance(value: dict[str, Any] | list[Any], max_depth: int = MAX_DEPTH) -
     marked = False
     values: Collection[Any] = value
     if type(value) is dict:
-        if not _TEXT.issuperset(map(type, value)):
-            return None
+        for key in value:
+            if type(key) is not str:
+                return None
         if len(value) == 1:
-            [key] = value
             marked = key.startswith("$")
         values = value.values()
     for one in values:
