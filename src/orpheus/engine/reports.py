@@ -40,7 +40,7 @@ MOST_DETAILS_BYTES = 65_536
 _HEX = frozenset("0123456789abcdef")
 ENDS = ("completed", "failed", "cancelled", "waiting")
 MOST_ENDS = 32
-"""Ends of runs that one operation takes in, some 3 ms, so that a batch can end about when it should."""
+"""Ends of runs that one operation takes in, some 1 ms, 3 where none is usual, so that a batch can end about when it should."""
 _KINDS = (*ENDS, "progress", "heartbeat", "log")
 
 

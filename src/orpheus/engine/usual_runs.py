@@ -1,6 +1,6 @@
 """Attempts that begin and complete the usual way, without a fact and a decision for each.
 
-A claim brings up to sixteen attempts, a report up to thirty-two ends, and nearly all of them are alike: rows are looked up, the core
+A claim brings up to thirty-two attempts, a report as many ends, and nearly all of them are alike: rows are looked up, the core
 changes copies of them (`usual.begin`, `usual.complete`), they are written back, and after the commit the memory follows for all of
 them in one loop (`aftermath.py`). `begin` and `complete` answer None or False before they have done anything where an attempt is not
 usual, or its rows are not there: then the fact is told (`Work.tell`), which says what is to be said.
