@@ -244,3 +244,58 @@ def test_object_is_any_json() -> None:
     assert codec.schema_of(dict[str, object]) == {"type": "object", "additionalProperties": {"title": "JSON"}}
     assert codec.from_wire(value, object) == value
     assert codec.schema_of(object) is None
+
+
+def _general(definition: Any, args: dict[str, Any]) -> Any:
+    """Decode without the short way for what is there and as it is to be."""
+    definition.signature._all_by_name = None
+    return definition.decode_args(args)
+
+
+@task
+def plain(a: int, b: str = "b", *, c: Any = None) -> int:
+    return a
+
+
+@task
+def by_place(a: int = 1, /, b: str = "b") -> int:
+    return a
+
+
+@task
+def nothing() -> int:
+    return 0
+
+
+@task
+def made(a: Scene, b: float = 1.0) -> int:
+    return 0
+
+
+@pytest.mark.parametrize("definition", [plain, by_place, nothing, made], ids=lambda one: one.definition.name)
+@pytest.mark.parametrize(
+    "args",
+    [
+        {},
+        {"a": 1},
+        {"a": 1, "b": "x", "c": {"$file": 1}},
+        {"c": [1], "b": "x", "a": 1},
+        {"a": 1, "b": 2, "c": None},
+        {"a": True, "b": "x", "c": None},
+        {"a": 1, "b": "x"},
+        {"a": {"id": "a"}, "b": 2},
+        {"a": {"id": "a"}, "b": 2.5},
+        {"a": 1, "b": "x", "d": None},
+    ],
+)
+def test_the_short_way_decodes_as_the_general_one(definition: Any, args: dict[str, Any]) -> None:
+    def outcome(decode: Any) -> Any:
+        try:
+            return decode()
+        except ValueError as wrong:
+            return str(wrong)
+
+    definition = definition.definition
+    definition.signature._plan = None
+    short = [outcome(lambda: definition.decode_args(args)) for _ in range(2)]
+    assert short == [outcome(lambda: _general(definition, args))] * 2

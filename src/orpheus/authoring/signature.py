@@ -50,6 +50,8 @@ class Signature:
         self._hints: dict[str, Any] | None = None
         self._schemas: tuple[dict[str, Any], dict[str, Any] | None] | None = None
         self._plan: list[tuple[str, bool, tuple[type, ...], Any]] | None = None
+        self._all_by_name: dict[str, tuple[type, ...]] | None = None
+        """Of a function that takes nothing by place only: of each argument the types that are taken as they come."""
         self._try_hints()
 
     @property
@@ -140,6 +142,17 @@ class Signature:
         plan = self._plan
         if plan is None:
             plan = self._plan = self._planned()
+            if not any(positional for _, positional, _, _ in plan):
+                self._all_by_name = {name: plain for name, _, plain, _ in plan}
+        by_name = self._all_by_name
+        if (
+            by_name is not None and by_name.keys() == arguments.keys()
+        ):  # nearly all calls: all is there, and as it is to be
+            for name, plain in by_name.items():
+                if type(arguments[name]) not in plain:
+                    break
+            else:
+                return (), dict(arguments)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         found = 0

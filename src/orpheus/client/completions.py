@@ -57,10 +57,11 @@ def wait_states(job_ids: Iterable[str], timeout_s: float | None, patience: Patie
             raise WaitTimeout(f"{len(open_ids)} of {len(wanted)} jobs have not ended after {timeout_s:g} s")
 
         def look() -> Operation[bool]:
-            for job_id, state in (yield from look_up(open_ids, patience)).items():
-                if state in ENDED and job_id in open_ids:
-                    open_ids.discard(job_id)
-                    states[job_id] = state
+            asked = [job_id for job_id in wanted if job_id in open_ids]
+            found = yield from look_up(asked, patience)
+            ended = {job_id: state for job_id, state in found.items() if state in ENDED and job_id in open_ids}
+            open_ids.difference_update(ended)
+            states.update(ended)
             return not open_ids
 
         try:
@@ -109,14 +110,13 @@ def look_up(job_ids: Collection[str], patience: Patience) -> Operation[dict[str,
     Raises:
         OrpheusHTTPError: `unknown_job`.
     """
-    missing = set(job_ids)
+    missing = list(dict.fromkeys(job_ids))
     found: dict[str, str] = {}
     if len(missing) > FEW:
-        wanted = sorted(missing)
-        for start in range(0, len(wanted), AT_ONCE):
-            body = {"job_ids": wanted[start : start + AT_ONCE]}
+        for start in range(0, len(missing), AT_ONCE):
+            body = {"job_ids": missing[start : start + AT_ONCE]}
             found |= _STATES((yield from send(post("/jobs/states", body, repeatable=True), patience))).states
-        missing -= found.keys()
+        missing = [job_id for job_id in missing if job_id not in found]
     singles: list[JobInfo] = yield from _singly(missing, patience)  # what was left out does not exist, and this says so
     return found | {job.job_id: job.state for job in singles}
 

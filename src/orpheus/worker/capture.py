@@ -81,7 +81,8 @@ class AttemptLog(msgspec.Struct, kw_only=True, eq=False):
     _began: float = msgspec.field(default_factory=time.monotonic)
     _lines: list[LogLine] = []
     _partial: dict[Stream, str] = {}
-    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    """Held for a moment by whoever changes what there is to say; the attempt's other words are under it too."""
 
     __repr__ = object.__repr__
 
@@ -109,7 +110,7 @@ class AttemptLog(msgspec.Struct, kw_only=True, eq=False):
             line.fields = {
                 key: self.redact(value) if isinstance(value, str) else value for key, value in line.fields.items()
             }
-        with self._lock:
+        with self.lock:
             size = len(message) + 64
             if self._bytes + size > self.bytes_max or self._lines_left <= 0:
                 self._dropped += 1
@@ -121,7 +122,7 @@ class AttemptLog(msgspec.Struct, kw_only=True, eq=False):
 
     def write(self, text: str, stream: Stream) -> None:
         """Take what was written to a stream; complete lines become log lines."""
-        with self._lock:
+        with self.lock:
             text = self._partial.pop(stream, "") + text
             *lines, rest = text.split("\n")
             while len(rest) > LINE_CHARS_MAX:
@@ -145,13 +146,13 @@ class AttemptLog(msgspec.Struct, kw_only=True, eq=False):
 
     def take(self) -> list[LogLine]:
         """Hand over what has gathered."""
-        with self._lock:
+        with self.lock:
             lines, self._lines = self._lines, []
         return lines
 
     def close(self) -> list[LogLine]:
         """Hand over the rest: unfinished lines, and how many were dropped."""
-        with self._lock:
+        with self.lock:
             partial, self._partial = self._partial, {}
         for stream, text in partial.items():
             self.add(text.rstrip("\r").rsplit("\r", 1)[-1], stream=stream)

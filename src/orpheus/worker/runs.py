@@ -7,7 +7,6 @@ A run is `waiting` for a slot, `working`, or `told` (its end is reported and wai
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
@@ -71,7 +70,6 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     rungs: list[asyncio.TimerHandle] = []
     """What is still to be done to stop the handler."""
     last_told_at: float = 0.0
-    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _progress: tuple[float | None, str | None] | None = None
     _heartbeat: Any = None
     _has_heartbeat: bool = False
@@ -106,7 +104,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         """Remember the latest progress; the next report (at most every 0.2 s) carries it."""
         if stage is not None:
             stage = self.redactor(stage)
-        with self._lock:
+        with self.log.lock:
             if stage is None and self._progress is not None:
                 stage = self._progress[1]
             self._progress = (fraction, stage)
@@ -114,13 +112,13 @@ class Run(msgspec.Struct, eq=False, weakref=True):
 
     def heartbeat(self, details: Any) -> None:
         """Remember the latest details; they reach the next attempt as `last_heartbeat` (R17)."""
-        with self._lock:
+        with self.log.lock:
             self._heartbeat, self._has_heartbeat = details, True
         self._news()
 
     def spend(self, amount: float) -> None:
         """Add to what the attempt has cost; its end is reported with it."""
-        with self._lock:
+        with self.log.lock:
             self.spent = (self.spent or 0.0) + amount
 
     def stop(self, reason: StopReason, grace_s: float) -> None:
@@ -144,7 +142,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         """Take what there is to say beside the end: at most one item each of log, heartbeat and progress."""
         if not self.has_words:
             return []
-        with self._lock:
+        with self.log.lock:
             progress, self._progress = self._progress, None
             details, has_details = self._heartbeat, self._has_heartbeat
             self._heartbeat, self._has_heartbeat = None, False

@@ -8,6 +8,7 @@ can have it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from orpheus.worker.runs import Run, StopReason
@@ -36,7 +37,8 @@ class Slots:
         self._begin = begin
         self._leave = leave
         self._overdue = overdue
-        self._waiting: dict[str, tuple[Run, float]] = {}
+        self._waiting: dict[str, Run] = {}
+        self._on_stop = self._stopped
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, run: Run) -> None:
@@ -47,18 +49,17 @@ class Slots:
             self._free -= 1
             self._begin(run)
         else:
-            loop = asyncio.get_running_loop()
-            self._waiting[run.run_id] = (run, loop.time() + WAIT_MAX_S)
-            run.on_stop = self._stopped
+            self._waiting[run.run_id] = run
+            run.on_stop = self._on_stop
             if self._timer is None:
-                self._timer = loop.call_later(WAIT_MAX_S, self._look)
+                self._timer = asyncio.get_running_loop().call_later(WAIT_MAX_S, self._look)
 
     def give(self) -> None:
         """A slot is free: the longest wait gets it."""
         if not self._waiting:
             self._free += 1
             return
-        run, _until = self._waiting.pop(next(iter(self._waiting)))
+        run = self._waiting.pop(next(iter(self._waiting)))
         run.on_stop = None
         self._begin(run)
 
@@ -68,12 +69,11 @@ class Slots:
             self._leave(run)
 
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
         self._timer = None
-        now = loop.time()
-        late = [run for run, until in self._waiting.values() if until <= now]
+        came_before = time.monotonic() - WAIT_MAX_S
+        late = [run for run in self._waiting.values() if run.arrived_at <= came_before]
         if late:
             self._overdue(late)
         if self._waiting:
-            earliest = next(iter(self._waiting.values()))[1]
-            self._timer = loop.call_later(max(0.05, earliest - now), self._look)
+            earliest = next(iter(self._waiting.values())).arrived_at
+            self._timer = asyncio.get_running_loop().call_later(max(0.05, earliest - came_before), self._look)
