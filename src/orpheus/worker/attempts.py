@@ -93,7 +93,7 @@ class Attempts:
         self._outbox = outbox
         self._devices = devices
         self._ended = asyncio.Event()
-        self._turns = Turns(self._pass, made=self._passed, idle=self._ended.set)
+        self._turns = Turns(self._pass, self._live, made=self._passed, idle=self._ended.set)
         self._slots = Slots(slots, begin=self._turns.add, leave=self._leave, overdue=self._give_back)
         self._limits = TimeLimits(runs, over=lambda run: run.stop(StopReason.TIMEOUT, STOP_GRACE_S))
         self._pool = pool
@@ -233,6 +233,8 @@ class Attempts:
             if run.finished:
                 return None
             if self._is_inline(outcome, run):
+                if type(work) is LoopWork and work.outcome is not None:
+                    self._turns.share()  # it ended at its first step
                 return self._completed(run, msgspec.Raw(outcome.result), [])
             return await self._judge(run, outcome)
         except Exception as raised:

@@ -2,7 +2,7 @@
 
 Most short handlers never wait. A task for each cost a fifth of all that was done for an attempt, so those that are ready take turns
 in one: what ends at its first step makes room for the next, and what waits keeps the task for itself. Where the latest has
-waited, the next ones get tasks of their own at once, until one does not wait again.
+waited, the next ones get tasks of their own at once, until one is seen that need not have (`share`).
 
 No handler can tell: the variables of its context are its own (`LoopWork`), and a task that somebody still holds when a handler
 has ended is used no more. It would be cancelled, or looked up, for an attempt that is over.
@@ -28,7 +28,8 @@ class Turns:
     """The tasks of the loop in which attempts run.
 
     Args:
-        make: makes an attempt whose slot it has since then (monotonic); what has to be awaited for it is returned.
+        make: makes an attempt which has its slot since then (monotonic); what has to be awaited for it is returned.
+        await_: makes one which may wait.
         made: called after attempts were made for which nothing was.
         idle: called when a task has ended.
     """
@@ -36,11 +37,13 @@ class Turns:
     def __init__(
         self,
         make: Callable[[Run, float], Coroutine[Any, Any, None] | None],
+        await_: Callable[[Run, float], Coroutine[Any, Any, None]],
         *,
         made: Callable[[], None],
         idle: Callable[[], None],
     ) -> None:
         self._make = make
+        self._await = await_
         self._made = made
         self._idle = idle
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,14 +58,35 @@ class Turns:
 
     def add(self, run: Run) -> None:
         """Have the attempt made in this turn of the loop, or the next."""
-        if self._together and self._latest is not None:
+        if not self._together:
+            run.task = self._start(self._alone(run))
+        elif self._latest is not None:
             self._latest.append(run)
         else:
-            self._start(deque((run,)))
+            self._begin(deque((run,)))
 
-    def _start(self, runs: deque[Run]) -> None:
+    def share(self) -> None:
+        """An attempt was made that did not wait: the next ones share."""
+        self._together = True
+
+    def _begin(self, runs: deque[Run]) -> None:
         self._latest = runs
-        self._tasks.add(asyncio.get_running_loop().create_task(self._turn(runs)))
+        self._start(self._turn(runs))
+
+    def _start(self, life: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(life)
+        self._tasks.add(task)
+        return task
+
+    async def _alone(self, run: Run) -> None:
+        task = run.task
+        assert task is not None, "it is this one"
+        try:
+            task.set_name(f"run-{run.run_id}")
+            await self._await(run, time.monotonic())
+        finally:
+            self._tasks.discard(task)
+            self._idle()
 
     async def _turn(self, runs: deque[Run]) -> None:
         task = asyncio.current_task()
@@ -104,11 +128,11 @@ class Turns:
         """What is left gets another task, or one for each."""
         if self._latest is runs:
             self._latest = None
-        if self._together and runs:
-            self._start(runs)
-            return
-        for run in runs:
-            self._start(deque((run,)))
+        if not self._together:
+            for run in runs:
+                self.add(run)
+        elif runs:
+            self._begin(runs)
 
 
 def _holders(task: asyncio.Task[None]) -> tuple[int, int]:
