@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -73,6 +76,66 @@ def test_many_submissions_share_commits(tmp_path, flow):
         assert len({submitted[0].job.job_id for submitted in jobs}) == 300
         assert engine.machine.meter.commits - before < 100
         await engine.stop()
+
+    run(body)
+
+
+def test_the_engine_ends_after_what_the_process_beside_refuses(tmp_path, flow):
+    """Others were decided on it (ADR 0035). Nobody has heard of it, and the next engine goes on with what the file says."""
+
+    async def body() -> None:
+        ended: asyncio.Queue[str] = asyncio.Queue()
+        options = EngineOptions(write_apart_from=4)
+        engine = EmbeddedEngine(tmp_path / "orpheus.db", options=options, fatal=ended.put_nowait)
+        await engine.start()
+        jobs = [submitted.job for submitted in await engine.submit([Submission(workflow=flow())] * 3)]
+        other = sqlite3.connect(engine.path)
+        with other:
+            other.execute("UPDATE jobs SET priority = 1, last_seq = last_seq + 1 WHERE job_id = ?", (jobs[1].job_id,))
+        other.close()
+        stop = asyncio.Event()
+        worker = asyncio.create_task(work(engine, stop))
+        assert "were as they had been read" in await asyncio.wait_for(ended.get(), 10)
+        worker.cancel()
+        await engine.stop()
+
+        engine = engine_at(tmp_path)
+        await engine.start()
+        worker = asyncio.create_task(work(engine, stop))
+        for job in jobs:
+            done = await engine.wait_job(job.job_id, wait_s=10)
+            assert done is not None and done.state == "completed"
+        assert (await engine.reads.job(jobs[1].job_id)).priority == 1
+        stop.set()
+        await worker
+        await engine.stop()
+
+    run(body)
+
+
+def test_the_engine_ends_when_the_process_beside_does(tmp_path, flow):
+    """What is on the disk is unknown then, as after a failed COMMIT (R3)."""
+
+    async def body() -> None:
+        ended: asyncio.Queue[str] = asyncio.Queue()
+        engine = EmbeddedEngine(
+            tmp_path / "orpheus.db", options=EngineOptions(write_apart_from=4), fatal=ended.put_nowait
+        )
+        await engine.start()
+        await engine.publish(flow("one"), actor="test")
+        await engine.submit([Submission(workflow="one")] * 3)
+        writer = engine.machine.store.writer
+        assert writer is not None and writer.pid is not None
+        os.kill(writer.pid, signal.SIGKILL)
+        heard = asyncio.ensure_future(ended.get())
+        while True:  # what shares its batch with a question is written by the engine itself
+            asked = asyncio.ensure_future(engine.submit([Submission(workflow="one")] * 3))
+            await asyncio.wait({asked, heard}, return_when=asyncio.FIRST_COMPLETED)
+            if heard.done():
+                break
+        assert heard.result().startswith("CommitFailed: the writer of ")
+        assert not asked.done()
+        asked.cancel()
 
     run(body)
 

@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from orpheus.core.job import JobState
 from orpheus.store import Store
 from orpheus.store.queries import with_events
 from orpheus.store.rows import JOB_COLUMNS, TASK_COLUMNS, job_from_row, task_from_row
+from orpheus.store.writer import Writer
 
 WRITER = """
 import sys
@@ -21,11 +24,13 @@ from orpheus.core import facts as f
 from orpheus.core.decider import NewJob, decide, submit
 from orpheus.core.validate import parse_graph
 from orpheus.store import Store
+from orpheus.store.writer import Writer
 
 class Draws:
     def uniform(self): return 0.5
 
-store = Store.open(Path(sys.argv[1]), now=0.0, epoch="e")
+path = Path(sys.argv[1])
+store = Store.open(path, now=0.0, epoch="e", writer=Writer(path, least_rows=14) if sys.argv[3] == "apart" else None)
 graph_json = {"format": 1, "name": "w", "version": 1, "nodes": [{"name": "a", "kind": "task", "task": "a", "version": 1}], "output": {"$ref": "a"}}
 graph = parse_graph(graph_json)
 store.begin().put_definition(graph_json, graph, 0.0)
@@ -52,14 +57,15 @@ while True:
 STATES = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
-def test_acknowledged_rows_survive_sigkill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["here", "apart"])
+def test_acknowledged_rows_survive_sigkill(tmp_path: Path, where: str) -> None:
     """Eight lives of a writer on one file; after each, every acknowledged step is there, and the file agrees with itself."""
     path = tmp_path / "orpheus.db"
     dice = random.Random(7)
     acknowledged: dict[str, int] = {}
     for life in range(8):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(life * 1_000_000)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(path), str(life * 1_000_000), where], stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
         first = process.stdout.readline()
@@ -71,6 +77,7 @@ def test_acknowledged_rows_survive_sigkill(tmp_path: Path) -> None:
             if line.endswith("\n"):
                 step, name = line.split()
                 acknowledged[name] = int(step)
+        Writer(path).close()  # as the next server does: waits until nothing writes any more
         check(path, acknowledged)
     assert len(acknowledged) > 50
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -72,12 +73,15 @@ def test_a_guarded_write_refuses_a_row_that_has_moved(hand: Any, one_task_graph:
     graph = hand.publish(one_task_graph())
     hand.submit("a", graph)
     hand.commit()
-    hand.store.connection.execute("UPDATE tasks SET state = 'cancelled'")
+    other = sqlite3.connect(hand.store.path)
+    with other:
+        other.execute("UPDATE tasks SET state = 'cancelled'")
+    other.close()
     hand.claim("a")
     with pytest.raises(GuardFailed):
         hand.tx.flush()
     hand.rollback()
-    assert hand.tx.view("a").task("count").state is TaskState.READY
+    assert hand.tx.view("a").task("count").state is TaskState.CANCELLED
 
 
 def test_bad_attempts_leave_history(hand: Any, one_task_graph: GraphOf) -> None:

@@ -1,7 +1,10 @@
-"""What does the memory do after a commit? Everything that follows from a batch's decisions, in the order in which they were made.
+"""What does the memory do with a batch's decisions? Everything that follows from them, in the order in which they were made.
 
-    for each effect of the batch:  a `Change` is followed here, and so are `Created`, `Began` and `Completed`; anything else is called
-    then, for all changes together: what was counted, the stream
+    follow   for each effect of the batch: a `Change` is followed here, and so are `Created`, `Began` and `Completed`; anything else is
+             called. The memory that decisions look at
+    tell     for all changes together: what was counted, the stream, who waits for a job's end. What is seen from outside
+
+`tell` comes after the commit; `follow` too, or before it when the next batch is to be decided meanwhile (ADR 0035).
 
 This runs for every decision there is, so nothing is asked here that most decisions can be seen not to need.
 """
@@ -11,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orpheus.core.decision import CancelRun, Decision, Finalise, ForgetRun, PublishArtifacts
 from orpheus.core.job import TERMINAL
 from orpheus.core.task import TaskState
 from orpheus.engine.usual_runs import Began, Completed
-from orpheus.engine.work import Change, Created
+from orpheus.engine.work import Change, Created, Telling
 
 if TYPE_CHECKING:
     from orpheus.core.decision import Command
@@ -26,10 +29,19 @@ if TYPE_CHECKING:
     from orpheus.engine.machine import Machine
     from orpheus.engine.usual_runs import Told
     from orpheus.engine.work import Effect
-    from orpheus.store.applied import Applied
 
 _READY = TaskState.READY
 _events, _task = itemgetter(1), attrgetter("task")
+
+
+class Untold(NamedTuple):
+    """What of a batch is for those outside, once it is on the disk."""
+
+    tellings: list[Telling]
+    told: list[Told]
+    """What the stream is told."""
+    changes: list[Change | Completed]
+    """What may have ended jobs, in its order."""
 
 
 class Aftermath:
@@ -38,16 +50,16 @@ class Aftermath:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def follow(self, effects: Sequence[Effect | Change | Created | Began | Completed]) -> bool:
-        """Carry out a committed batch's effects; tell whether there were events among them."""
+    def follow(self, effects: Sequence[Effect | Change | Created | Began | Completed]) -> Untold:
+        """Carry out a batch's effects but for what tells somebody, which is returned."""
         machine = self._machine
-        changes: list[Applied] = []
+        untold = Untold([], [], [])
         over: list[str] = []
-        told: list[Told] = []
+        told = untold.told
         for effect in effects:
             if isinstance(effect, Change):
                 applied = effect.applied
-                changes.append(applied)
+                untold.changes.append(effect)
                 if applied.events:
                     told.append((applied.cursor, applied.events, applied.job))
                 if applied.started and effect.decision.usual:
@@ -64,17 +76,46 @@ class Aftermath:
                 machine.claims.grant(effect)
             elif isinstance(effect, Completed):
                 told += effect.told
+                untold.changes.append(effect)
                 self._completed(effect, over)
+            elif isinstance(effect, Telling):
+                untold.tellings.append(effect)
             else:
                 effect()
         if over:
             machine.progress.forget(over)
             machine.logs.forget(over)
-        machine.meter.changed(changes)
+        return untold
+
+    def tell(self, untold: Untold) -> bool:
+        """The batch is on the disk: tell of it; tells whether there were events in it."""
+        machine = self._machine
+        for telling in untold.tellings:
+            telling()
+        machine.meter.changed([change.applied for change in untold.changes if isinstance(change, Change)])
+        told = untold.told
         if told:
             machine.meter.told(map(_events, told))
             machine.stream.publish(told)
+        if machine.ended:
+            self._tell_of_ends(untold)
         return bool(told)
+
+    def _tell_of_ends(self, untold: Untold) -> None:
+        ended = self._machine.ended
+        ends: list[Decision] = []
+        for change in untold.changes:
+            if isinstance(change, Change):
+                ends.append(change.decision)
+                continue
+            for (_place, _events, job), output in zip(change.told, change.outputs, strict=True):
+                if job.job_id in ended:
+                    ends.append(Decision(job, job_result=output, sets_job_result=True, usual=True))
+        for decision in ends:
+            job = decision.job
+            if job.job_id in ended and job.state in TERMINAL:
+                for heard in list(ended.pop(job.job_id)):
+                    heard(decision)
 
     def _changed(self, change: Change, over: list[str]) -> None:
         """Follow one decision; runs that it ended are added to `over`."""
@@ -100,9 +141,6 @@ class Aftermath:
                 machine.feed.ready(task, change.graph)
         if applied.withdrawn and not job.paused:
             machine.feed.withdrawn(applied.withdrawn)
-        if machine.ended and job.job_id in machine.ended and job.state in TERMINAL:
-            for heard in list(machine.ended.pop(job.job_id)):
-                heard(change.decision)
 
     def _completed(self, completed: Completed, over: list[str]) -> None:
         """Follow runs that their worker has completed, all of them usual."""
@@ -120,11 +158,6 @@ class Aftermath:
                 machine.timers.note(task.wake_at)
             if not job.paused:
                 machine.feed.ready(task, graph)
-        if machine.ended:
-            for (_place, _events, job), output in zip(completed.told, completed.outputs, strict=True):
-                if job.job_id in machine.ended and job.state in TERMINAL:
-                    for heard in list(machine.ended.pop(job.job_id)):
-                        heard(Decision(job, job_result=output, sets_job_result=True, usual=True))
 
     def _obey(self, change: Change, over: list[str]) -> None:
         """Do what an unusual decision wants of the memory, but for its tasks."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from functools import partial
 from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ from orpheus.core.graph import Graph
 from orpheus.core.ids import RANDOM_BITS_OF_MANY, uuid7s
 from orpheus.engine.base import Grant
 from orpheus.engine.usual_runs import Began, Begun, Completed, Granted, begin
-from orpheus.engine.work import Change, Created, Operation, Work
+from orpheus.engine.work import Change, Created, MemoryOnly, Operation, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -236,7 +235,7 @@ class Claim(Operation):
             grant = Grant(run_id, claims.tokens.make(run_id), begun.task, begun.job, begun.args, *terms)
             if begun.told is None:
                 alone = Granted(session, work.mono, [pick], [grant], [limits])
-                effects.append(partial(claims.grant, alone))
+                effects.append(MemoryOnly(claims.grant, alone))
                 continue
             if began is None:
                 began = Began(session, work.mono)
@@ -265,7 +264,7 @@ class Claim(Operation):
         except OrpheusError:  # cancelled, paused, rewound since
             decision = None
         if decision is None or decision.assignment is None:  # it cannot begin
-            work.effects.append(partial(self._claims.refuse, session, pick))
+            work.effects.append(MemoryOnly(self._claims.refuse, session, pick))
             return None
         task = next(task for task in decision.tasks if task.key == pick.key)
         return Begun(decision.job, task, decision.assignment["args"], graph)

@@ -48,11 +48,12 @@ from orpheus.engine.base import (
 from orpheus.engine.bulk import carry_out
 from orpheus.engine.callbacks import Brought
 from orpheus.engine.clock import Clock, SystemClock
+from orpheus.engine.committing import Committing
 from orpheus.engine.ends import Ends, JobEnd, Watched
 from orpheus.engine.estimates import EstimateJob
 from orpheus.engine.keyring import Keyring
 from orpheus.engine.keys import MakeKey, NewKey, RevokeKey
-from orpheus.engine.machine import Batch, Machine
+from orpheus.engine.machine import Machine
 from orpheus.engine.open_poll import OpenPoll
 from orpheus.engine.options import EngineOptions
 from orpheus.engine.orders import publish_definition
@@ -72,17 +73,13 @@ from orpheus.engine.webhook_desk import EmbeddedWebhooks
 from orpheus.engine.work import Operation, Work
 from orpheus.engine.workers import HelloAnswer
 from orpheus.store import Store
+from orpheus.store.writer import Writer
 
 log = logging.getLogger("orpheus.engine")
 
 T = TypeVar("T")
 EXIT_STATUS = 70
 """EX_SOFTWARE of sysexits.h: the supervisor starts the server again."""
-QUICK_COMMIT_S = 0.002
-"""Mean time of a COMMIT up to which it is made on the loop. Handing it to a thread and hearing of its end costs 0.1 ms of
-CPU and, while the loop is busy, up to 5 ms of waiting for the interpreter's lock: more than a fast disk takes to sync."""
-COMMIT_WEIGHT = 0.1
-"""Of the latest COMMIT in the mean."""
 LOOK_EVERY_S = 0.005
 """How often the clocks are looked at while there is work: before each batch, it was a twentieth of what a job alone costs."""
 
@@ -137,9 +134,7 @@ class EmbeddedEngine:
         self._stopped = asyncio.Event()
         self._lent: list[ApiKey] = []
         self._ends: Ends | None = None
-        self._commit_s = QUICK_COMMIT_S
-        """Mean time of the latest COMMITs; the first slow one sends the next to the thread."""
-        self._committer = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
+        self._committing = Committing(self._clock, wake=self._wake)
         self._publishing = ThreadPoolExecutor(4, thread_name_prefix="orpheus-publish")
         # Apart from the publisher's, so that a slow object store holds up neither checkpoints nor submissions.
         self._helpers = ThreadPoolExecutor(2, thread_name_prefix="orpheus-helper")
@@ -156,7 +151,8 @@ class EmbeddedEngine:
     def _open(self) -> None:
         assert self._machine is None, "an engine is started once"
         epoch = f"{self._rng.getrandbits(64):016x}"
-        store = Store.open(self.path, now=self._clock.now(), epoch=epoch)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        store = Store.open(self.path, now=self._clock.now(), epoch=epoch, writer=self._writer())
         store.lengthen_log(self.options.write_ahead_bytes)
         secret = run_key(self.path.parent, self._rng.getrandbits(8 * KEY_BYTES).to_bytes(KEY_BYTES, "big"))
         machine = Machine(
@@ -175,6 +171,13 @@ class EmbeddedEngine:
         self._ends = Ends(machine, self._reads)
         self.subscribers = Subscribers(machine.stream, self._reads, self.options)
         self.upkeep = Upkeep(machine, self._reads, self._do, self._publisher, self._helpers)
+
+    def _writer(self) -> Writer | None:
+        """Return what writes large transactions, where a second core can do it and the options do not say otherwise."""
+        least_rows = self.options.write_apart_from
+        if least_rows is None or (os.cpu_count() or 1) < 2:
+            return None
+        return Writer(self.path, least_rows=least_rows)
 
     async def stop(self) -> None:
         """Answer what waits, commit what is queued, close the file. Safe to call twice, and before `start`."""
@@ -201,7 +204,7 @@ class EmbeddedEngine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._publishing.shutdown(wait=True)
         self._helpers.shutdown(wait=True)
-        self._committer.shutdown(wait=True)
+        self._committing.close()
         self._reads.close()
         with contextlib.suppress(Exception):
             self._store.checkpoint(truncate=True)
@@ -219,14 +222,15 @@ class EmbeddedEngine:
                     if due_in <= 0:
                         machine.tick()
                     look_at = now + min(due_in, LOOK_EVERY_S)
-                batch = machine.run_batch()
+                self._committing.check()
+                batch = machine.run_batch() if machine.may_run else None
                 if batch is not None:
-                    await self._commit(batch)
+                    await self._committing.commit(machine, batch)
                     self._begin_deliveries()
                     await asyncio.sleep(0)  # requests that came meanwhile join the next batch
-                elif machine.has_work():
+                elif machine.has_work() and machine.may_run:
                     await asyncio.sleep(0)
-                elif self._stopping:
+                elif self._stopping and not machine.is_on_the_way:
                     return
                 else:
                     self._begin_deliveries()
@@ -238,20 +242,6 @@ class EmbeddedEngine:
             log.critical("the engine met a fault it cannot go on after", exc_info=error)
             self._fatal(f"{type(error).__name__}: {error}")
             raise
-
-    async def _commit(self, batch: Batch) -> None:
-        if batch.wrote and self._commit_s > QUICK_COMMIT_S:
-            took_s = await asyncio.get_running_loop().run_in_executor(self._committer, self._timed_commit)
-        else:
-            took_s = self._timed_commit()
-        if batch.wrote:
-            self._commit_s += COMMIT_WEIGHT * (took_s - self._commit_s)
-        self.machine.finish(batch)
-
-    def _timed_commit(self) -> float:
-        began = self._clock.monotonic()
-        self.machine.commit()
-        return self._clock.monotonic() - began
 
     async def _sleep(self, length_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -359,6 +349,18 @@ class EmbeddedEngine:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def _durable(self) -> None:
+        """Wait until the memory holds nothing that is still on its way to the disk."""
+        if self.machine.is_on_the_way:
+            durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def tell() -> None:
+                if not durable.done():
+                    durable.set_result(None)
+
+            self.machine.once_durable(tell)
+            await durable
 
     async def _do(self, operation: Operation) -> Any:
         return await self._ask(lambda reply: self.machine.queue(operation, reply))
@@ -515,7 +517,9 @@ class EmbeddedEngine:
         self, session_id: str, held: Sequence[str], memory_bytes: int
     ) -> tuple[tuple[CancelOrder, ...], tuple[str, ...]]:
         self._check_running()
-        return self.machine.workers.heartbeat(session_id, held, memory_bytes)
+        answer = self.machine.workers.heartbeat(session_id, held, memory_bytes)
+        await self._durable()
+        return answer
 
     async def bye(self, session_id: str) -> None:
         await self._ask(partial(self.machine.workers.bye, session_id))

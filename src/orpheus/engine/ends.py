@@ -18,7 +18,7 @@ from orpheus.engine.base import Ended, Submitted
 from orpheus.engine.machine import Machine
 from orpheus.engine.reads import EmbeddedReads
 from orpheus.engine.submissions import Submit
-from orpheus.engine.work import Change, Operation, Work
+from orpheus.engine.work import Change, Operation, Telling, Work
 
 JobEnd = asyncio.Future[Ended]
 
@@ -92,7 +92,7 @@ class Watched(Operation):
         mark = len(work.effects)
         [submitted] = self._submit.run(work)
         created = _creation(work, mark, submitted.job.job_id) if submitted.created else None
-        work.effects.insert(mark, partial(self._listen, submitted.job, created))
+        work.effects.insert(mark, Telling(self._listen, submitted.job, created))
         return submitted
 
     def _listen(self, job: Job, created: Decision | None) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orpheus.core.dispatch import NO_NEEDS, Dispatcher, Key, Needs, ReadyRef, Source
@@ -17,7 +16,7 @@ from orpheus.core.dispatch_limits import Rate, lasting_s
 from orpheus.core.graph import Graph, Node
 from orpheus.core.job import Job
 from orpheus.core.task import Task
-from orpheus.engine.work import Operation, Work
+from orpheus.engine.work import MemoryOnly, Operation, Work
 
 if TYPE_CHECKING:
     from orpheus.core.dispatch import Refill
@@ -234,7 +233,7 @@ class Refilling(Operation):
         feed = self._feed
         if self._announce:
             sources = [source for source, _count in work.tx.lanes()]
-            work.after_commit(lambda: self._announced(sources))
+            work.after_commit(MemoryOnly(self._announced, sources))
         for source, after_seq, limit in self._wanted:
             rows = work.tx.ready_window(source, after_seq, limit)
             refs: list[ReadyRef] = []
@@ -245,8 +244,8 @@ class Refilling(Operation):
                 if needs is None:
                     needs = asked[kind] = feed.needs.of(work.tx.graph(row.definition_id), row.node)
                 refs.append(ReadyRef(row[:4], row.ready_seq, source, needs))
-            work.after_commit(partial(self._filled, source, refs, more=len(rows) == limit))
-        work.after_commit(feed.refilled)
+            work.after_commit(MemoryOnly(self._filled, source, refs, more=len(rows) == limit))
+        work.after_commit(MemoryOnly(feed.refilled))
 
     def failed(self, error: BaseException) -> None:
         self._feed.refilled()

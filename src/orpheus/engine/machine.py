@@ -1,6 +1,7 @@
 """The embedded engine as a synchronous machine: operations in, transactions and effects out.
 
     queue(op, reply) ─► run_batch() ─► commit ─► finish(batch): effects, answers, then what follows (claims, refills)
+                                   └─► hand_over(batch) … finish_answered(): the same, and the next batch may run meanwhile
     tick() looks at the clocks and queues what is due; next_due() says when that is.
 
 There are no threads, sockets or clocks of its own in here: `embedded.py` drives it in a server, the simulator under a
@@ -18,7 +19,6 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,9 @@ from orpheus.core.dispatch import Dispatcher
 from orpheus.core.errors import OrpheusError
 from orpheus.core.facts import Fact
 from orpheus.core.task import TaskState
-from orpheus.engine.aftermath import Aftermath
+from orpheus.engine.aftermath import Aftermath, Untold
 from orpheus.engine.base import InternalError
+from orpheus.engine.batches import Batch, Entry
 from orpheus.engine.callbacks import Brought, CallBack
 from orpheus.engine.claims import Claims, RunTokens
 from orpheus.engine.clock import Clock
@@ -52,8 +53,9 @@ from orpheus.engine.stream import Stream
 from orpheus.engine.tenants import Tenants
 from orpheus.engine.timers import Timers
 from orpheus.engine.webhooks import Webhooks
-from orpheus.engine.work import Operation, Reply, SeededDraws, Undo, Work
+from orpheus.engine.work import Operation, Reply, SeededDraws, Undo, Work, may_go_ahead
 from orpheus.engine.workers import Workers
+from orpheus.store.errors import CommitFailed, GuardFailed
 
 if TYPE_CHECKING:
     from orpheus.engine.usual_runs import Granted
@@ -61,34 +63,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("orpheus.engine")
 _task = attrgetter("task")
-
-
-@dataclass(slots=True)
-class Entry:
-    operation: Operation
-    reply: Reply | None
-    queued_at: float
-
-    def apart(self) -> list[Entry]:
-        """Return what is to run by itself after a fault."""
-        return [Entry(part, reply, self.queued_at) for part, reply in self.operation.apart()] or [self]
-
-
-@dataclass(slots=True)
-class Batch:
-    """What ran in one transaction and waits for its commit."""
-
-    work: Work
-    done: list[tuple[Entry, Any]] = field(default_factory=list)
-    refused: list[tuple[Entry, OrpheusError]] = field(default_factory=list)
-    """Those of `done` that were refused."""
-    began: float = 0.0
-    ran: float = 0.0
-
-    @property
-    def wrote(self) -> bool:
-        """Tell whether the commit has to wait for the disk."""
-        return self.work.tx.wrote
 
 
 class Machine:
@@ -127,7 +101,9 @@ class Machine:
         self.meter = Meter()
         self.checker = ParamsChecker()
         self.runs = RunTable(self.options.lease_s)
-        self.sessions = Sessions()
+        self.sessions = Sessions(self.once_durable)
+        self._on_the_way: deque[Batch] = deque()
+        """Handed over and not yet finished, oldest first."""
         self.progress = ProgressBook(self.options.progress_every_s)
         self.logs = LogBooks(max_bytes=self.options.log_max_bytes, max_lines=self.options.log_max_lines)
         self.feed = Feed(dispatcher or Dispatcher(window=self.options.window, ageing_s=self.options.ageing_s))
@@ -189,7 +165,7 @@ class Machine:
         return self._run(None, alone=False)
 
     def _run(self, only: list[Entry] | None, *, alone: bool) -> Batch | None:
-        batch = Batch(self._work(), began=self.clock.monotonic())
+        batch = Batch(self._work(), began=self.clock.monotonic(), alone=alone)
         source: deque[Entry] = deque(only) if only is not None else self._queue
         taken: list[Entry] = []
         try:
@@ -199,21 +175,25 @@ class Machine:
             claims = deque(Entry(claim, None, batch.began) for claim in self.claims.ahead(batch.work))
             self._attempt(batch, claims, taken, most=math.inf, until=math.inf)
             batch.work.tx.flush()
+        except CommitFailed:
+            raise  # what was handed over before is lost
         except Exception as fault:
-            self.store.rollback()
-            taken = [part for entry in taken for part in entry.apart()]
-            if alone or len(taken) == 1:
-                self._drop(taken[0], fault)
-                for ahead in taken[1:]:
-                    ahead.operation.failed(fault)
-            elif isinstance(fault, Undo):
-                self._alone.extend(taken)
-            else:
-                log.warning("a batch of %d operations met a fault; running them one by one", len(taken), exc_info=fault)
-                self._alone.extend(taken)
+            self._undo(taken, fault, alone=alone)
             return None
         batch.ran = self.clock.monotonic()
         return batch
+
+    def _undo(self, taken: list[Entry], fault: Exception, *, alone: bool) -> None:
+        self.store.rollback()
+        taken = [part for entry in taken for part in entry.apart()]
+        if alone or len(taken) == 1:
+            self._drop(taken[0], fault)
+            for ahead in taken[1:]:
+                ahead.operation.failed(fault)
+            return
+        if not isinstance(fault, Undo):
+            log.warning("a batch of %d operations met a fault; running them one by one", len(taken), exc_info=fault)
+        self._alone.extend(taken)
 
     def _work(self) -> Work:
         return Work(
@@ -268,10 +248,10 @@ class Machine:
     def finish(self, batch: Batch) -> None:
         """After the commit: change the memory, answer, and queue what follows."""
         committed_at = self.clock.monotonic()
-        events_came = self.aftermath.follow(batch.work.effects)
-        for entry, error in batch.refused:
-            entry.operation.failed(error)
-        self.follow()
+        untold = batch.untold or self._memory_follows(batch)
+        events_came = self.aftermath.tell(untold)
+        for say in batch.sayings:
+            say()
         for entry, outcome in batch.done:
             if entry.reply is not None:
                 entry.reply(outcome)
@@ -279,11 +259,66 @@ class Machine:
             self.stream.tell()
         self.meter.batch(batch.done, began=batch.began, ran=batch.ran, committed=committed_at)
 
+    def _memory_follows(self, batch: Batch) -> Untold:
+        untold = self.aftermath.follow(batch.work.effects)
+        for entry, error in batch.refused:
+            entry.operation.failed(error)
+        self.follow()
+        return untold
+
+    # Deciding ahead: the next batch runs while this one is written (ADR 0035)
+
+    def hand_over(self, batch: Batch) -> None:
+        """Have a batch made durable beside, or one that only asked answered behind those before it.
+
+        The memory follows at once where it may, and the next batch can run. Nothing of it is said outside before
+        `finish_answered` finds it on the disk; nor is anything else that may rest on it (`once_durable`).
+        """
+        if batch.written_apart:
+            try:
+                self.store.hand_over()
+            except GuardFailed as fault:
+                self._undo([entry for entry, _outcome in batch.done], fault, alone=batch.alone)
+                return
+        else:
+            assert not batch.wrote, "it was not left to the process beside"
+            self.store.commit()
+        batch.number = self.store.handed_over
+        self._on_the_way.append(batch)
+        if may_go_ahead(batch.work.effects):
+            batch.untold = self._memory_follows(batch)
+
+    @property
+    def may_run(self) -> bool:
+        """Tell whether the memory is such that the next batch can be decided, and not too much is on its way."""
+        way = self._on_the_way
+        return not way or (
+            way[-1].untold is not None and len(way) < self.options.batches_ahead and not self.store.wants_rest
+        )
+
+    @property
+    def is_on_the_way(self) -> bool:
+        """Tell whether batches were handed over and not finished."""
+        return bool(self._on_the_way)
+
+    def finish_answered(self) -> None:
+        """Finish what was handed over and is on the disk by now."""
+        while self._on_the_way and self._on_the_way[0].number <= self.store.answered:
+            self.finish(self._on_the_way.popleft())
+
+    def once_durable(self, say: Callable[[], None]) -> None:
+        """Say something outside when everything that the memory knows is on the disk: at once, if it is."""
+        if self._on_the_way:
+            self._on_the_way[-1].sayings.append(say)
+        else:
+            say()
+
     def follow(self) -> None:
         """Match polls with tasks, answer polls that have news, ask for rows. After anything that changed the memory."""
         refill = self.feed.refill()
         if refill is not None:
-            self.queue(refill)
+            # Before what is queued: at the beginning of a batch no rows wait to be written, and it need not wait for any.
+            self._queue.appendleft(Entry(refill, None, self.clock.monotonic()))
         self.claims.match(self.clock.monotonic())
         for session in self.sessions.waiting():
             if session.has_news() and session.claiming == 0:

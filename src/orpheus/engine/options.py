@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orpheus.store.writer import WRITE_APART_FROM
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
@@ -39,6 +41,11 @@ class EngineOptions:
     batch_s: float = 0.008
     """A transaction takes on no further operation after this much work, so that nobody waits long for the fsync (R3)."""
     batch_operations: int = 2_000
+    batches_ahead: int = 2
+    """Batches that may be on their way to the disk when the next one is decided."""
+    write_apart_from: int | None = WRITE_APART_FROM
+    """Changed rows from which on a transaction is written by a process beside this one, where there is a second core; None is
+    never."""
     due_limit: int = 500
     """Timers of rows looked at per operation."""
     window: int = 256

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +19,7 @@ from orpheus.core.validate_options import MAX_SECONDS
 from orpheus.core.values import operator_of
 from orpheus.engine.base import RunReport
 from orpheus.engine.usual_runs import Completed, complete
-from orpheus.engine.work import Operation, Reply, Work
+from orpheus.engine.work import MemoryOnly, Operation, Reply, Telling, Work
 
 if TYPE_CHECKING:
     from orpheus.core.job import Job
@@ -231,7 +230,7 @@ class EndRuns(Operation):
         ended: list[tuple[Run, RunFact, int]] = []
         effects, find, tell, options = work.effects, self._find, work.tell, self._options
         # Before the changes of the memory that the ends bring: a run that is forgotten has to be known as reported.
-        effects.append(partial(self._accepted, ended, work.now))
+        effects.append(MemoryOnly(self._accepted, ended, work.now))
         completed: Completed | None = None
         for _place, report in self._items:
             mark = len(effects)
@@ -369,7 +368,7 @@ class WriteProgress(Operation):
             "stage": said.stage,
             "progress_percentage": job.progress_percentage,
         }
-        work.after_commit(lambda: self._say(run, "progress", data))
+        work.after_commit(Telling(self._say, run, "progress", data))
 
 
 def tell_progress(work: Work, run: Run, progress: ProgressBook) -> Job | None:
@@ -383,7 +382,7 @@ def tell_progress(work: Work, run: Run, progress: ProgressBook) -> Job | None:
         job = work.tell(task.job_id, fact).job
     except StaleRun:
         return None
-    work.after_commit(lambda: progress.written(run.run_id, said, work.mono))
+    work.after_commit(MemoryOnly(progress.written, run.run_id, said, work.mono))
     return job
 
 
@@ -404,5 +403,5 @@ class WriteLogs(Operation):
         kept, book = self._books.admit(run, self._report.lines, now=work.now)
         if kept:
             work.tx.add_logs(run.task, kept)
-            work.after_commit(lambda: self._books.keep(run.run_id, book))
+            work.after_commit(MemoryOnly(self._books.keep, run.run_id, book))
         return kept

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -177,7 +178,9 @@ class Round:
 class Sessions:
     """Every session by id, and the polls that wait, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[Callable[[], None]], None] = lambda saying: saying()) -> None:
+        """`say` gets what tells a worker its answer, and calls it when all that it may be about is on the disk."""
+        self._say = say
         self._sessions: dict[str, Session] = {}
         self._waiting: dict[str, None] = {}
 
@@ -296,7 +299,7 @@ class Sessions:
         session.abandoned = {}
         session.given = given
         self._stop_waiting(session)
-        waiter.answer(given)
+        self._say(partial(waiter.answer, given))
 
     def over(self, now: float) -> list[Session]:
         """Return the sessions whose poll has waited long enough."""
@@ -333,7 +336,7 @@ class Sessions:
         waiter = session.waiter
         if waiter is not None:
             self._stop_waiting(session)
-            waiter.answer(PollAnswer(waiter.seq, superseded=True))
+            self._say(partial(waiter.answer, PollAnswer(waiter.seq, superseded=True)))
 
     def _stop_waiting(self, session: Session) -> None:
         session.waiter = None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from orpheus.core.decision import Event
     from orpheus.core.task import Task
-    from orpheus.engine.machine import Entry
+    from orpheus.engine.batches import Entry
     from orpheus.engine.usual_runs import Told
     from orpheus.store.applied import Applied
 

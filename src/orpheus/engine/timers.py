@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from orpheus.core.facts import Fact, JobWoken, TaskWoken
-from orpheus.engine.work import Operation, Work
+from orpheus.engine.work import MemoryOnly, Operation, Work
 
 RETRY_S = 2.0
 """Wait before looking again after a wake that failed: a row that cannot be woken must not keep the engine busy."""
@@ -87,7 +87,7 @@ class FindDue(Operation):
         due: list[tuple[str, Fact]] = [(job_id, JobWoken()) for job_id in tx.due_jobs(work.now, limit)]
         due += [(job_id, TaskWoken(node=node, index=index)) for job_id, node, index in tx.due_tasks(work.now, limit)]
         next_due = tx.next_wake()
-        work.after_commit(lambda: self._timers.found(due, next_due, work.now))
+        work.after_commit(MemoryOnly(self._timers.found, due, next_due, work.now))
 
     def failed(self, error: BaseException) -> None:
         self._timers.not_found()
@@ -107,7 +107,7 @@ class Wake(Operation):
     def run(self, work: Work) -> None:
         self._now = work.now
         work.tell(self._job_id, self._fact)
-        work.after_commit(lambda: self._timers.woken(failed=False, now=work.now))
+        work.after_commit(MemoryOnly(self._timers.woken, failed=False, now=work.now))
 
     def failed(self, error: BaseException) -> None:
         self._timers.woken(failed=True, now=self._now)

@@ -6,7 +6,8 @@ An operation calls `tell` (or `create`). The decision is applied at once, so the
 sees it. Facts that it brings to other jobs (a dependency settled, a child ended) are decided in the same transaction, in
 a queue, not by recursion: a chain of thousands of dependents is one loop.
 
-Nothing in memory changes here. What has to is collected as effects and run after the commit, in order (R3).
+Nothing in memory changes here. What has to is collected as effects and run after the commit, in order (R3). Effects that are known
+to concern nobody outside may run before it (`may_go_ahead`), so that the next transaction is decided while this one is written.
 """
 
 from __future__ import annotations
@@ -67,6 +68,14 @@ class SeededDraws:
         return self._rng.random()
 
 
+class MemoryOnly(partial[None]):
+    """An effect that changes memory and tells nobody, so it need not wait for the commit."""
+
+
+class Telling(partial[None]):
+    """An effect that tells somebody and changes nothing that decisions look at, so they need not wait for it."""
+
+
 class Change(msgspec.Struct):
     """One applied decision, on its way to the memory: what `aftermath.py` looks at after the commit, in its place among the
     effects."""
@@ -89,6 +98,11 @@ class Created(msgspec.Struct):
     cursor: int
     """The place of the last one's last event; those before it count down without a gap."""
     graph: Graph
+
+
+def may_go_ahead(effects: Sequence[Effect | Change | Created | Began | Completed]) -> bool:
+    """Tell whether memory may follow before the commit: what else a transaction leaves to do might be seen from outside."""
+    return all(isinstance(effect, Change | Created | Began | Completed | MemoryOnly | Telling) for effect in effects)
 
 
 @dataclass(slots=True)

@@ -129,7 +129,7 @@ class Workers:
         if given is not None:
             if not given.superseded:
                 self._renew(session, held, now)
-            answer(given)
+            machine.once_durable(partial(answer, given))
             return
         for run_id in self._compare(session, held, now):
             session.abandoned[run_id] = None
@@ -208,7 +208,7 @@ class Workers:
                     ends = []
                     self._say_of(run, report, partial(outcomes.put, place), now)
             except OrpheusError as error:
-                outcomes.put(place, error)
+                machine.once_durable(partial(outcomes.put, place, error))
         self._end_runs(ends, outcomes)
 
     def _end_runs(self, ends: Sequence[tuple[int, RunReport]], outcomes: Outcomes) -> None:

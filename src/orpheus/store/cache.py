@@ -7,7 +7,7 @@ bounded (promise 5) and both are emptied by a rollback, the only event that coul
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
 from typing import Any
 
 import msgspec
@@ -115,12 +115,25 @@ class RowCache:
         for entry in [entry for entry in self.tasks.values() if entry.task.job_id in job_ids]:
             self.drop_task(entry)
 
-    def forget_ended(self, jobs: list[JobEntry], tasks: list[TaskEntry]) -> None:
+    def forget_ended(
+        self,
+        jobs: list[JobEntry],
+        tasks: list[TaskEntry],
+        *,
+        but_jobs: Set[JobEntry] = frozenset(),
+        but_tasks: Set[TaskEntry] = frozenset(),
+    ) -> None:
         """After a commit: drop rows that will hardly be asked for again, and keep to the bounds.
 
         Above a bound, what came last and does not run goes first: work is begun in the order in which it came, so with a
         long backlog the newest rows are wanted last. Then the oldest go, which have been passed over.
+
+        Args:
+            but_jobs, but_tasks: were changed again, which the file does not know yet (in_flight.py): they stay.
         """
+        if but_jobs or but_tasks:
+            jobs = [job for job in jobs if job not in but_jobs]
+            tasks = [task for task in tasks if task not in but_tasks]
         known = self.jobs
         crowded = len(known) > self._max_jobs
         for job in jobs:
@@ -149,10 +162,10 @@ class RowCache:
             elif len(self.tasks) <= self._max_tasks:
                 continue
             self.drop_task(task)
-        while len(known) > self._max_jobs:
-            known.popitem(last=False)
-        while len(self.tasks) > self._max_tasks:
-            self.drop_task(next(iter(self.tasks.values())))
+        while len(known) > self._max_jobs and (oldest := next(iter(known.values()))) not in but_jobs:
+            del known[oldest.job.job_id]
+        while len(self.tasks) > self._max_tasks and (eldest := next(iter(self.tasks.values()))) not in but_tasks:
+            self.drop_task(eldest)
 
 
 class PayloadCache:

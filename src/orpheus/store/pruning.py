@@ -148,6 +148,7 @@ class Pruning:
                 return True
             found = f"SELECT {key} FROM {table} WHERE job_no = ? LIMIT ?"  # noqa: S608 (names of our schema)
             statement = f"DELETE FROM {table} WHERE ({key}) IN ({found})"  # noqa: S608
+            unit.begin()
             left -= unit.connection.execute(statement, (job_no, left)).rowcount
         return left <= 0
 

@@ -6,9 +6,10 @@ from functools import partial
 from typing import NamedTuple
 
 from orpheus.core.dispatch import Source
-from orpheus.core.task import Task
+from orpheus.core.task import Task, TaskState
 from orpheus.store import rows
 from orpheus.store.cache import JobEntry
+from orpheus.store.queries import query
 from orpheus.store.unit import Unit
 
 
@@ -54,13 +55,32 @@ class Ready:
         """Return the next claimable tasks of a source, first in first out. They are about to be claimed, so their rows
         are remembered; those of a short backlog are still, and need not be read."""
         place = (*source, after_seq, limit)
-        window = list(map(_ready_row, self._unit.execute("ready_window", place)))
+        window = self._window_at_once(place)
+        if window is None:
+            window = list(map(_ready_row, self._unit.execute("ready_window", place)))
         known = self._unit.tasks
         if any(row[:4] not in known for row in window):
-            for job_id, job_no, *row in self._unit.execute("ready_rows", place):
+            for job_id, job_no, *row in self._unit.connection.execute(query("ready_rows"), place):
                 if (job_id, row[0], row[1], row[2]) not in known:
                     self._unit.remember(job_no, rows.task_from_row(job_id, (job_no, *row)))
         return window
+
+    def _window_at_once(self, place: tuple[object, ...]) -> list[ReadyRow] | None:
+        """Ask the file as it is, without waiting for what is on its way there; None when that may matter.
+
+        Tasks that become ready get ever higher numbers: those that the file does not know yet stand behind a window that is full. Of
+        those that it shows, what has changed is remembered (in_flight.py). Only an unusual change moves one that is ready.
+        """
+        unit = self._unit
+        if unit.has_settled or not unit.is_flushed or unit.awaits("update_task", "update_task_result"):
+            return None
+        window = list(map(_ready_row, unit.connection.execute(query("ready_window"), place)))
+        known = unit.tasks
+        for row in window:
+            entry = known.get(row[:4])
+            if entry is not None and entry.task.state is not TaskState.READY:
+                return None
+        return window if len(window) == place[-1] else None
 
     def hold(self, job: JobEntry, held: bool) -> int:
         """Take the job's ready tasks out of the order of claims, or put them back to the places they had (R26)."""

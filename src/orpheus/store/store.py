@@ -2,33 +2,48 @@
 
 `begin`, the work, `Transaction.flush`, `commit`: all but `commit` on one thread. `commit` may be called in another while
 the first one leaves the store alone, so that the fsync does not stop the event loop (R3).
+
+Or, of a transaction that is `written_apart`, `hand_over` instead of `commit`: the next one may begin, and is decided on what this one
+will have written. It is on the disk when `answered` has reached its number (in_flight.py, ADR 0035).
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from orpheus.store import database, write_ahead
 from orpheus.store.cache import PayloadCache, RowCache
 from orpheus.store.definitions import GraphCache
 from orpheus.store.errors import CommitFailed
+from orpheus.store.in_flight import InFlight
 from orpheus.store.queries import query
 from orpheus.store.transaction import Transaction
 from orpheus.store.unit import Counters, Unit
+from orpheus.store.writer import Writer
 
 
 class Store:
     """The open file. Make it with `Store.open`; the caller holds the lock on the data directory (`lock.py`)."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, *, epoch: str, migrated_from: int) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        epoch: str,
+        migrated_from: int,
+        writer: Writer | None = None,
+    ) -> None:
         self.path = path
         self.epoch = epoch
         """Made with the file and kept with it: a stream cursor of another epoch is foreign (R2)."""
         self.migrated_from = migrated_from
         """Schema version the file had when it was opened; 0 for a new one."""
         self._connection = connection
+        self._in_flight = None if writer is None else InFlight(writer)
         self._rows = RowCache()
         self._rows.dependencies = connection.execute(query("any_dependency")).fetchone() is not None
         self._payloads = PayloadCache()
@@ -42,12 +57,13 @@ class Store:
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path, *, now: float, epoch: str) -> Store:
+    def open(cls, path: Path, *, now: float, epoch: str, writer: Writer | None = None) -> Store:
         """Open the file, making or migrating it as needed.
 
         Args:
             now: stamp of a backup.
             epoch: used when the file is new; a random text.
+            writer: writes large transactions; without it this process writes all. The store closes it.
 
         Raises:
             DataNewer, DataUnusable: the file is left as it is.
@@ -57,7 +73,7 @@ class Store:
             version = database.migrate(connection, path, now=now)
             connection.execute(query("keep_meta"), ("epoch", epoch))
             kept = connection.execute(query("meta"), ("epoch",)).fetchone()[0]
-            return cls(connection, path, epoch=kept, migrated_from=version)
+            return cls(connection, path, epoch=kept, migrated_from=version, writer=writer)
         except BaseException:
             connection.close()
             raise
@@ -82,6 +98,26 @@ class Store:
         """The writer's connection, for reads by the simulator and by tests. Nothing else may write through it."""
         return self._connection
 
+    @property
+    def writer(self) -> Writer | None:
+        """What writes large transactions."""
+        return None if self._in_flight is None else self._in_flight.writer
+
+    @property
+    def handed_over(self) -> int:
+        """Return how many transactions were ever handed over."""
+        return 0 if self._in_flight is None else self._in_flight.handed_over
+
+    @property
+    def answered(self) -> int:
+        """Return how many of these are on the disk."""
+        return 0 if self._in_flight is None else self._in_flight.answered
+
+    @property
+    def wants_rest(self) -> bool:
+        """Tell whether nothing more should be handed over until everything is answered: the rest of the log is to be copied."""
+        return self._copy_rest and bool(self._in_flight)
+
     def stream_floor(self) -> int:
         """Return the cursor up to which events may be missing, because their jobs were pruned (R2)."""
         row = self._connection.execute(query("meta"), ("stream_floor",)).fetchone()
@@ -94,12 +130,38 @@ class Store:
     def begin(self) -> Transaction:
         """Begin a transaction; there is one at a time."""
         assert self._unit is None, "the last transaction was neither committed nor rolled back"
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._unit = Unit(self._connection, self._rows, self._counters.copy())
+        if self._in_flight is not None:
+            self._in_flight.forget_answered(self._rows)
+        self._unit = Unit(self._connection, self._rows, self._counters.copy(), in_flight=self._in_flight)
         return Transaction(self._unit, payloads=self._payloads, graphs=self._graphs)
 
+    def hand_over(self) -> int:
+        """Have a transaction that is `written_apart` made durable while the next one is decided; return its number.
+
+        Raises:
+            GuardFailed: it holds what no column can hold; roll back.
+            CommitFailed: the process that writes is gone; this one must end (R3).
+        """
+        unit = self._unit
+        assert unit is not None and unit.apart is not None and self._in_flight is not None
+        self._in_flight.hand_over(unit)
+        self._counters = unit.counters
+        self._unit = None
+        return self._in_flight.handed_over
+
+    def take_answer(self) -> None:
+        """Wait until the oldest transaction that was handed over is on the disk.
+
+        Raises:
+            CommitFailed: whether it is, is unknown, or others were decided on it that cannot be; the process must end (R3).
+        """
+        assert self._in_flight is not None
+        self._in_flight.take_answer()
+        if not self._in_flight:
+            self._copy_the_rest()
+
     def commit(self) -> None:
-        """Make the transaction durable. The only call that waits for the disk.
+        """Make the transaction durable. The only call that waits for the disk, but for questions behind `hand_over`.
 
         Raises:
             CommitFailed: whether it is on disk is unknown; the process must end (R3).
@@ -107,22 +169,36 @@ class Store:
         unit = self._unit
         assert unit is not None, "nothing was begun"
         unit.flush()
-        try:
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise CommitFailed(f"COMMIT on {self.path} failed: {error}") from error
-        self._counters = unit.counters
-        unit.committed()
-        self._unit = None
+        if unit.apart is not None:
+            assert self._in_flight is not None
+            self.hand_over()
+            self._in_flight.settle()
+        else:
+            if unit.begun:
+                try:
+                    self._connection.execute("COMMIT")
+                except sqlite3.Error as error:
+                    raise CommitFailed(f"COMMIT on {self.path} failed: {error}") from error
+            self._counters = unit.counters
+            unit.committed()
+            self._unit = None
+        if not self._in_flight:
+            self._copy_the_rest()
+
+    def _copy_the_rest(self) -> None:
         if self._copy_rest:
             self._copy_rest = False
             self._copy_log("PASSIVE")
 
     def rollback(self) -> None:
-        """Undo the transaction and forget what was remembered of it. Safe when there is none."""
+        """Undo the transaction and forget what was remembered of it. Safe when there is none. What was handed over before it is
+        waited for: the file has to know it, now that the memory does not."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         self._unit = None
+        if self._in_flight is not None:
+            self._in_flight.settle()
+            self._in_flight.drop_answered()
         self._rows.clear()
         self._payloads.clear()
         self._graphs.names.clear()
@@ -167,7 +243,10 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-            self.rollback()
+            with suppress(CommitFailed):  # who was to hear of it has
+                self.rollback()
             if self._checkpointer is not None:
                 self._checkpointer.close()
+            if self._in_flight is not None:
+                self._in_flight.writer.close()
             self._connection.close()

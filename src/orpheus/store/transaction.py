@@ -455,7 +455,12 @@ class Transaction:
         Raises:
             GuardFailed: a row was not as it had been read; roll back.
         """
-        self._unit.flush()
+        self._unit.finish()
+
+    @property
+    def written_apart(self) -> bool:
+        """Tell whether the commit is left to the process beside, and so takes a while without this one."""
+        return self._unit.apart is not None
 
 
 def attempt_outcome(before: Task, task: Task) -> tuple[str, TaskError | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import repeat
 from typing import Any
 
@@ -20,9 +20,11 @@ from orpheus.core.task import Task, TaskState
 from orpheus.store import rows, usual_rows, wide_inserts
 from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey, TaskPlace
 from orpheus.store.errors import GuardFailed
-from orpheus.store.queries import query
+from orpheus.store.in_flight import InFlight, holds_any
+from orpheus.store.queries import is_question, query
 from orpheus.store.rows import EVENTS_PER_ROW, Row
 from orpheus.store.usual_rows import JobMove, TaskMove
+from orpheus.store.writer import Statement
 
 READY_SEQ_BLOCK = 1_000_000
 """`ready_seq` numbers are reserved in `meta` this many at a time: their maximum in the rows would need a scan at start."""
@@ -53,9 +55,18 @@ class Counters:
 class Unit:
     """The rows of one transaction. Loads through the cache, gathers changes, flushes them in order."""
 
-    def __init__(self, connection: sqlite3.Connection, cache: RowCache, counters: Counters) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, cache: RowCache, counters: Counters, *, in_flight: InFlight | None = None
+    ) -> None:
         self.connection = connection
+        """For questions by a row's key, others call `settle` before; whoever changes rows through it calls `begin`."""
         self.counters = counters
+        self.apart: list[Statement] | None = None
+        """The whole transaction, when it is to be written by the process beside (writer.py) instead of this connection."""
+        self.sent: Set[str] = frozenset()
+        """Names of its statements, once that process has it."""
+        self._in_flight = in_flight
+        self._begun = False
         self.wrote = False
         """Anything was changed, so a COMMIT is worth its fsync."""
         self._cache = cache
@@ -66,13 +77,13 @@ class Unit:
         self.dirty_jobs: list[JobEntry] = []
         """What has changed since the last flush; each once, with `dirty` set."""
         self.dirty_tasks: list[TaskEntry] = []
-        self._touched_jobs: list[JobEntry] = []
-        self._touched_tasks: list[TaskEntry] = []
+        self.touched_jobs: list[JobEntry] = []
+        self.touched_tasks: list[TaskEntry] = []
         self._inserts: dict[str, list[Row]] = {}
         self._events: list[Row] = []
         self._job_moves: list[JobMove] = []
         self._task_moves: list[TaskMove] = []
-        self._idempotent: dict[tuple[str, str], tuple[str, str | None]] = {}
+        self.created_with: dict[tuple[str, str], tuple[str, str | None]] = {}
 
     # Loading
 
@@ -124,6 +135,7 @@ class Unit:
 
     def current_tasks(self, job: JobEntry, node: str | None = None) -> list[TaskEntry]:
         """Return every current row of the job, or of one node, in no particular order."""
+        self.settle()
         self.flush()
         if node is None:
             found = self.connection.execute(query("current_tasks"), (job.job_no,))
@@ -140,7 +152,9 @@ class Unit:
         return entry
 
     def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:
-        found = self._idempotent.get((tenant, key))
+        found = self.created_with.get((tenant, key))
+        if found is None and self._in_flight:
+            found = self._in_flight.idempotent(tenant, key)
         if found is not None:
             return found
         row = self.connection.execute(query("idempotent_job"), (tenant, key)).fetchone()
@@ -149,8 +163,9 @@ class Unit:
     def any_idempotent(self, tenant: str, keys: Sequence[str]) -> bool:
         """Tell whether `idempotent` knows any of these keys. Those of a batch mostly stand side by side with nobody else's between
         them, which one look tells; else each is looked for."""
-        noted = self._idempotent
-        if noted and not noted.keys().isdisjoint(zip(repeat(tenant), keys, strict=False)):
+        if holds_any(self.created_with, tenant, keys) or (
+            self._in_flight and self._in_flight.any_idempotent(tenant, keys)
+        ):
             return True
         ends = (tenant, min(keys), max(keys))
         if self.connection.execute(query("any_idempotent_job_between"), ends).fetchone() is None:
@@ -179,7 +194,7 @@ class Unit:
         entry = self.jobs[job.job_id] = JobEntry(self.counters.job_no, job)
         self.dirty_jobs.append(entry)
         if job.idempotency_key is not None:
-            self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
+            self.created_with[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
         return entry
 
     def next_job_nos(self, count: int) -> range:
@@ -196,7 +211,7 @@ class Unit:
             entry = known[job.job_id] = JobEntry(job_no, job, begun=as_begun)
             dirty.append(entry)
             if job.idempotency_key is not None:
-                self._idempotent[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
+                self.created_with[job.tenant, job.idempotency_key] = (job.job_id, job.fingerprint)
 
     def change_job(self, entry: JobEntry, job: Job) -> None:
         """Put the changed row in the place of the old one. Who changes more than usual facts do says so (`JobEntry.usual`)."""
@@ -284,12 +299,40 @@ class Unit:
         """
         if of in self._inserts:
             self.flush()
+        elif self.awaits(of):
+            self.settle()
         return self.connection.execute(query(name), parameters)
+
+    def settle(self) -> None:
+        """Wait until the file has what was decided before this transaction. Afterwards every question may be asked."""
+        if self._in_flight:
+            self._in_flight.settle()
+
+    @property
+    def has_settled(self) -> bool:
+        """Tell whether the file has what was decided before this transaction."""
+        return not self._in_flight
+
+    def awaits(self, *statements: str) -> bool:
+        """Tell whether rows of one of these statements were decided before this transaction and may not be in the file yet."""
+        return bool(self._in_flight) and self._in_flight is not None and self._in_flight.hold(*statements)
+
+    def begin(self) -> None:
+        """Begin the transaction on this connection, if nothing has: what only asks needs none, there is no other writer."""
+        assert self.apart is None, "the transaction is complete, and another process's"
+        if not self._begun:
+            self.settle()
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._begun = True
 
     def execute(self, name: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Ask about many rows, or change them directly: what is gathered is written first."""
+        self.settle()
         self.flush()
-        return self.connection.execute(query(name), parameters)
+        statement = query(name)
+        if not is_question(statement):
+            self.begin()
+        return self.connection.execute(statement, parameters)
 
     # Writing
 
@@ -302,13 +345,30 @@ class Unit:
         if self.is_flushed:
             return
         self.wrote = True
+        if self.apart is None:
+            self.begin()
         self._flush_jobs()
         self._flush_tasks()
-        self._many("insert_events", self._events)
-        self._events.clear()
+        events, self._events = self._events, []
+        self._many("insert_events", events)
         self._all(self._inserts)
         self._inserts.clear()
         self._flush_counts()
+
+    def finish(self) -> None:
+        """Write what is left; or, when it is everything and many rows, leave it to the process beside.
+
+        While that one has something to write it gets small ones too: they would have to wait for it.
+        """
+        if (
+            self._in_flight is not None
+            and not self._begun
+            and not self.is_flushed
+            and (self._in_flight or len(self.dirty_jobs) + len(self.dirty_tasks) >= self._in_flight.writer.least_rows)
+            and self._in_flight.writer.begin()
+        ):
+            self.apart = []
+        self.flush()
 
     def _flush_jobs(self) -> None:
         gathered: dict[str, list[Row]] = {}
@@ -342,7 +402,7 @@ class Unit:
             entry.new_result = None
             entry.usual = True
             entry.dirty = False
-        self._touched_jobs += self.dirty_jobs
+        self.touched_jobs += self.dirty_jobs
         self.dirty_jobs.clear()
         self._all(gathered)
 
@@ -383,7 +443,7 @@ class Unit:
             entry.new_result = None
             entry.usual = True
             entry.dirty = False
-        self._touched_tasks += self.dirty_tasks
+        self.touched_tasks += self.dirty_tasks
         self.dirty_tasks.clear()
         self._all(gathered)
 
@@ -413,12 +473,20 @@ class Unit:
     def _many(self, name: str, gathered: list[Row]) -> None:
         if not gathered:
             return
+        if self.apart is not None:
+            self.apart.append((name, gathered))  # the list is nobody else's from here on
+            return
         met = wide_inserts.write(self.connection, name, gathered)
         if met != len(gathered):
             raise GuardFailed(f"{name}: {len(gathered)} rows were decided on, {met} were as they had been read")
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether this connection has something to commit."""
+        return self._begun
 
     # Ending
 
     def committed(self) -> None:
         """The file has it: keep the memory bounded."""
-        self._cache.forget_ended(self._touched_jobs, self._touched_tasks)
+        self._cache.forget_ended(self.touched_jobs, self.touched_tasks)

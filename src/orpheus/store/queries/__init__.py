@@ -36,6 +36,12 @@ def query(name: str) -> str:
     return _all()[name]
 
 
+@cache
+def is_question(statement: str) -> bool:
+    """Tell whether a statement only reads."""
+    return statement.startswith(("SELECT", "WITH"))
+
+
 def with_events(statement: str) -> str:
     """Return a statement that may ask a table `events`, with each event in a row of its own."""
     return f"WITH events AS ({query('single_events')}) {statement}"

@@ -23,6 +23,8 @@ MOST_ROUNDS = 1_000_000
 def kit_options(**changes: object) -> EngineOptions:
     """Return the engine's options for a clock that leaps: no stall, no idle session, no look at the clock without need."""
     defaults = {"tick_s": FOREVER_S, "stall_s": FOREVER_S, "session_idle_s": FOREVER_S, "poll_wait_s": FOREVER_S}
+    # The kit's own connection waits for no disk; a process beside it would only take time.
+    changes = {"write_apart_from": None, **changes}
     return EngineOptions(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
@@ -59,7 +61,8 @@ class KitEngine(EmbeddedEngine):
         assert self._store is not None and self._reads is not None
         self._reads.close()
         self._store.close()
-        for pool in (self._publishing, self._helpers, self._committer):
+        self._committing.close()
+        for pool in (self._publishing, self._helpers):
             pool.shutdown(wait=True)
 
     def _wake(self) -> None:

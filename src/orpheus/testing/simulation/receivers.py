@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from orpheus.testing.simulation.server import SimServer
 
 URLS = ("https://a.example/hook", "https://a.example/other", "https://b.example/")
-FINAL_ROUNDS = 40
+FINAL_ROUNDS = 400
+"""Enough for many thousands of deliveries to one receiver; it ends when none is left."""
 _SECRET = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"  # noqa: S105 (signs nothing)
 
 Place = tuple[str, str, int]

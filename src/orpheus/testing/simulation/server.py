@@ -1,8 +1,9 @@
 """The server's process: the real machine on the real store, one transaction at a time, and the ways it can end.
 
-    before COMMIT    the transaction is gone, and everything in memory
-    after COMMIT     the rows are there; no answer went out, nothing in memory followed
+    before COMMIT    the transaction is gone, and everything in memory; of those handed over before it, any number is there
+    after COMMIT     the rows are there; no answer went out
 
+Large transactions are handed over (`later_writer.py`), and the next ones decided, for a while, before they are answered.
 A crash drops the machine and closes the file; `start` opens it again as a new process would.
 """
 
@@ -27,6 +28,8 @@ from orpheus.engine.work import Work
 from orpheus.engine.workers import HelloAnswer
 from orpheus.store.store import Store
 from orpheus.testing.simulation.clock import ManualClock
+from orpheus.testing.simulation.later_writer import LaterWriter
+from orpheus.testing.simulation.said import Said
 
 Reply = Callable[[Any], None]
 RUN_KEY = b"the simulation's"
@@ -77,6 +80,10 @@ class SimServer:
         """What subscribers heard since the last look: cursor, job, seq."""
         self.starts = 0
         self.commits = 0
+        self._writer: LaterWriter
+        self._said: Said
+        self._answered = 0
+        """Of the transactions handed over by this process, those that are counted."""
 
     # Life and death
 
@@ -87,9 +94,12 @@ class SimServer:
     def start(self) -> None:
         """Begin a process: open the file, make the memory from the rows."""
         assert self.machine is None, "it runs already"
+        self._answered = 0
         self.starts += 1
-        store = Store.open(self.path, now=self.clock.now(), epoch=f"epoch-{self.starts}")
+        self._writer = LaterWriter(self.path, least_rows=self.rng.choice((1, 1, 4, 1_000)))
+        store = Store.open(self.path, now=self.clock.now(), epoch=f"epoch-{self.starts}", writer=self._writer)
         store.connection.execute("PRAGMA synchronous = OFF")  # a crash here is of the process, never of the disk
+        self._said = Said(self.path)
         self.machine = Machine(store, clock=self.clock, rng=self.rng, run_key=RUN_KEY, options=self.options)
         self.machine.recover()
         self._follow_stream(self.machine)
@@ -106,6 +116,7 @@ class SimServer:
             for published in fresh[1]:
                 assert published.place == place + 1, f"event {published.place} was published after {place} (R2)"
                 place = published.place
+                self._said.event(place)
                 self.published.append((place, published.job_id, published.event.seq))
 
         machine.stream.listen(heard)
@@ -114,7 +125,9 @@ class SimServer:
         """End the process without a word."""
         if self.machine is not None:
             machine, self.machine = self.machine, None
+            self._writer.orphaned(self.rng)
             machine.store.close()
+            self._said.close()
 
     # Work
 
@@ -125,11 +138,29 @@ class SimServer:
             crash: "before" or "after" its COMMIT.
         """
         machine = self._machine()
+        self._finish_answered(machine)
+        if machine.is_on_the_way and (not machine.may_run or not machine.has_work() or self.rng.random() < 0.3):
+            if crash == "before":
+                self.crash()
+                return True
+            machine.store.take_answer()
+            if crash == "after":
+                self.commits += 1
+                self.crash()
+                return True
+            self._finish_answered(machine)
+            return True
         batch = machine.run_batch()
         if batch is None:
             if machine.has_work():
                 return True  # it met a fault and is run again one by one
             return self._deliver()
+        self._finish_answered(machine)
+        if batch.written_apart or (machine.is_on_the_way and not batch.wrote):
+            machine.hand_over(batch)
+            if crash is not None:
+                self.crash()
+            return True
         if crash == "before":
             self.crash()
             return True
@@ -140,6 +171,13 @@ class SimServer:
             return True
         machine.finish(batch)
         return True
+
+    def _finish_answered(self, machine: Machine) -> None:
+        """Look for answers, as the driver does before each batch and after it: a question may have waited for some."""
+        if machine.is_on_the_way:
+            self.commits += machine.store.answered - self._answered
+            machine.finish_answered()
+        self._answered = machine.store.answered
 
     def tick(self) -> None:
         """Look at the clocks, as the driver does once in a while."""
@@ -179,13 +217,22 @@ class SimServer:
             params_max_bytes=self.options.params_max_bytes,
             tenants=machine.tenants,
         )
-        machine.queue(operation, reply)
+        machine.queue(operation, self._looked_at(reply))
 
     def tell(self, job_id: str, fact: Fact, reply: Reply, *, tenant: str | None = None) -> None:
-        self._machine().tell(job_id, fact, tenant=tenant, reply=reply)
+        self._machine().tell(job_id, fact, tenant=tenant, reply=self._looked_at(reply))
 
     def call_back(self, token: str, brought: Brought, reply: Reply) -> None:
         self._machine().call_back(token, brought, reply)
+
+    def _looked_at(self, reply: Reply) -> Reply:
+        said = self._said
+
+        def looked_at(outcome: Any) -> None:
+            said.outcome(outcome)
+            reply(outcome)
+
+        return looked_at
 
     def update_queue(self, name: str, changes: Mapping[str, Any], reply: Reply) -> None:
         machine = self._machine()
@@ -216,6 +263,16 @@ class SimServer:
         reports: Sequence[RunReport] = (),
         reported: Callable[[Sequence[OrpheusError | None]], None] = lambda _outcomes: None,
     ) -> None:
+        said = self._said
+
+        def looked_at(given: PollAnswer | OrpheusError) -> None:
+            said.answer(given)
+            answer(given)
+
+        def outcomes_looked_at(outcomes: Sequence[OrpheusError | None]) -> None:
+            said.reported(reports, outcomes)
+            reported(outcomes)
+
         self._machine().workers.poll(
             session_id,
             seq,
@@ -223,13 +280,19 @@ class SimServer:
             free=free,
             resources_free=resources_free,
             wait_s=wait_s,
-            answer=answer,
+            answer=looked_at,
             reports=reports,
-            reported=reported,
+            reported=outcomes_looked_at,
         )
 
     def report(self, session_id: str, reports: Sequence[RunReport], reply: Reply) -> None:
-        self._machine().workers.report(session_id, reports, reply)
+        said = self._said
+
+        def looked_at(outcomes: Any) -> None:
+            said.reported(reports, outcomes)
+            reply(outcomes)
+
+        self._machine().workers.report(session_id, reports, looked_at)
 
     def heartbeat(self, session_id: str, held: Sequence[str]) -> Any:
         """Return `(cancel orders, unknown runs)`, or the error."""

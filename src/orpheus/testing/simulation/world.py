@@ -112,6 +112,7 @@ class World:
             window=self.rng.choice((2, 16, 256)),
             batch_operations=self.rng.choice((1, 3, 50)),
             due_limit=self.rng.choice((2, 500)),
+            batches_ahead=self.rng.choice((1, 2, 5)),
         )
         self.server = SimServer(folder / "orpheus.db", self.clock, Random(self.rng.getrandbits(64)), options)  # noqa: S311
         self.server.publish_faults = self.weather.publish_faults

@@ -1,0 +1,192 @@
+"""A process beside the server that writes its large transactions: SQLite's work for them needs no share of the server's core.
+
+    server: decisions ─► rows of a transaction ──pipe──► writer: BEGIN, statements, COMMIT ──► "done" ─► effects, answers
+            the next decisions …                         one transaction after the other, in the order of the pipe
+
+SQLite needs a third of what a job costs, and the interpreter's lock is taken and given up at each row of a statement, so a
+thread would stand in the loop's way. There is still one writer at a time: the server's own connection writes nothing between the
+sending of a transaction and its answer (`Unit.begin`).
+
+The writer ends with its pipe, that is with the server, however that ends. Until it has ended it holds a lock (`flock` on a file
+beside the database) which the next server waits for before it reads a row: nothing is written behind its back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from orpheus.store.errors import CommitFailed, DataInUse, GuardFailed
+
+log = logging.getLogger("orpheus.store")
+
+Statement = tuple[str, Sequence[Sequence[Any]]]
+"""The name of a statement and the parameters of each row; every row has to meet one row of the file."""
+
+PIPE_BYTES = 1 << 20
+"""Room in the pipe for some thousand rows, so that handing them over waits for nobody (where the system lets it be set)."""
+WAIT_S = 10.0
+_PAUSE_S = 0.01
+_MODULE = "orpheus.store.writer_process"
+_LENGTH = struct.Struct(">Q")
+_encode = msgspec.msgpack.Encoder().encode
+decoded = msgspec.msgpack.Decoder(list[tuple[str, list[tuple[Any, ...]]]]).decode
+"""Returns the statements of a transaction again."""
+DONE = b""
+
+
+WRITE_APART_FROM = 40
+"""Rows of jobs and tasks from which on a transaction is left to the process: the way there and back takes 0.1 to 0.2 ms."""
+
+
+def encoded(statements: Sequence[Statement]) -> bytes:
+    """Return a transaction as it goes through the pipe.
+
+    Raises:
+        GuardFailed: it holds what no column can hold.
+    """
+    try:
+        return _encode(statements)
+    except (UnicodeEncodeError, OverflowError, TypeError) as error:
+        raise GuardFailed(f"{type(error).__name__}: {error}") from error
+
+
+class Writer:
+    """The server's side. Its process is begun by the first transaction it is given.
+
+    Raises:
+        DataInUse: the writer of an earlier server is still alive after `WAIT_S`.
+    """
+
+    def __init__(self, path: Path, *, least_rows: int = WRITE_APART_FROM) -> None:
+        self.least_rows = least_rows
+        self._path = path
+        self._lock = os.open(path.with_name(path.name + "-writer"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failed = False
+        self._take_lock()
+        fcntl.flock(self._lock, fcntl.LOCK_UN)  # until there is a process to hold it
+
+    def _take_lock(self) -> None:
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DataInUse(
+                        f"the process that writes {self._path} for another server is still alive",
+                        hint=f"end it: it is one of `pgrep -f {_MODULE}`",
+                    ) from None
+                time.sleep(_PAUSE_S)
+            else:
+                return
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, if it was begun."""
+        return None if self._process is None else self._process.pid
+
+    def begin(self) -> bool:
+        """Have a process ready to write; tells whether there is one. One that cannot be started is not tried again."""
+        if self._process is None and not self._failed:
+            try:
+                self._take_lock()
+                self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
+                    [sys.executable, "-m", _MODULE, str(self._path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    bufsize=0,
+                    pipesize=PIPE_BYTES,
+                    pass_fds=(self._lock,),
+                    start_new_session=True,  # Ctrl-C at the terminal is for the server, which still has something to write
+                )
+            except (OSError, DataInUse) as error:
+                log.warning("the process that writes large transactions could not be started: %s", error)
+                self._failed = True
+        return self._process is not None
+
+    def send(self, transaction: bytes) -> None:
+        """Hand over what `encoded` has made; those before it need not have been answered.
+
+        Raises:
+            CommitFailed: the process is gone.
+        """
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        try:
+            send(self._process.stdin, transaction)
+        except OSError as error:
+            raise CommitFailed(f"the writer of {self._path} cannot be reached: {error}") from error
+
+    @property
+    def descriptor(self) -> int:
+        """What can be read once there is an answer."""
+        assert self._process is not None and self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def has_answer(self) -> bool:
+        """Tell whether `receive` would not have to wait."""
+        return bool(select.select([self.descriptor], [], [], 0)[0])
+
+    def receive(self) -> None:
+        """Wait for the answer to the oldest transaction that has none: it is on disk when this returns.
+
+        Raises:
+            CommitFailed: whether it is on disk is unknown, or it cannot be, and others were decided on it: the process must
+                end (R3).
+        """
+        assert self._process is not None and self._process.stdout is not None
+        answer = receive(self._process.stdout)
+        if answer is None:
+            raise CommitFailed(f"the writer of {self._path} ended without an answer")
+        if answer != DONE:
+            raise CommitFailed(answer.decode())
+
+    def close(self) -> None:
+        """End the process, when nothing is being written. Safe to call twice."""
+        process, self._process = self._process, None
+        if process is not None:
+            with process:
+                assert process.stdin is not None
+                process.stdin.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def send(pipe: IO[bytes], content: bytes) -> None:
+    """Write a message."""
+    left = memoryview(_LENGTH.pack(len(content)) + content)
+    while left:
+        left = left[pipe.write(left) :]
+
+
+def receive(pipe: IO[bytes]) -> bytes | None:
+    """Return the next message; None when the other side is gone, be it in the middle of one."""
+    head = _read(pipe, _LENGTH.size)
+    return None if head is None else _read(pipe, _LENGTH.unpack(head)[0])
+
+
+def _read(pipe: IO[bytes], length: int) -> bytes | None:
+    parts = []
+    while length:
+        part: bytes | None = pipe.read(length)
+        if part is None:  # a loop that listens to it has made it one that does not block
+            select.select([pipe], [], [])
+            continue
+        if not part:
+            return None
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)

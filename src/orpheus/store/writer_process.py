@@ -1,0 +1,60 @@
+"""The process that writes large transactions: what it does is in `writer.py`, which begins it. `python -m … DATABASE`"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from orpheus.store import database, wide_inserts
+from orpheus.store.library import count_no_memory
+from orpheus.store.writer import DONE, decoded, receive, send
+
+
+def write(connection: sqlite3.Connection, statements: list[tuple[str, list[tuple[Any, ...]]]]) -> bytes:
+    """Commit a transaction; return the answer: DONE, or why it is not there."""
+    _begin(connection)
+    try:
+        for name, rows in statements:
+            met = wide_inserts.write(connection, name, rows)
+            if met != len(rows):
+                raise sqlite3.DataError(f"{name}: {len(rows)} rows were decided on, {met} were as they had been read")
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return f"{type(error).__name__}: {error}".encode()
+    return DONE
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Begin a transaction, however long somebody else keeps the file locked: others were decided on this one."""
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            print(f"orpheus: the database is locked by another program: {error}", file=sys.stderr)
+        else:
+            return
+
+
+def main(path: Path) -> None:
+    """Write what comes through the pipe until it ends."""
+    count_no_memory()
+    connection = database.connect(path)
+    # A server that was killed does not hear the last answer.
+    with open(0, "rb", buffering=0) as orders, open(1, "wb", buffering=0) as answers, suppress(BrokenPipeError):
+        while (content := receive(orders)) is not None:
+            answer = write(connection, decoded(content))
+            send(answers, answer)
+            if answer != DONE:
+                break  # what is in the pipe was decided on this one
+    connection.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

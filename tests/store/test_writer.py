@@ -1,0 +1,180 @@
+"""Large transactions are written by a process beside the server: what it may be relied on for (ADR 0033)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orpheus.core.job import JobState
+from orpheus.store import CommitFailed, DataInUse, GuardFailed, Store
+from orpheus.store import writer as writing
+from orpheus.store.writer import Writer
+
+from .conftest import Hand
+
+GraphOf = Callable[..., dict[str, Any]]
+START = 1_000.0
+
+
+@pytest.fixture
+def writer(path: Path) -> Writer:
+    return Writer(path, least_rows=6)
+
+
+@pytest.fixture
+def hand(path: Path, writer: Writer) -> Iterator[Hand]:
+    store = Store.open(path, now=START, epoch="e", writer=writer)
+    yield Hand(store)
+    store.close()
+
+
+def submit_three(hand: Hand, graph: Any, letter: str = "a") -> None:
+    """Six rows of jobs and tasks: as many as are written apart."""
+    for number in range(3):
+        hand.submit(f"{letter}{number}", graph)
+    hand.tx.flush()
+
+
+def test_a_large_transaction_is_the_other_process_s(hand: Hand, writer: Writer, one_task_graph: GraphOf) -> None:
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    said: list[str] = []
+    hand.store.connection.set_trace_callback(said.append)
+    submit_three(hand, graph)
+    assert hand.tx.written_apart
+    hand.commit()
+    assert said == []
+    assert writer.pid is not None
+    assert hand.store.last_cursor() == 9
+    hand.store.connection.set_trace_callback(None)
+    assert hand.sql("SELECT job_id, state FROM jobs ORDER BY job_id") == [(f"a{n}", "queued") for n in range(3)]
+    assert hand.sql("SELECT count(*) FROM events") == [(9,)]
+    # And what it wrote is gone on with by either.
+    hand.complete("a0", hand.claim("a0"), result=1)
+    hand.tx.flush()
+    assert not hand.tx.written_apart
+    hand.commit()
+    for name in ("a1", "a2"):
+        hand.complete(name, hand.claim(name), result=1)
+    submit_three(hand, graph, "b")
+    assert hand.tx.written_apart
+    hand.commit()
+    counted = hand.sql("SELECT state, count FROM job_counts WHERE count > 0 ORDER BY state")
+    assert counted == [("completed", 3), ("queued", 3)]
+
+
+def test_what_was_asked_for_in_between_is_written_here(hand: Hand, one_task_graph: GraphOf) -> None:
+    """A question about rows that wait to be written begins the transaction here, and here it ends."""
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    for number in range(3):
+        hand.submit(f"a{number}", graph)
+    assert len(hand.tx.ready.lanes()) == 1
+    submit_three(hand, graph, "b")
+    assert not hand.tx.written_apart
+    hand.commit()
+    assert hand.sql("SELECT count(*) FROM jobs") == [(6,)]
+
+
+def test_a_row_that_has_moved_refuses_the_whole_transaction(hand: Hand, one_task_graph: GraphOf) -> None:
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    submit_three(hand, graph)
+    hand.commit()
+    other = sqlite3.connect(hand.store.path)
+    with other:
+        other.execute("UPDATE jobs SET last_seq = 77 WHERE job_id = 'a2'")
+    other.close()
+    for number in range(3):
+        hand.claim(f"a{number}")
+    hand.tx.flush()
+    assert hand.tx.written_apart
+    with pytest.raises(CommitFailed, match="3 rows were decided on, 2 were as they had been read"):
+        hand.store.commit()
+    hand.store.close()
+    again = Hand(Store.open(hand.store.path, now=START, epoch="e"))
+    assert again.tx.view("a0").job().state is JobState.QUEUED
+    again.store.close()
+
+
+def test_what_no_column_holds_refuses_the_transaction(hand: Hand, one_task_graph: GraphOf) -> None:
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    submit_three(hand, graph)
+    hand.commit()
+    for number in range(3):
+        hand.submit(f"b{number}", graph, correlation_id="\ud800")
+    hand.tx.flush()
+    with pytest.raises(GuardFailed, match="UnicodeEncodeError"):
+        hand.store.commit()
+    hand.rollback()
+
+
+def test_a_writer_that_dies_leaves_open_what_is_on_disk(hand: Hand, writer: Writer, one_task_graph: GraphOf) -> None:
+    """As with a COMMIT that failed the server has to end: it cannot know."""
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    submit_three(hand, graph)
+    hand.commit()
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    submit_three(hand, graph, "b")
+    with pytest.raises(CommitFailed):
+        hand.store.commit()
+
+
+def test_without_a_process_the_server_writes(
+    hand: Hand, writer: Writer, one_task_graph: GraphOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    submit_three(hand, graph)
+    assert not hand.tx.written_apart
+    hand.commit()
+    assert writer.pid is None
+    assert hand.sql("SELECT count(*) FROM jobs") == [(3,)]
+
+
+ABANDON = """
+import sys, os, signal
+from pathlib import Path
+from orpheus.store.writer import Writer
+writer = Writer(Path(sys.argv[1]))
+assert writer.begin()
+print(writer.pid, flush=True)
+sys.stdin.readline()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_server_waits_for_the_writer_of_one_that_was_killed(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what it still commits would not be in the memory that the next one makes from the rows."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", ABANDON, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    pid = int(server.stdout.readline())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        server.communicate("die\n")
+        monkeypatch.setattr(writing, "WAIT_S", 0.2)
+        with pytest.raises(DataInUse):
+            Writer(path)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    monkeypatch.setattr(writing, "WAIT_S", 10.0)
+    began = time.monotonic()
+    Writer(path).close()
+    assert time.monotonic() - began < 5.0
