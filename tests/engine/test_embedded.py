@@ -52,6 +52,15 @@ def engine_at(path: Path, **options: Any) -> EmbeddedEngine:
     return EmbeddedEngine(path / "orpheus.db", publisher=publisher, options=EngineOptions(**options), fatal=end)
 
 
+async def started_beside(engine: EmbeddedEngine) -> None:
+    """Start the engine, and wait for the process that writes beside it."""
+    await engine.start()
+    writer = engine.machine.store.writer
+    assert writer is not None
+    while not writer.is_ready():  # noqa: ASYNC110 (nobody tells of it)
+        await asyncio.sleep(0.01)
+
+
 async def work(engine: EmbeddedEngine, stop: asyncio.Event, result: Any = 1) -> None:
     """Complete whatever comes."""
     await engine.hello(WorkerHello(session_id=SESSION, worker="w", handlers=("step@1",)))
@@ -87,7 +96,7 @@ def test_the_engine_ends_after_what_the_process_beside_refuses(tmp_path, flow):
         ended: asyncio.Queue[str] = asyncio.Queue()
         options = EngineOptions(write_apart_from=4)
         engine = EmbeddedEngine(tmp_path / "orpheus.db", options=options, fatal=ended.put_nowait)
-        await engine.start()
+        await started_beside(engine)
         jobs = [submitted.job for submitted in await engine.submit([Submission(workflow=flow())] * 3)]
         other = sqlite3.connect(engine.path)
         with other:
@@ -121,7 +130,7 @@ def test_the_engine_ends_when_the_process_beside_does(tmp_path, flow):
         engine = EmbeddedEngine(
             tmp_path / "orpheus.db", options=EngineOptions(write_apart_from=4), fatal=ended.put_nowait
         )
-        await engine.start()
+        await started_beside(engine)
         await engine.publish(flow("one"), actor="test")
         await engine.submit([Submission(workflow="one")] * 3)
         writer = engine.machine.store.writer

@@ -30,8 +30,17 @@ def writer(path: Path) -> Writer:
     return Writer(path, least_rows=6)
 
 
+def ready(writer: Writer) -> None:
+    writer.start()
+    until = time.monotonic() + 20.0
+    while not writer.is_ready():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def hand(path: Path, writer: Writer) -> Iterator[Hand]:
+    ready(writer)
     store = Store.open(path, now=START, epoch="e", writer=writer)
     yield Hand(store)
     store.close()
@@ -132,10 +141,15 @@ def test_a_writer_that_dies_leaves_open_what_is_on_disk(hand: Hand, writer: Writ
         hand.store.commit()
 
 
+@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false"])
 def test_without_a_process_the_server_writes(
-    hand: Hand, writer: Writer, one_task_graph: GraphOf, monkeypatch: pytest.MonkeyPatch
+    path: Path, writer: Writer, one_task_graph: GraphOf, monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", python)
+    hand = Hand(Store.open(path, now=START, epoch="e", writer=writer))
+    writer.start()
+    while writer.pid is not None and not writer.has_answer():
+        time.sleep(0.01)
     graph = hand.publish(one_task_graph())
     hand.commit()
     submit_three(hand, graph)
@@ -143,6 +157,7 @@ def test_without_a_process_the_server_writes(
     hand.commit()
     assert writer.pid is None
     assert hand.sql("SELECT count(*) FROM jobs") == [(3,)]
+    hand.store.close()
 
 
 ABANDON = """
@@ -150,7 +165,9 @@ import sys, os, signal
 from pathlib import Path
 from orpheus.store.writer import Writer
 writer = Writer(Path(sys.argv[1]))
-assert writer.begin()
+writer.start()
+while not writer.is_ready():
+    pass
 print(writer.pid, flush=True)
 sys.stdin.readline()
 os.kill(os.getpid(), signal.SIGKILL)

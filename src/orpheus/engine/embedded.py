@@ -153,6 +153,8 @@ class EmbeddedEngine:
         epoch = f"{self._rng.getrandbits(64):016x}"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         store = Store.open(self.path, now=self._clock.now(), epoch=epoch, writer=self._writer())
+        if store.writer is not None:
+            store.writer.start()
         store.lengthen_log(self.options.write_ahead_bytes)
         secret = run_key(self.path.parent, self._rng.getrandbits(8 * KEY_BYTES).to_bytes(KEY_BYTES, "big"))
         machine = Machine(

@@ -365,7 +365,7 @@ class Unit:
             and not self._begun
             and not self.is_flushed
             and (self._in_flight or len(self.dirty_jobs) + len(self.dirty_tasks) >= self._in_flight.writer.least_rows)
-            and self._in_flight.writer.begin()
+            and self._in_flight.writer.is_ready()
         ):
             self.apart = []
         self.flush()

@@ -43,7 +43,7 @@ _LENGTH = struct.Struct(">Q")
 _encode = msgspec.msgpack.Encoder().encode
 decoded = msgspec.msgpack.Decoder(list[tuple[str, list[tuple[Any, ...]]]]).decode
 """Returns the statements of a transaction again."""
-DONE = b""
+READY, DONE = b"ready", b""
 
 
 WRITE_APART_FROM = 40
@@ -63,7 +63,7 @@ def encoded(statements: Sequence[Statement]) -> bytes:
 
 
 class Writer:
-    """The server's side. Its process is begun by the first transaction it is given.
+    """The server's side.
 
     Raises:
         DataInUse: the writer of an earlier server is still alive after `WAIT_S`.
@@ -74,7 +74,7 @@ class Writer:
         self._path = path
         self._lock = os.open(path.with_name(path.name + "-writer"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._process: subprocess.Popen[bytes] | None = None
-        self._failed = False
+        self._is_ready = False
         self._take_lock()
         fcntl.flock(self._lock, fcntl.LOCK_UN)  # until there is a process to hold it
 
@@ -98,9 +98,9 @@ class Writer:
         """Its process, if it was begun."""
         return None if self._process is None else self._process.pid
 
-    def begin(self) -> bool:
-        """Have a process ready to write; tells whether there is one. One that cannot be started is not tried again."""
-        if self._process is None and not self._failed:
+    def start(self) -> None:
+        """Begin the process, which takes a third of a second; nobody waits for it. One that cannot be started is done without."""
+        if self._process is None:
             try:
                 self._take_lock()
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
@@ -114,8 +114,16 @@ class Writer:
                 )
             except (OSError, DataInUse) as error:
                 log.warning("the process that writes large transactions could not be started: %s", error)
-                self._failed = True
-        return self._process is not None
+
+    def is_ready(self) -> bool:
+        """Tell whether the process writes what it is sent."""
+        if not self._is_ready and self._process is not None and self.has_answer():
+            assert self._process.stdout is not None
+            self._is_ready = receive(self._process.stdout) == READY
+            if not self._is_ready:
+                log.warning("the process that writes large transactions has ended before it began to")
+                self._end()
+        return self._is_ready
 
     def send(self, transaction: bytes) -> None:
         """Hand over what `encoded` has made; those before it need not have been answered.
@@ -155,14 +163,18 @@ class Writer:
 
     def close(self) -> None:
         """End the process, when nothing is being written. Safe to call twice."""
+        self._end()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _end(self) -> None:
         process, self._process = self._process, None
+        self._is_ready = False
         if process is not None:
             with process:
                 assert process.stdin is not None
                 process.stdin.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
 
 
 def send(pipe: IO[bytes], content: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from orpheus.store import database, wide_inserts
 from orpheus.store.library import count_no_memory
-from orpheus.store.writer import DONE, decoded, receive, send
+from orpheus.store.writer import DONE, READY, decoded, receive, send
 
 
 def write(connection: sqlite3.Connection, statements: list[tuple[str, list[tuple[Any, ...]]]]) -> bytes:
@@ -48,6 +48,7 @@ def main(path: Path) -> None:
     connection = database.connect(path)
     # A server that was killed does not hear the last answer.
     with open(0, "rb", buffering=0) as orders, open(1, "wb", buffering=0) as answers, suppress(BrokenPipeError):
+        send(answers, READY)
         while (content := receive(orders)) is not None:
             answer = write(connection, decoded(content))
             send(answers, answer)

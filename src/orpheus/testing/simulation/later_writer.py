@@ -27,7 +27,7 @@ class LaterWriter(Writer):
         self._connection: sqlite3.Connection | None = None
         self._over = False
 
-    def begin(self) -> bool:
+    def is_ready(self) -> bool:
         if self._connection is None:
             self._connection = database.connect(self._path)
             self._connection.execute("PRAGMA synchronous = OFF")
