@@ -131,6 +131,8 @@ class EmbeddedEngine:
         self._tasks: set[asyncio.Future[Any]] = set()
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._look_at = 0.0
+        """Monotonic instant of the next look at the clocks while there is work."""
         self._stopped = asyncio.Event()
         self._lent: list[ApiKey] = []
         self._ends: Ends | None = None
@@ -215,15 +217,15 @@ class EmbeddedEngine:
 
     async def _run(self) -> None:
         machine = self.machine
-        look_at = 0.0
         try:
             while True:
                 now = self._clock.monotonic()
-                if now >= look_at:
+                due_in = None
+                if now >= self._look_at:
                     due_in = machine.next_due_in()
                     if due_in <= 0:
                         machine.tick()
-                    look_at = now + min(due_in, LOOK_EVERY_S)
+                    self._look_at = now + min(due_in, LOOK_EVERY_S)
                 self._committing.check()
                 batch = machine.run_batch() if machine.may_run else None
                 if batch is not None:
@@ -236,8 +238,9 @@ class EmbeddedEngine:
                     return
                 else:
                     self._begin_deliveries()
-                    await self._sleep(machine.next_due_in())
-                    look_at = 0.0  # whatever woke us may have made something due at once: a worker that says bye
+                    # Mostly the next request comes before the clocks are to be looked at again, so they are asked how long to sleep
+                    # only when nothing has come since the last look.
+                    await self._sleep(max(0.0, self._look_at - self._clock.monotonic()) if due_in is None else due_in)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -524,6 +527,7 @@ class EmbeddedEngine:
         return answer
 
     async def bye(self, session_id: str) -> None:
+        self._look_at = 0.0  # what it held is due at once
         await self._ask(partial(self.machine.workers.bye, session_id))
 
     async def run_of_token(self, run_id: str, token: str) -> Task | None:

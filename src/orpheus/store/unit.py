@@ -12,7 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
 
 from orpheus.core.decision import Event
 from orpheus.core.job import Job, JobState
@@ -26,8 +26,14 @@ from orpheus.store.rows import EVENTS_PER_ROW, Row
 from orpheus.store.usual_rows import JobMove, TaskMove
 from orpheus.store.writer import Statement
 
+Move = TypeVar("Move", JobMove, TaskMove)
+
 READY_SEQ_BLOCK = 1_000_000
 """`ready_seq` numbers are reserved in `meta` this many at a time: their maximum in the rows would need a scan at start."""
+
+
+FEW = 8
+"""Moves that are added up one by one: counting like ones first costs more."""
 
 
 class Counters:
@@ -449,22 +455,23 @@ class Unit:
 
     def _all(self, gathered: dict[str, list[Row]]) -> None:
         for name, found in gathered.items():
-            self._many(name, found)
+            if found:
+                self._many(name, found)
 
     def _flush_counts(self) -> None:
         """Move the counters by what moved between states since the last flush."""
-        jobs: Counter[tuple[str, str, JobState]] = Counter()
-        for (tenant, workflow, left, came), times in Counter(self._job_moves).items():
+        jobs: dict[tuple[str, str, JobState], int] = {}
+        for (tenant, workflow, left, came), times in _times(self._job_moves):
             if left is not None:
-                jobs[tenant, workflow, left] -= times
+                jobs[tenant, workflow, left] = jobs.get((tenant, workflow, left), 0) - times
             if came is not None:
-                jobs[tenant, workflow, came] += times
-        tasks: Counter[tuple[str, TaskState]] = Counter()
-        for (queue, was, now), times in Counter(self._task_moves).items():
+                jobs[tenant, workflow, came] = jobs.get((tenant, workflow, came), 0) + times
+        tasks: dict[tuple[str, TaskState], int] = {}
+        for (queue, was, now), times in _times(self._task_moves):
             if was is not None:
-                tasks[queue, was] -= times
+                tasks[queue, was] = tasks.get((queue, was), 0) - times
             if now is not None:
-                tasks[queue, now] += times
+                tasks[queue, now] = tasks.get((queue, now), 0) + times
         self._many("move_job_count", [(*key[:2], key[2].value, by) for key, by in jobs.items() if by])
         self._many("move_task_count", [(key[0], key[1].value, by) for key, by in tasks.items() if by])
         self._job_moves.clear()
@@ -490,3 +497,8 @@ class Unit:
     def committed(self) -> None:
         """The file has it: keep the memory bounded."""
         self._cache.forget_ended(self.touched_jobs, self.touched_tasks)
+
+
+def _times(moves: list[Move]) -> Iterable[tuple[Move, int]]:
+    """Return the moves, and how often each of them was made."""
+    return Counter(moves).items() if len(moves) > FEW else zip(moves, repeat(1), strict=False)
