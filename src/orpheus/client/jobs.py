@@ -153,9 +153,8 @@ def submit_many(
     Each request is atomic, the whole is not: when a batch is refused, earlier ones stand. Every job has a key of its own,
     so a batch whose answer was lost is sent again without doubling anything.
     """
-    prefix = (
-        new_key()
-    )  # one random part and a counter: neighbours in the server's index in the order in which they come, and cheap
+    # One random part and a counter: cheap, and neighbours in the server's index in the order in which they come.
+    prefix = new_key()
     numbered = enumerate(jobs)
 
     def batches() -> Iterable[Operation[list[JobInfo]]]:
