@@ -56,7 +56,7 @@ class Cluster:
         self.worker = self.start_worker()
 
     def _start(self, log: Path, *words: str) -> subprocess.Popen[bytes]:
-        environment = self._environment | {_MARK: self._mark}
+        environment = self._environment | {_MARK: f"{self._mark} {words[0]}"}
         with log.open("ab") as out:
             argv = [sys.executable, "-m", "orpheus.cli", *words]
             return subprocess.Popen(
@@ -76,19 +76,23 @@ class Cluster:
 
     def kill_worker(self) -> set[int]:
         """SIGKILL: no handler, no goodbye. Returns the processes that it had started."""
-        started = self.processes() - {self.worker.pid, self._server.pid}
+        started = self.processes("worker") - {self.worker.pid}
         self.worker.send_signal(signal.SIGKILL)
         self.worker.wait()
         return started
 
-    def processes(self) -> set[int]:
-        """Return the processes that live in this cluster's environment, or in that of anything it has started."""
+    def processes(self, of: str = "") -> set[int]:
+        """Return the processes that live in this cluster's environment, its `server` and its `worker` and what they have started.
+
+        Args:
+            of: only those of the `server` or the `worker`.
+        """
         found = set()
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     if (
-                        self._mark.encode() in (entry / "environ").read_bytes()
+                        f"{self._mark} {of}".encode() in (entry / "environ").read_bytes()
                         and " Z " not in (entry / "stat").read_text()
                     ):
                         found.add(int(entry.name))

@@ -54,7 +54,11 @@ class ProgressBook:
 
     def due(self, now: float) -> list[str]:
         """Return the runs whose row may be written now."""
-        return [run_id for run_id in self._said if self._due_at(run_id) <= now]
+        return [run_id for run_id in self._said if self.is_due(run_id, now)]
+
+    def is_due(self, run_id: str, now: float) -> bool:
+        """Tell whether the row of this run, which has said something, may be written now."""
+        return self._due_at(run_id) <= now
 
     def next_due(self) -> float | None:
         return min((self._due_at(run_id) for run_id in self._said), default=None)

@@ -237,7 +237,14 @@ class Workers:
             stage = None if report.stage is None else report.stage[:MOST_STAGE]
             fraction = report.fraction if report.fraction is None or math.isfinite(report.fraction) else None
             machine.progress.say(report.run_id, fraction, stage, report.heartbeat)
+            if machine.progress.is_due(report.run_id, now):
+                self._write_progress(report.run_id, now)  # at once: what the run says next is told after it
             reply(None)
+
+    def _write_progress(self, run_id: str, now: float) -> None:
+        machine = self._machine
+        machine.queue(WriteProgress(run_id, find=machine.runs.get, progress=machine.progress, say=self._say))
+        machine.progress.hold(run_id, now)
 
     def _logged(self, run: Run, outcome: Any, reply: Reply) -> None:
         if isinstance(outcome, Exception):
@@ -315,9 +322,7 @@ class Workers:
             if session.claiming == 0:
                 machine.sessions.answer(session)
         for run_id in machine.progress.due(now):
-            operation = WriteProgress(run_id, find=machine.runs.get, progress=machine.progress, say=self._say)
-            machine.queue(operation)
-            machine.progress.hold(run_id, now)
+            self._write_progress(run_id, now)
         self._tidy(now)
         for session in machine.sessions.idle(now, idle_s=machine.options.session_idle_s):
             machine.sessions.remove(session.session_id)
