@@ -24,7 +24,7 @@ WHOLE_TABLES = {
     "jobs_to_approve", "nodes_that_wait",  # partial indexes, bounded by a LIMIT; what waits for a person is sorted
     "worker_names",  # the list that was asked; the workers are found by their key
     "jobs_to_finalise", "jobs_to_publish", "running_tasks", "pending_destinations",  # start-up; partial indexes of what still moves
-    "states_of_jobs", "jobs_by_no", "params_of_jobs",  # the list that was asked; the jobs are found by their key
+    "states_of_jobs", "jobs_by_no", "plain_jobs_by_no", "params_of_jobs",  # the list that was asked; the jobs are found by their key
     "similar_likenesses",  # the bands that are asked for; what is near them by index
     "first_lane", "any_dependency",  # one row from an end of an index
     "all_durations", "any_key", "last_audit_no", "first_audit_no", "newest_cursor", "oldest_cursor",  # likewise
@@ -57,6 +57,9 @@ READY_PLACE = "tasks_ready (queue=? AND priority=? AND tenant=? AND handler=? AN
     [
         ("ready_window", READY_PLACE),
         ("ready_rows", READY_PLACE),
+        ("plain_ready_rows", READY_PLACE[:-1] + " AND ready_seq<?)"),
+        ("plain_jobs_by_no", "INTEGER PRIMARY KEY (rowid=?)"),
+        ("jobs_by_no", "INTEGER PRIMARY KEY (rowid=?)"),
         ("next_lane", "tasks_ready ((queue,priority,tenant,handler,concurrency_key)>(?,?,?,?,?))"),
         ("due_jobs", "jobs_due (wake_at>? AND wake_at<?)"),
         ("due_tasks", "tasks_due (wake_at>? AND wake_at<?)"),

@@ -58,11 +58,15 @@ class Ready:
         window = self._window_at_once(place)
         if window is None:
             window = list(map(_ready_row, self._unit.execute("ready_window", place)))
-        known = self._unit.tasks
+        unit, known = self._unit, self._unit.tasks
         if any(row[:4] not in known for row in window):
-            for job_id, job_no, *row in self._unit.connection.execute(query("ready_rows"), place):
-                if (job_id, row[0], row[1], row[2]) not in known:
-                    self._unit.remember(job_no, rows.task_from_row(job_id, (job_no, *row)))
+            for row in unit.connection.execute(query("plain_ready_rows"), (*source, after_seq, window[-1].ready_seq)):
+                if (row[0], row[2], row[3], row[4]) not in known:
+                    unit.remember(row[1], rows.plain_ready_task(row, source))
+        if any(row[:4] not in known for row in window):
+            for job_id, job_no, *columns in unit.connection.execute(query("ready_rows"), place):
+                if (job_id, columns[0], columns[1], columns[2]) not in known:
+                    unit.remember(job_no, rows.task_from_row(job_id, (job_no, *columns)))
         return window
 
     def _window_at_once(self, place: tuple[object, ...]) -> list[ReadyRow] | None:

@@ -214,6 +214,31 @@ def job_from_row(row: Row) -> Job:
     return job
 
 
+def plain_job(row: Row) -> Job:
+    """Do as `job_from_row` for a row of `plain_jobs_by_no`: half of the work, for what a backlog mostly consists of."""
+    assert row[9] >= 1 <= row[8] <= 5 and row[13] >= 0, f"{row[1]}: a bad number"
+    return Job(
+        job_id=row[1],
+        tenant=row[2],
+        workflow=row[3],
+        workflow_version=row[4],
+        definition_id=row[5],
+        state=JobState.QUEUED,
+        created_at=row[6],
+        correlation_id=row[7],
+        priority=row[8],
+        last_seq=row[9],
+        traceparent=row[10],
+        idempotency_key=row[11],
+        fingerprint=row[12],
+        nodes_open=row[13],
+        counts={} if row[14] is None else _counts(row[14]),
+        weight_total=row[15],
+        updated_at=row[16],
+        decider_version=row[17],
+    )
+
+
 # Tasks
 
 
@@ -336,6 +361,15 @@ def task_from_row(job_id: str, row: Row) -> Task:
     task.extra = read_mapping(row[32])
     check_task(task)
     return task
+
+
+def plain_ready_task(row: Row, source: Row) -> Task:
+    """Do as `task_from_row` for a row of `plain_ready_rows`, whose other columns are the same for all of a source."""
+    job_id, _job_no, node, index, generation, unmet, ready_seq, *since = row
+    queue, priority, tenant, handler, key = source
+    assert handler and generation >= 1 and unmet >= 0, f"{job_id}/{node}/{index}: a bad row"
+    place = (job_id, node, index, generation, TaskState.READY, tenant, queue, handler, priority, key)
+    return Task(*place, unmet, 0, None, None, ready_seq, *since)
 
 
 # Events

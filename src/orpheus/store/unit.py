@@ -120,10 +120,17 @@ class Unit:
         missing = {entry.job_no for key in keys if key[0] not in jobs and (entry := current.get(key[:3])) is not None}
         if not missing:
             return []
+        asked = rows.to_json(sorted(missing))
         loaded = [
-            JobEntry.stored(row[0], rows.job_from_row(row))
-            for row in self.connection.execute(query("jobs_by_no"), (rows.to_json(sorted(missing)),))
+            JobEntry.stored(row[0], rows.plain_job(row))
+            for row in self.connection.execute(query("plain_jobs_by_no"), (asked,))
         ]
+        if len(loaded) < len(missing):
+            asked = rows.to_json(sorted(missing.difference(entry.job_no for entry in loaded)))
+            loaded += [
+                JobEntry.stored(row[0], rows.job_from_row(row))
+                for row in self.connection.execute(query("jobs_by_no"), (asked,))
+            ]
         jobs.update((entry.job.job_id, entry) for entry in loaded)
         return loaded
 

@@ -124,6 +124,18 @@ SELECT job_no,
   current_stage, started_at, finished_at, updated_at, decider_version, extra
 FROM jobs WHERE job_id = ?;
 
+-- Those of them that hold nothing but what a job has that nothing held back and nothing of which has begun (rows.py: plain_job);
+-- `+state` keeps the planner from all queued jobs.
+-- name: plain_jobs_by_no
+SELECT job_no, job_id, tenant, workflow, workflow_version, definition_id, created_at, correlation_id, priority, last_seq,
+  traceparent, idempotency_key, fingerprint, nodes_open, counts, weight_total, updated_at, decider_version
+FROM jobs WHERE job_no IN (SELECT value FROM json_each(?))
+  AND +state = 'queued' AND paused = 0 AND generation = 1 AND labels IS NULL AND error IS NULL AND webhook_url IS NULL
+  AND has_files = 0 AND +requires_approval = 0 AND +approved_at IS NULL AND unmet_jobs = 0 AND run_at IS NULL
+  AND timeout_s IS NULL AND deadline_at IS NULL AND wake_at IS NULL AND cancel_requested_at IS NULL
+  AND cancel_reason IS NULL AND closing IS NULL AND runs_active = 0 AND weight_done = 0.0 AND progress_percentage = 0.0
+  AND current_stage IS NULL AND started_at IS NULL AND finished_at IS NULL AND extra IS NULL;
+
 -- name: jobs_by_no
 SELECT job_no,
   job_id, tenant, workflow, workflow_version, definition_id, state, created_at, correlation_id, priority, paused,
