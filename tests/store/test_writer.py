@@ -195,3 +195,24 @@ def test_the_next_server_waits_for_the_writer_of_one_that_was_killed(
     began = time.monotonic()
     Writer(path).close()
     assert time.monotonic() - began < 5.0
+
+
+def test_it_ends_without_touching_the_files(store: Store, path: Path) -> None:
+    """Who kills a server may move or remove its files at once: the last to close them would write the log back and remove it."""
+    log = path.with_name(path.name + "-wal")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orpheus.store.writer_process", str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    )
+    with process:
+        assert process.stdin is not None and process.stdout is not None
+        assert writing.receive(process.stdout) == writing.READY
+        writing.send(process.stdin, writing.encoded([]))
+        assert writing.receive(process.stdout) == writing.DONE
+        store.close()
+        assert log.exists()
+        process.stdin.close()
+        assert process.wait(10) == 0
+    assert log.exists()
