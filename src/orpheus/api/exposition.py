@@ -90,8 +90,18 @@ def _metrics() -> tuple[Shown, ...]:
             ("engine", "wait"),
         ),
         Shown("orpheus_store_run_seconds", histogram, "Time a transaction took before its commit.", ("engine", "run")),
-        Shown("orpheus_store_commit_seconds", histogram, "Time a commit took, fsync included.", ("engine", "commit")),
-        Shown("orpheus_store_wal_bytes", gauge, "Size of the write-ahead log.", ("wal_bytes",)),
+        Shown(
+            "orpheus_store_commit_seconds",
+            histogram,
+            "Time a commit took, fsync included; of a large transaction, its statements too.",
+            ("engine", "commit"),
+        ),
+        Shown(
+            "orpheus_store_wal_bytes",
+            gauge,
+            "Bytes of the write-ahead log in use; its file keeps its size.",
+            ("wal_bytes",),
+        ),
         Shown("orpheus_operations_total", counter, "Operations carried out.", ("engine", "operations"), ("operation",)),
         Shown(
             "orpheus_operations_refused_total",
