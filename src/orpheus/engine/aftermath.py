@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orpheus.core.job import Job
     from orpheus.engine.leases import Run
     from orpheus.engine.machine import Machine
-    from orpheus.engine.usual_runs import Told
+    from orpheus.engine.stream import Told
     from orpheus.engine.work import Effect
 
 _READY = TaskState.READY

@@ -4,10 +4,10 @@
    is picked is reserved in memory: its limits are taken, nobody else can pick it.
 2. `Claim`s are queued for them. In the transaction the core decides for each pick whether it really runs
    (`TaskClaimed`): it may have been cancelled meanwhile, or its arguments cannot be made (`binding_failed`).
-3. After the commit what runs becomes a grant with its lease, and goes out with the session's poll; what does not gives its
+3. Then what runs becomes a grant with its lease, which goes out with the session's poll after the commit; what does not gives its
    limits back, and the session is matched again.
 
-A crash between 2 and 3 leaves a running row whose worker never heard of it; it comes back by R8 or by its lease.
+A crash between the commit and the answer leaves a running row whose worker never heard of it; it comes back by R8 or by its lease.
 """
 
 from __future__ import annotations
@@ -171,14 +171,14 @@ class Claims:
         return uuid7s(now, self._rng.getrandbits(RANDOM_BITS_OF_MANY * count), count)
 
     def refuse(self, session: Session, pick: ReadyRef) -> None:
-        """After the commit: the pick is not to be had any more; look again for its poll."""
+        """The pick is not to be had any more: look again for its poll."""
         session.unpicked([pick])
         self.feed.settled([pick])
         self.feed.dispatcher.unbegun(pick.key)
         self.feed.stirred = True
 
     def grant(self, granted: Granted) -> None:
-        """After the commit: the reservations become runs."""
+        """The claims are decided: the reservations become runs. Their worker hears of them after the commit."""
         picks, dispatcher = granted.picks, self.feed.dispatcher
         granted.session.unpicked(picks)
         self.feed.settled(picks)

@@ -2,9 +2,9 @@
 
     requests ─► queue ─► batch (on the loop, about 8 ms at most) ─► COMMIT ─► effects, answers ─► next batch
 
-While a COMMIT waits for the disk, what arrives queues up and forms the next batch: no batch waits to be filled. COMMIT
-runs in a thread when the disk is slow; checkpoints, long reads and the publisher always do. All else runs on the event
-loop's thread, so the engine's memory needs no locks.
+While a COMMIT waits for the disk, what arrives queues up and forms the next batch: no batch waits to be filled. COMMIT runs in a
+thread when the disk is slow, and a process beside writes large batches while the next ones run (`committing.py`); checkpoints, long
+reads and the publisher always run in threads. All else runs on the event loop's thread, so the engine's memory needs no locks.
 
 A failed COMMIT leaves unknown what is on the disk, and a fault between commit and memory leaves the memory wrong: both end
 the process at once. Whoever starts it again finds the last committed state (promise 1).

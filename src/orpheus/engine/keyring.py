@@ -1,6 +1,6 @@
 """Which keys are there? All of them in memory, by id: a request costs one look-up and one hash, and no query.
 
-Changed only after the commit that records the change, like the rest of the engine's memory. Whoever holds something open (a
+Changed only after the commit that records the change. Whoever holds something open (a
 socket, a stream, a poll) has `watch` call it back when its key is revoked.
 """
 

@@ -1,7 +1,8 @@
 """The embedded engine as a synchronous machine: operations in, transactions and effects out.
 
     queue(op, reply) ─► run_batch() ─► commit ─► finish(batch): effects, answers, then what follows (claims, refills)
-                                   └─► hand_over(batch) … finish_answered(): the same, and the next batch may run meanwhile
+                                   └─► hand_over(batch) … finish_answered(): the same, but the memory follows at once where it
+                                       may, and the next batch runs meanwhile
     tick() looks at the clocks and queues what is due; next_due() says when that is.
 
 There are no threads, sockets or clocks of its own in here: `embedded.py` drives it in a server, the simulator under a
@@ -246,7 +247,7 @@ class Machine:
         self.store.commit()
 
     def finish(self, batch: Batch) -> None:
-        """After the commit: change the memory, answer, and queue what follows."""
+        """After the commit: change the memory, if it was not ahead, answer, and queue what follows."""
         committed_at = self.clock.monotonic()
         untold = batch.untold or self._memory_follows(batch)
         events_came = self.aftermath.tell(untold)
@@ -357,10 +358,10 @@ class Machine:
         earliest = min((instant for instant in instants if instant is not None), default=mono + self.options.tick_s)
         return min(self.options.tick_s, max(0.0, earliest - mono))
 
-    # Memory, after the commit: see `aftermath.py`
+    # Memory: see `aftermath.py`
 
     def _granted(self, granted: Granted) -> None:
-        """Claims are on disk: their runs begin, and the grants go out with the session's next answer."""
+        """Claims are decided: their runs begin, and the grants go out with the session's next answer, which waits for the commit."""
         session, grants = granted.session, granted.grants
         begun = zip(map(_task, grants), granted.limits, strict=True)
         self.runs.start(begun, session.session_id, wall=self.clock.now(), now=self.clock.monotonic())

@@ -68,7 +68,7 @@ class EngineOptions:
     """It is from this size of the write-ahead log on. A checkpoint makes a commit or two wait for 5 to 15 ms, so jobs alone, each of which
     writes 100 kB, shall meet one in some hundred; after a crash so much is read."""
     write_ahead_bytes: int = 0
-    """So long the write-ahead log's file is made at the start, to be written over."""
+    """So long the write-ahead log's file is made at the start, to be written over; 0 leaves it as it is."""
     publish_retry_max_s: float = 60.0
     sweep_every_s: float = 3600.0
     """Files of attempts that were not accepted are looked for at the start, and then so often (R10)."""

@@ -262,7 +262,7 @@ class EndRuns(Operation):
         return outcomes
 
     def _accepted(self, ended: Sequence[tuple[Run, RunFact, int]], now: float) -> None:
-        """After the commit: the workers were believed. Each run comes with what ended it and the size of its job's input."""
+        """The workers were believed. Each run comes with what ended it and the size of its job's input."""
         took: dict[tuple[str, int], list[float]] = {}
         for run, fact, input_bytes in ended:
             run.reported = True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orpheus.core.decision import Event
     from orpheus.core.task import Task
     from orpheus.engine.batches import Entry
-    from orpheus.engine.usual_runs import Told
+    from orpheus.engine.stream import Told
     from orpheus.store.applied import Applied
 
 BOUNDS_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0)

@@ -1,9 +1,9 @@
 """Attempts that begin and complete the usual way, without a fact and a decision for each.
 
 A claim brings up to thirty-two attempts, a report as many ends, and nearly all of them are alike: rows are looked up, the core
-changes copies of them (`usual.begin`, `usual.complete`), they are written back, and after the commit the memory follows for all of
-them in one loop (`aftermath.py`). `begin` and `complete` answer None or False before they have done anything where an attempt is not
-usual, or its rows are not there: then the fact is told (`Work.tell`), which says what is to be said.
+changes copies of them (`usual.begin`, `usual.complete`), they are written back, and the memory follows for all of them in one loop
+(`aftermath.py`). `begin` and `complete` answer None or False before they have done anything where an attempt is not usual, or its rows
+are not there: then the fact is told (`Work.tell`), which says what is to be said.
 `tests/engine/test_aftermath.py` compares both ways.
 """
 
@@ -22,7 +22,6 @@ from orpheus.core.task import NODE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orpheus.core.decision import Event
     from orpheus.core.dispatch import Key, ReadyRef
     from orpheus.core.graph import Graph, Timeouts
     from orpheus.core.job import Job
@@ -30,10 +29,8 @@ if TYPE_CHECKING:
     from orpheus.engine.base import Grant
     from orpheus.engine.leases import Run
     from orpheus.engine.sessions import Session
+    from orpheus.engine.stream import Told
     from orpheus.engine.work import Work
-
-    Told = tuple[int, Sequence[Event], Job]
-    """The place of a decision's last event, its events, their job: see `Stream`."""
 
 _ACTOR = "worker"
 _COMPLETED = JobState.COMPLETED

@@ -1,4 +1,4 @@
-"""One transaction's work: facts brought to jobs, what follows from them, and what is to happen after the commit.
+"""One transaction's work: facts brought to jobs, what follows from them, and what memory and those outside are to learn.
 
     read rows → the core decides → the store writes → (commit) → answers go out, memory changes
 
@@ -77,8 +77,7 @@ class Telling(partial[None]):
 
 
 class Change(msgspec.Struct):
-    """One applied decision, on its way to the memory: what `aftermath.py` looks at after the commit, in its place among the
-    effects."""
+    """One applied decision, on its way to the memory: what `aftermath.py` looks at, in its place among the effects."""
 
     decision: Decision
     applied: Applied
@@ -126,6 +125,7 @@ class Work:
     _follow: deque[Callable[[], None]] = field(default_factory=deque)
 
     def after_commit(self, effect: Effect) -> None:
+        """Have this done after the commit, in its place among the effects; earlier if it says that it may (`may_go_ahead`)."""
         self.effects.append(effect)
 
     def tell(self, job_id: str, fact: Fact, *, tenant: str | None = None) -> Decision:

@@ -1,7 +1,8 @@
-"""What the writer remembers between transactions: rows it will need again, and decoded payloads.
+"""What the store remembers between transactions: rows it will need again, and decoded payloads.
 
-There is one writer, so what it wrote is what stands in the file: a remembered row needs no second look. Both memories are
-bounded (promise 5) and both are emptied by a rollback, the only event that could make them differ from the file.
+Nobody else writes, so what was decided is what stands in the file, or is on its way there (in_flight.py): a remembered row needs no
+second look. Both memories are bounded (promise 5) and both are emptied by a rollback, the only event that could make them differ from
+the file.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from orpheus.store.errors import DataNewer, DataUnusable
 APPLICATION_ID = 0x4F525048
 """`ORPH`, at its fixed place in the header of every file of ours."""
 BUSY_MS = 10_000
-"""Nobody else writes; only a checkpoint may hold the write lock, for milliseconds."""
+"""Only one of a server's processes writes at a time; only a checkpoint may hold the write lock, for milliseconds."""
 CACHE_KIB = 65_536
 WAL_KEPT_BYTES = 64 << 20
 """What is left at most of the write-ahead log's file when it begins anew, to be written over (`write_ahead.py`)."""
@@ -46,7 +46,7 @@ def migrations() -> list[Migration]:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the writer's connection. A commit is on disk when it returns (promise 1).
+    """Open a connection that writes. A commit is on disk when it returns (promise 1).
 
     `COMMIT` may be called in another thread while this one leaves the connection alone, hence `check_same_thread`.
     """

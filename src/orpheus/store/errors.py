@@ -28,8 +28,9 @@ class DataUnusable(OrpheusError):
 
 
 class GuardFailed(Exception):
-    """A guarded write did not meet the row it was decided on: our bug, so the batch is rolled back."""
+    """A guarded write did not meet the row it was decided on, or a row holds what no column can: our bug, so the batch is rolled back."""
 
 
 class CommitFailed(Exception):
-    """COMMIT failed: whether it reached the disk is unknown, so the process must end (R3)."""
+    """COMMIT failed, here or in the process beside: whether it reached the disk is unknown, or more was decided on what did not; so the
+    process must end (R3)."""

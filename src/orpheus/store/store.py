@@ -95,7 +95,7 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The writer's connection, for reads by the simulator and by tests. Nothing else may write through it."""
+        """The connection that writes, for reads by the simulator and by tests. Nothing else may write through it."""
         return self._connection
 
     @property
@@ -204,7 +204,7 @@ class Store:
         self._graphs.names.clear()
 
     def wal_bytes(self) -> int:
-        """Return the size of the write-ahead log, which a checkpoint lets begin anew."""
+        """Return how many bytes of the write-ahead log are in use; a checkpoint lets it begin anew. Its file may be longer."""
         return write_ahead.bytes_in_use(self.path)
 
     def lengthen_log(self, to_bytes: int) -> None:

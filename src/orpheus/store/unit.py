@@ -1,9 +1,10 @@
 """What a transaction has changed and not yet written: rows are gathered here and written together.
 
 A decision changes a handful of rows, a batch of decisions often the same rows again (a job submitted and claimed at once, a
-map's row for each of its items). Rows wait here, in their last form, and go to SQLite by `executemany` when somebody asks
-a question about many rows, and before COMMIT. Every UPDATE is guarded by what the row was when it was read, and the rows
-it met are counted: a mismatch is our bug and rolls the batch back.
+map's row for each of its items). Rows wait here, in their last form, and go to SQLite together when somebody asks a question
+about many rows, and before COMMIT; or, where nobody has asked and they are many, to the process beside (`Unit.finish`). Every UPDATE
+is guarded by what the row was when it was read, and the rows it met are counted: a mismatch is our bug and rolls the batch back, or,
+when that process finds it, ends the server (ADR 0033).
 """
 
 from __future__ import annotations
@@ -328,7 +329,7 @@ class Unit:
 
     def awaits(self, *statements: str) -> bool:
         """Tell whether rows of one of these statements were decided before this transaction and may not be in the file yet."""
-        return bool(self._in_flight) and self._in_flight is not None and self._in_flight.hold(*statements)
+        return self._in_flight is not None and self._in_flight.hold(*statements)
 
     def begin(self) -> None:
         """Begin the transaction on this connection, if nothing has: what only asks needs none, there is no other writer."""

@@ -5,7 +5,8 @@
 
 SQLite needs a third of what a job costs, and the interpreter's lock is taken and given up at each row of a statement, so a
 thread would stand in the loop's way. There is still one writer at a time: the server's own connection writes nothing between the
-sending of a transaction and its answer (`Unit.begin`).
+sending of a transaction and its answer (`Unit.begin`). Where files speak of readers beside "the writer", it is whichever of the two
+writes at that moment.
 
 The writer ends with its pipe, that is with the server, however that ends. Until it has ended it holds a lock (`flock` on a file
 beside the database) which the next server waits for before it reads a row: nothing is written behind its back.
@@ -37,6 +38,7 @@ Statement = tuple[str, Sequence[Sequence[Any]]]
 PIPE_BYTES = 1 << 20
 """Room in the pipe for some thousand rows, so that handing them over waits for nobody (where the system lets it be set)."""
 WAIT_S = 10.0
+"""How long the writer of an earlier server is waited for: it has a few COMMITs to make, and ends."""
 _PAUSE_S = 0.01
 _MODULE = "orpheus.store.writer_process"
 _LENGTH = struct.Struct(">Q")
@@ -64,6 +66,10 @@ def encoded(statements: Sequence[Statement]) -> bytes:
 
 class Writer:
     """The server's side.
+
+    Args:
+        path: the database.
+        least_rows: changed rows of jobs and tasks from which on a transaction is left to the process (`Unit.finish`).
 
     Raises:
         DataInUse: the writer of an earlier server is still alive after `WAIT_S`.
