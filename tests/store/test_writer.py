@@ -141,6 +141,23 @@ def test_a_writer_that_dies_leaves_open_what_is_on_disk(hand: Hand, writer: Writ
         hand.store.commit()
 
 
+def test_a_writer_ends_with_its_server_and_not_before(hand: Hand, writer: Writer, one_task_graph: GraphOf) -> None:
+    """Who stops a service signals all of its processes, and the server has still to commit what is queued."""
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    pid = writer.pid
+    assert pid is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(pid, number)
+    submit_three(hand, graph)
+    assert hand.tx.written_apart
+    hand.commit()
+    assert hand.sql("SELECT count(*) FROM jobs") == [(3,)]
+    hand.store.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 @pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false"])
 def test_without_a_process_the_server_writes(
     path: Path, writer: Writer, one_task_graph: GraphOf, monkeypatch: pytest.MonkeyPatch, python: str

@@ -93,7 +93,7 @@ class Writer:
                 if time.monotonic() > until:
                     raise DataInUse(
                         f"the process that writes {self._path} for another server is still alive",
-                        hint=f"end it: it is one of `pgrep -f {_MODULE}`",
+                        hint=f"end it with SIGKILL, nothing acknowledged is lost: it is one of `pgrep -f {_MODULE}`",
                     ) from None
                 time.sleep(_PAUSE_S)
             else:
@@ -116,7 +116,7 @@ class Writer:
                     bufsize=0,
                     pipesize=PIPE_BYTES,
                     pass_fds=(self._lock,),
-                    start_new_session=True,  # Ctrl-C at the terminal is for the server, which still has something to write
+                    start_new_session=True,  # signals of the terminal are for the server, which still has something to write
                 )
             except (OSError, DataInUse) as error:
                 log.warning("the process that writes large transactions could not be started: %s", error)

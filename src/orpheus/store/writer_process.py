@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 from contextlib import suppress
@@ -44,7 +45,12 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def main(path: Path) -> None:
-    """Write what comes through the pipe until it ends."""
+    """Write what comes through the pipe until it ends, whatever it is told otherwise.
+
+    A service manager that stops the server signals all of its processes at once, and the server still has something to write.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     count_no_memory()
     connection = database.connect(path)
     # A server that was killed does not hear the last answer.
