@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from orpheus.store import Store, write_ahead
+from orpheus.store import Store, database, write_ahead
+
+from .conftest import Hand
 
 GraphOf = Callable[..., dict[str, Any]]
 ROOM = 1 << 20
@@ -108,3 +110,20 @@ def test_a_disk_without_room_is_no_fault(hand: Any, one_task_graph: GraphOf, mon
     monkeypatch.undo()
     submit(hand, graph, "a")
     assert hand.store.last_cursor() > 0
+
+
+def test_so_much_of_a_log_that_grew_is_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch, one_task_graph: GraphOf
+) -> None:
+    """A long read lets it grow beyond any size; the disk gets that back."""
+    monkeypatch.setattr(database, "WAL_KEPT_BYTES", ROOM)
+    hand = Hand(Store.open(path, now=0.0, epoch="e"))
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    hand.store.lengthen_log(3 * ROOM)
+    submit(hand, graph, "a")
+    assert file_bytes(hand.store) == 3 * ROOM
+    hand.store.checkpoint()
+    submit(hand, graph, "copies the rest", "begins anew")
+    assert file_bytes(hand.store) == ROOM
+    hand.store.close()
