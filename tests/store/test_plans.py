@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import pytest
 
-from orpheus.store.queries import names, query, with_events
+from orpheus.store.queries import is_question, names, query, with_events
 
 WHOLE_TABLES = {
     # name of the query: why it may read a whole table or index
@@ -32,11 +32,15 @@ WHOLE_TABLES = {
 }  # fmt: skip
 
 
-def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
+def explained(connection: sqlite3.Connection, how: str, statement: str) -> sqlite3.Cursor:
     numbered = [int(number) for number in re.findall(r"\?(\d+)", statement)]
     count = max(numbered) if numbered else statement.count("?")
     parameters = (1,) * count or defaultdict(int)  # the latter for `:names`
-    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    return connection.execute(f"{how} {statement}", parameters)
+
+
+def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
+    return [row[3] for row in explained(connection, "EXPLAIN QUERY PLAN", statement)]
 
 
 @pytest.mark.parametrize("name", names())
@@ -106,6 +110,14 @@ def test_guards_do_not_tempt_the_planner(connection: sqlite3.Connection) -> None
     """`state = ?` in an update would make SQLite prepare the statement anew for each value (see tasks.sql)."""
     for name in ("update_task", "update_task_result"):
         assert "+state = ?" in query(name)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_question_is_what_sqlite_takes_for_one(connection: sqlite3.Connection, name: str) -> None:
+    """What writes begins a transaction; taken for a question, it would be on disk before what it belongs to."""
+    statement = with_events(query(name)) if " events " in query(name) else query(name)
+    writes = [row[3] for row in explained(connection, "EXPLAIN", statement) if row[1] == "Transaction"]
+    assert is_question(query(name)) == (not any(writes))
 
 
 def test_each_name_stands_once_and_alone() -> None:
