@@ -270,7 +270,7 @@ class Machine:
     # Deciding ahead: the next batch runs while this one is written (ADR 0035)
 
     def hand_over(self, batch: Batch) -> None:
-        """Have a batch made durable beside, or one that only asked answered behind those before it.
+        """Leave a batch to the process beside; one that only asked is to be answered after those before it.
 
         The memory follows at once where it may, and the next batch can run. Nothing of it is said outside before
         `finish_answered` finds it on the disk; nor is anything else that may rest on it (`once_durable`).

@@ -30,7 +30,7 @@ class Turns:
     Args:
         make: makes an attempt which has its slot since then (monotonic); what has to be awaited for it is returned.
         await_: makes one which may wait.
-        made: called after attempts were made for which nothing was.
+        made: called after attempts were made for which nothing had to be awaited.
         idle: called when a task has ended.
     """
 
