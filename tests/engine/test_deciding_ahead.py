@@ -10,6 +10,7 @@ from orpheus.engine.machine import Machine
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.engine.work import Operation, may_go_ahead
 from orpheus.store import Store
+from orpheus.store.cache import MAX_JOBS, RowCache
 from orpheus.testing.simulation.later_writer import LaterWriter
 
 from .conftest import Box, Cluster
@@ -20,9 +21,16 @@ WORKER = "worker-" + "x" * 16
 class Ahead(Cluster):
     """A machine whose transactions go to a writer that waits for our word."""
 
+    most_jobs = MAX_JOBS
+    """That are remembered."""
+
     def open(self) -> None:
         self.store = Store.open(
-            self.path, now=self.clock.now(), epoch="e1", writer=LaterWriter(self.path, least_rows=1)
+            self.path,
+            now=self.clock.now(),
+            epoch="e1",
+            writer=LaterWriter(self.path, least_rows=1),
+            remembered=RowCache(max_jobs=self.most_jobs),
         )
         self.machine = Machine(self.store, clock=self.clock, rng=self.rng, run_key=b"r", options=self.options)
         self.machine.recover()
@@ -202,12 +210,42 @@ def test_a_fault_in_the_next_leaves_the_one_before(ahead):
     ahead.machine.queue(Faulty(), box)
     assert ahead.machine.run_batch() is None
     assert ahead.store.answered == ahead.store.handed_over, "the memory of rows is made anew from the file"
-    ahead.machine.finish_answered()
+    ahead.machine.finish_answered()  # which no answer will call for
     assert submitted.done
     while ahead.machine.has_work():
         ahead.settle()
     assert box.given[0].code == "internal_error"
     assert other.done
+
+
+def test_what_only_asks_forgets_no_row_that_is_on_its_way(tmp_path, flow, monkeypatch):
+    """The file does not know yet that the job has ended: a dependent would wait for ever."""
+    monkeypatch.setattr(Ahead, "most_jobs", 1)
+    cluster = Ahead(tmp_path / "orpheus.db", batches_ahead=3)
+    cluster.publish(flow("one", {"name": "a"}))
+    cluster.worker("step@1", name="worker")
+    cluster.settle()
+    over, first = cluster.submitted("one"), cluster.submitted("one")
+    box, _ = cluster.polled(1, free=2)
+    cluster.settle()
+    runs = [grant.run_id for grant in box.get().grants]
+    [[before], [job]] = [submitted.get() for submitted in (over, first)]
+    cluster.machine.workers.report(WORKER, [completed(runs[0])], Box())
+    cluster.settle()
+    cluster.machine.workers.report(WORKER, [completed(runs[1])], Box())
+    cluster.hand_over()
+    refused = Box()
+    cluster.machine.tell(before.job.job_id, CancelRequested(actor="api"), tenant=None, reply=refused)
+    batch = cluster.machine.run_batch()
+    assert batch is not None and not batch.wrote
+    cluster.machine.hand_over(batch)
+    dependent = cluster.submitted("one", depends_on=((job.job.job_id, "success"),))
+    cluster.hand_over()
+    while cluster.store.answered < cluster.store.handed_over:
+        cluster.answer()
+    [submitted] = dependent.get()
+    assert cluster.job(submitted.job.job_id).state == "queued"
+    cluster.store.close()
 
 
 def test_not_more_than_so_many_are_on_their_way(ahead):

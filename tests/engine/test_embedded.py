@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orpheus.core.errors import InvalidRequest
+from orpheus.core.errors import DefinitionConflict, InvalidRequest
 from orpheus.core.facts import ArtifactRef, CancelRequested, JobApproved
 from orpheus.engine.base import (
     CursorReset,
@@ -135,16 +135,96 @@ def test_the_engine_ends_when_the_process_beside_does(tmp_path, flow):
         await engine.submit([Submission(workflow="one")] * 3)
         writer = engine.machine.store.writer
         assert writer is not None and writer.pid is not None
-        os.kill(writer.pid, signal.SIGKILL)
+        pid = writer.pid
+        os.kill(pid, signal.SIGSTOP)
         heard = asyncio.ensure_future(ended.get())
-        while True:  # what shares its batch with a question is written by the engine itself
-            asked = asyncio.ensure_future(engine.submit([Submission(workflow="one")] * 3))
-            await asyncio.wait({asked, heard}, return_when=asyncio.FIRST_COMPLETED)
-            if heard.done():
-                break
+        asked = asyncio.ensure_future(engine.submit([Submission(workflow="one")] * 3))
+        while not engine.machine.is_on_the_way:  # noqa: ASYNC110 (nobody tells of it)
+            await asyncio.sleep(0)
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait({asked, heard}, return_when=asyncio.FIRST_COMPLETED)
         assert heard.result().startswith("CommitFailed: the writer of ")
         assert not asked.done()
         asked.cancel()
+
+    run(body)
+
+
+def test_a_process_beside_that_died_idle_is_done_without_until_there_is_another(tmp_path, flow):
+    """Nothing is in doubt then."""
+
+    async def body() -> None:
+        engine = engine_at(tmp_path, write_apart_from=4, checkpoint_every_s=0.05)
+        await started_beside(engine)
+        await engine.publish(flow("one"), actor="test")
+        writer = engine.machine.store.writer
+        assert writer is not None and writer.pid is not None
+        first = writer.pid
+        os.kill(first, signal.SIGKILL)
+        while not writer.has_answer():  # noqa: ASYNC110 (the end of its pipe)
+            await asyncio.sleep(0.01)
+        assert len(await engine.submit([Submission(workflow="one")] * 3)) == 3
+        while writer.pid in (None, first) or not writer.is_ready():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        before = engine.machine.store.handed_over
+        while engine.machine.store.handed_over == before:
+            assert len(await engine.submit([Submission(workflow="one")] * 3)) == 3
+        await engine.stop()
+
+    run(body)
+
+
+def test_what_is_undone_behind_a_batch_on_its_way_leaves_nobody_waiting(tmp_path, flow):
+    """The undoing waits for the answer itself, so that the loop never hears of it."""
+
+    async def body() -> None:
+        engine = engine_at(tmp_path, write_apart_from=4)
+        await started_beside(engine)
+        await engine.publish(flow("one"), actor="test")
+        await engine.submit([Submission(workflow="one")])
+        machine = engine.machine
+        hand_over = machine.hand_over
+        greetings: list[asyncio.Future[Any]] = []
+
+        def handed_over(batch: Any) -> None:
+            hand_over(batch)
+            if not greetings:
+                other = {**flow("one", {"name": "other"}), "version": 1}
+                hello = WorkerHello(session_id=SESSION, worker="w", handlers=("step@1",), workflows=(other,))
+                greetings.append(asyncio.ensure_future(engine.hello(hello)))
+
+        machine.hand_over = handed_over  # type: ignore[method-assign]
+        assert len(await engine.submit([Submission(workflow="one")] * 3)) == 3
+        with pytest.raises(DefinitionConflict):
+            await greetings[0]
+        await engine.stop()
+
+    run(body)
+
+
+def test_a_stopped_engine_leaves_the_loop_deaf_to_nobody(tmp_path, flow):
+    """Also after a batch that waited for the answers itself. A later socket may get the number of the pipe."""
+
+    async def body() -> None:
+        engine = engine_at(tmp_path, write_apart_from=4)
+        await started_beside(engine)
+        await engine.publish(flow("one"), actor="test")
+        machine = engine.machine
+        assert machine.store.writer is not None
+        pipe = machine.store.writer.descriptor
+        hand_over = machine.hand_over
+        published: list[asyncio.Future[Any]] = []
+
+        def handed_over(batch: Any) -> None:
+            hand_over(batch)
+            if not published:
+                published.append(asyncio.ensure_future(engine.publish({**flow("one"), "version": 2}, actor="test")))
+
+        machine.hand_over = handed_over  # type: ignore[method-assign]
+        await engine.submit([Submission(workflow="one")] * 3)
+        await published[0]
+        await engine.stop()
+        assert pipe not in asyncio.get_running_loop()._selector.get_map()
 
     run(body)
 

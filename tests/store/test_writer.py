@@ -134,11 +134,14 @@ def test_a_writer_that_dies_leaves_open_what_is_on_disk(hand: Hand, writer: Writ
     hand.commit()
     submit_three(hand, graph)
     hand.commit()
-    assert writer.pid is not None
-    os.kill(writer.pid, signal.SIGKILL)
+    pid = writer.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
     submit_three(hand, graph, "b")
+    hand.store.hand_over()
+    os.kill(pid, signal.SIGKILL)
     with pytest.raises(CommitFailed):
-        hand.store.commit()
+        hand.store.take_answer()
 
 
 def test_a_writer_ends_with_its_server_and_not_before(hand: Hand, writer: Writer, one_task_graph: GraphOf) -> None:
@@ -206,12 +209,48 @@ def test_the_next_server_waits_for_the_writer_of_one_that_was_killed(
         monkeypatch.setattr(writing, "WAIT_S", 0.2)
         with pytest.raises(DataInUse):
             Writer(path)
+        with pytest.raises(DataInUse):  # without a process of its own: on one core, or `orpheus keys`
+            Store.open(path, now=START, epoch="e")
     finally:
         os.kill(pid, signal.SIGCONT)
     monkeypatch.setattr(writing, "WAIT_S", 10.0)
     began = time.monotonic()
     Writer(path).close()
+    Store.open(path, now=START, epoch="e").close()
     assert time.monotonic() - began < 5.0
+
+
+def test_it_loads_nothing_from_the_folder_it_is_started_in(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    ready(writer)
+    writer.close()
+
+
+def test_a_pipe_that_may_not_be_widened_will_do(
+    path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch, one_task_graph: GraphOf
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError("over the user's limit")
+
+    monkeypatch.setattr(writing.fcntl, "fcntl", refused)
+    ready(writer)
+    hand = Hand(Store.open(path, now=START, epoch="e", writer=writer))
+    graph = hand.publish(one_task_graph())
+    hand.commit()
+    submit_three(hand, graph)
+    hand.commit()
+    assert hand.store.handed_over == 1
+    hand.store.close()
+
+
+def test_an_integer_that_no_column_holds_is_told(hand: Hand, writer: Writer) -> None:
+    """msgpack takes one bit more than SQLite."""
+    writer.send(writing.encoded([("put_meta", [("k", 1 << 63)])]))
+    with pytest.raises(CommitFailed, match="OverflowError"):
+        writer.receive()
 
 
 def test_it_ends_without_touching_the_files(store: Store, path: Path) -> None:

@@ -37,12 +37,20 @@ class Committing:
         self._commit_s = QUICK_COMMIT_S
         """Mean time of the latest COMMITs; the first slow one sends the next to the thread."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="orpheus-commit")
-        self._listens = False
+        self._listens_to: int | None = None
+        """Where the loop hears of answers."""
 
-    def check(self) -> None:
-        """Raise what an answer has brought, if the process must end after it: `CommitFailed`, or a fault of ours."""
+    def check(self, machine: Machine) -> None:
+        """Finish what was answered, by whomever the answer was taken. Between batches.
+
+        Raises:
+            CommitFailed: an answer has brought it, or a fault of ours: the process must end.
+        """
         if self._fault is not None:
             raise self._fault
+        if machine.is_on_the_way or self._listens_to is not None:
+            machine.finish_answered()
+            self._listen(machine)
 
     async def commit(self, machine: Machine, batch: Batch) -> None:
         """Commit and finish; or hand over, then it is finished when it was answered.
@@ -71,14 +79,18 @@ class Committing:
     def _listen(self, machine: Machine) -> None:
         """Have answers heard for as long as some are to come."""
         writer = machine.store.writer
-        if machine.is_on_the_way == self._listens or writer is None:
+        if writer is None or machine.is_on_the_way == (self._listens_to is not None):
             return
-        self._listens = not self._listens
-        loop = asyncio.get_running_loop()
-        if self._listens:
-            loop.add_reader(writer.descriptor, self._answered, machine, writer)
+        if machine.is_on_the_way:
+            self._listens_to = writer.descriptor
+            asyncio.get_running_loop().add_reader(self._listens_to, self._answered, machine, writer)
         else:
-            loop.remove_reader(writer.descriptor)
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        if self._listens_to is not None:
+            asyncio.get_running_loop().remove_reader(self._listens_to)
+            self._listens_to = None
 
     def _answered(self, machine: Machine, writer: Writer) -> None:
         try:
@@ -88,9 +100,10 @@ class Committing:
             self._listen(machine)
         except Exception as error:
             self._fault = error
-            asyncio.get_running_loop().remove_reader(writer.descriptor)
+            self._stop_listening()
         self._wake()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; before the store is closed, on the loop."""
+        self._stop_listening()
         self._thread.shutdown(wait=True)

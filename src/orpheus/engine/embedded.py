@@ -154,9 +154,15 @@ class EmbeddedEngine:
         assert self._machine is None, "an engine is started once"
         epoch = f"{self._rng.getrandbits(64):016x}"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        store = Store.open(self.path, now=self._clock.now(), epoch=epoch, writer=self._writer())
-        if store.writer is not None:
-            store.writer.start()
+        writer = self._writer()
+        try:
+            store = Store.open(self.path, now=self._clock.now(), epoch=epoch, writer=writer)
+        except BaseException:
+            if writer is not None:
+                writer.close()
+            raise
+        if writer is not None:
+            writer.start()
         store.lengthen_log(self.options.write_ahead_bytes)
         secret = run_key(self.path.parent, self._rng.getrandbits(8 * KEY_BYTES).to_bytes(KEY_BYTES, "big"))
         machine = Machine(
@@ -226,7 +232,7 @@ class EmbeddedEngine:
                     if due_in <= 0:
                         machine.tick()
                     self._look_at = now + min(due_in, LOOK_EVERY_S)
-                self._committing.check()
+                self._committing.check(machine)
                 batch = machine.run_batch() if machine.may_run else None
                 if batch is not None:
                     await self._committing.commit(machine, batch)
@@ -273,6 +279,8 @@ class EmbeddedEngine:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.options.checkpoint_every_s)
+            if self._store.writer is not None and not self.machine.is_on_the_way:
+                self._store.writer.start()  # there is one already, unless somebody killed it
             if self._store.wal_bytes() < self.options.checkpoint_bytes:
                 continue
             try:

@@ -34,10 +34,14 @@ class InFlight:
         """How many of them are on the disk, the oldest first."""
         self._units: deque[Unit] = deque()
         self._kept: list[Unit] = []
-        """Answered, their rows still remembered."""
+        """Over, their rows still remembered."""
 
     def __len__(self) -> int:
         return len(self._units)
+
+    def takes(self) -> bool:
+        """Tell whether the process takes another transaction. One that died while it had none is found out here."""
+        return self.writer.is_ready() and (bool(self._units) or not self.writer.has_ended())
 
     def hand_over(self, unit: Unit) -> None:
         """Give a transaction to the process.
@@ -82,6 +86,10 @@ class InFlight:
     def any_idempotent(self, tenant: str, keys: Sequence[str]) -> bool:
         """Tell whether `idempotent` knows any of these keys."""
         return any(holds_any(unit.created_with, tenant, keys) for unit in self._units)
+
+    def keep(self, unit: Unit) -> None:
+        """A transaction that only asked is over: what it has looked up is forgotten when that is safe (`forget_answered`)."""
+        self._kept.append(unit)
 
     def forget_answered(self, cache: RowCache) -> None:
         """Keep the memory bounded, now that more is on the disk. Between decisions only: none may miss what it has changed."""

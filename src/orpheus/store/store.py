@@ -22,7 +22,7 @@ from orpheus.store.in_flight import InFlight
 from orpheus.store.queries import query
 from orpheus.store.transaction import Transaction
 from orpheus.store.unit import Counters, Unit
-from orpheus.store.writer import Writer
+from orpheus.store.writer import Writer, wait_for_writer
 
 
 class Store:
@@ -36,6 +36,7 @@ class Store:
         epoch: str,
         migrated_from: int,
         writer: Writer | None = None,
+        remembered: RowCache | None = None,
     ) -> None:
         self.path = path
         self.epoch = epoch
@@ -44,7 +45,7 @@ class Store:
         """Schema version the file had when it was opened; 0 for a new one."""
         self._connection = connection
         self._in_flight = None if writer is None else InFlight(writer)
-        self._rows = RowCache()
+        self._rows = remembered or RowCache()
         self._rows.dependencies = connection.execute(query("any_dependency")).fetchone() is not None
         self._payloads = PayloadCache()
         self._graphs = GraphCache()
@@ -57,23 +58,29 @@ class Store:
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path, *, now: float, epoch: str, writer: Writer | None = None) -> Store:
+    def open(
+        cls, path: Path, *, now: float, epoch: str, writer: Writer | None = None, remembered: RowCache | None = None
+    ) -> Store:
         """Open the file, making or migrating it as needed.
 
         Args:
             now: stamp of a backup.
             epoch: used when the file is new; a random text.
             writer: writes large transactions; without it this process writes all. The store closes it.
+            remembered: an empty memory with bounds of its own, given by the simulator.
 
         Raises:
             DataNewer, DataUnusable: the file is left as it is.
+            DataInUse: the writer of an earlier server is still alive.
         """
+        if writer is None:
+            wait_for_writer(path)
         connection = database.connect(path)
         try:
             version = database.migrate(connection, path, now=now)
             connection.execute(query("keep_meta"), ("epoch", epoch))
             kept = connection.execute(query("meta"), ("epoch",)).fetchone()[0]
-            return cls(connection, path, epoch=kept, migrated_from=version, writer=writer)
+            return cls(connection, path, epoch=kept, migrated_from=version, writer=writer, remembered=remembered)
         except BaseException:
             connection.close()
             raise
@@ -180,7 +187,10 @@ class Store:
                 except sqlite3.Error as error:
                     raise CommitFailed(f"COMMIT on {self.path} failed: {error}") from error
             self._counters = unit.counters
-            unit.committed()
+            if self._in_flight:
+                self._in_flight.keep(unit)  # it only asked; rows of those on their way must stay
+            else:
+                unit.committed()
             self._unit = None
         if not self._in_flight:
             self._copy_the_rest()

@@ -379,7 +379,7 @@ class Unit:
             and not self._begun
             and not self.is_flushed
             and (self._in_flight or len(self.dirty_jobs) + len(self.dirty_tasks) >= self._in_flight.writer.least_rows)
-            and self._in_flight.writer.is_ready()
+            and self._in_flight.takes()
         ):
             self.apart = []
         self.flush()

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +53,42 @@ WRITE_APART_FROM = 40
 """Rows of jobs and tasks from which on a transaction is left to the process: the way there and back takes 0.1 to 0.2 ms."""
 
 
+def wait_for_writer(path: Path) -> None:
+    """Return when no process writes for a server that has ended: for who opens the file without a `Writer`.
+
+    Raises:
+        DataInUse: it is still alive after `WAIT_S`.
+    """
+    try:
+        lock = os.open(_lock_of(path), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # there never was one
+    try:
+        _take(lock, path)
+    finally:
+        os.close(lock)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + "-writer")
+
+
+def _take(lock: int, path: Path) -> None:
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise DataInUse(
+                    f"the process that writes {path} for another server is still alive",
+                    hint=f"end it with SIGKILL, nothing acknowledged is lost: it is one of `pgrep -f {_MODULE}`",
+                ) from None
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
 def encoded(statements: Sequence[Statement]) -> bytes:
     """Return a transaction as it goes through the pipe.
 
@@ -78,26 +115,15 @@ class Writer:
     def __init__(self, path: Path, *, least_rows: int = WRITE_APART_FROM) -> None:
         self.least_rows = least_rows
         self._path = path
-        self._lock = os.open(path.with_name(path.name + "-writer"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
-        self._take_lock()
+        self._lock = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _take(self._lock, path)
+        except BaseException:
+            os.close(self._lock)
+            raise
         fcntl.flock(self._lock, fcntl.LOCK_UN)  # until there is a process to hold it
-
-    def _take_lock(self) -> None:
-        until = time.monotonic() + WAIT_S
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise DataInUse(
-                        f"the process that writes {self._path} for another server is still alive",
-                        hint=f"end it with SIGKILL, nothing acknowledged is lost: it is one of `pgrep -f {_MODULE}`",
-                    ) from None
-                time.sleep(_PAUSE_S)
-            else:
-                return
 
     @property
     def pid(self) -> int | None:
@@ -108,18 +134,20 @@ class Writer:
         """Begin the process, which takes a third of a second; nobody waits for it. One that cannot be started is done without."""
         if self._process is None:
             try:
-                self._take_lock()
+                _take(self._lock, self._path)
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
-                    [sys.executable, "-m", _MODULE, str(self._path)],
+                    # -P: what lies in the folder that the server was started in is nobody's module.
+                    [sys.executable, "-P", "-m", _MODULE, str(self._path)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     bufsize=0,
-                    pipesize=PIPE_BYTES,
                     pass_fds=(self._lock,),
                     start_new_session=True,  # signals of the terminal are for the server, which still has something to write
                 )
             except (OSError, DataInUse) as error:
                 log.warning("the process that writes large transactions could not be started: %s", error)
+            else:
+                _widen(self._process.stdin)
 
     def is_ready(self) -> bool:
         """Tell whether the process writes what it is sent."""
@@ -151,7 +179,15 @@ class Writer:
 
     def has_answer(self) -> bool:
         """Tell whether `receive` would not have to wait."""
-        return bool(select.select([self.descriptor], [], [], 0)[0])
+        return _readable(self.descriptor, 0)
+
+    def has_ended(self) -> bool:
+        """Tell whether the process is gone, while it has nothing to answer; then it is done without until the next `start`."""
+        if not self.has_answer():
+            return False
+        log.warning("the process that writes large transactions has ended; this one writes them until there is another")
+        self._end()
+        return True
 
     def receive(self) -> None:
         """Wait for the answer to the oldest transaction that has none: it is on disk when this returns.
@@ -183,6 +219,19 @@ class Writer:
                 process.stdin.close()
 
 
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Make room in the pipe, where the system has such a call and allows as much."""
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+def _readable(descriptor: int, wait_ms: int | None) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(wait_ms))
+
+
 def send(pipe: IO[bytes], content: bytes) -> None:
     """Write a message."""
     left = memoryview(_LENGTH.pack(len(content)) + content)
@@ -201,7 +250,7 @@ def _read(pipe: IO[bytes], length: int) -> bytes | None:
     while length:
         part: bytes | None = pipe.read(length)
         if part is None:  # a loop that listens to it has made it one that does not block
-            select.select([pipe], [], [])
+            _readable(pipe.fileno(), None)
             continue
         if not part:
             return None

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+
+if __name__ == "__main__":
+    # Before the imports that take long. A service manager that stops the server signals all of its processes at once, and the server
+    # still has something to write; this one ends with its pipe.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
 import sqlite3
 import sys
 from contextlib import suppress
@@ -24,7 +31,7 @@ def write(connection: sqlite3.Connection, statements: list[tuple[str, list[tuple
             if met != len(rows):
                 raise sqlite3.DataError(f"{name}: {len(rows)} rows were decided on, {met} were as they had been read")
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OverflowError) as error:  # the latter: an integer of more than 64 bits
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         return f"{type(error).__name__}: {error}".encode()
@@ -45,12 +52,7 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def main(path: Path) -> None:
-    """Write what comes through the pipe until it ends, whatever it is told otherwise.
-
-    A service manager that stops the server signals all of its processes at once, and the server still has something to write.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    """Write what comes through the pipe until it ends."""
     count_no_memory()
     connection = database.connect(path)
     # A server that was killed does not hear the last answer.

@@ -26,6 +26,7 @@ from orpheus.engine.publishing import Delivery
 from orpheus.engine.submissions import Submit, prepare
 from orpheus.engine.work import Work
 from orpheus.engine.workers import HelloAnswer
+from orpheus.store.cache import MAX_JOBS, MAX_TASKS, RowCache
 from orpheus.store.store import Store
 from orpheus.testing.simulation.clock import ManualClock
 from orpheus.testing.simulation.later_writer import LaterWriter
@@ -97,7 +98,12 @@ class SimServer:
         self._answered = 0
         self.starts += 1
         self._writer = LaterWriter(self.path, least_rows=self.rng.choice((1, 1, 4, 1_000)))
-        store = Store.open(self.path, now=self.clock.now(), epoch=f"epoch-{self.starts}", writer=self._writer)
+        remembered = RowCache(
+            max_jobs=self.rng.choice((MAX_JOBS, 30, 3, 1)), max_tasks=self.rng.choice((MAX_TASKS, 60, 3, 1))
+        )
+        store = Store.open(
+            self.path, now=self.clock.now(), epoch=f"epoch-{self.starts}", writer=self._writer, remembered=remembered
+        )
         store.connection.execute("PRAGMA synchronous = OFF")  # a crash here is of the process, never of the disk
         self._said = Said(self.path)
         self.machine = Machine(store, clock=self.clock, rng=self.rng, run_key=RUN_KEY, options=self.options)
