@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from orpheus.core.errors import OrpheusError
 from orpheus.engine.aftermath import Untold
 from orpheus.engine.work import Operation, Reply, Work
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     operation: Operation
     reply: Reply | None
     queued_at: float
@@ -22,13 +22,12 @@ class Entry:
         return [Entry(part, reply, self.queued_at) for part, reply in self.operation.apart()] or [self]
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """What ran in one transaction and waits for its commit."""
 
     work: Work
-    done: list[tuple[Entry, Any]] = field(default_factory=list)
-    refused: list[tuple[Entry, OrpheusError]] = field(default_factory=list)
+    done: list[tuple[Entry, Any]] = []
+    refused: list[tuple[Entry, OrpheusError]] = []
     """Those of `done` that were refused."""
     began: float = 0.0
     ran: float = 0.0
@@ -38,7 +37,7 @@ class Batch:
     """Of the transaction whose answer it waits for, when it was handed over (`Store.handed_over`)."""
     untold: Untold | None = None
     """What is left to tell, once the memory has followed."""
-    sayings: list[Callable[[], None]] = field(default_factory=list)
+    sayings: list[Callable[[], None]] = []
     """What was to be said outside while it was on its way, and may rest on it."""
 
     @property

@@ -225,6 +225,13 @@ class EmbeddedEngine:
         machine = self.machine
         try:
             while True:
+                self._committing.check(machine)
+                batch = machine.run_batch() if machine.may_run else None
+                if batch is not None:
+                    await self._committing.commit(machine, batch)
+                    self._begin_deliveries()
+                    await asyncio.sleep(0)  # answers go out, and requests that came meanwhile join the next batch
+                # Only now, so that what woke us does not wait for it.
                 now = self._clock.monotonic()
                 due_in = None
                 if now >= self._look_at:
@@ -232,13 +239,9 @@ class EmbeddedEngine:
                     if due_in <= 0:
                         machine.tick()
                     self._look_at = now + min(due_in, LOOK_EVERY_S)
-                self._committing.check(machine)
-                batch = machine.run_batch() if machine.may_run else None
                 if batch is not None:
-                    await self._committing.commit(machine, batch)
-                    self._begin_deliveries()
-                    await asyncio.sleep(0)  # requests that came meanwhile join the next batch
-                elif machine.has_work() and machine.may_run:
+                    continue
+                if machine.has_work() and machine.may_run:
                     await asyncio.sleep(0)
                 elif self._stopping and not machine.is_on_the_way:
                     return

@@ -173,8 +173,9 @@ class Machine:
             self._attempt(
                 batch, source, taken, most=self.options.batch_operations, until=batch.began + self.options.batch_s
             )
-            claims = deque(Entry(claim, None, batch.began) for claim in self.claims.ahead(batch.work))
-            self._attempt(batch, claims, taken, most=math.inf, until=math.inf)
+            if ahead := self.claims.ahead(batch.work):
+                claims = deque(Entry(claim, None, batch.began) for claim in ahead)
+                self._attempt(batch, claims, taken, most=math.inf, until=math.inf)
             batch.work.tx.flush()
         except CommitFailed:
             raise  # what was handed over before is lost

@@ -22,6 +22,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
 
 from orpheus.core.dispatch import ReadyRef, Source
 from orpheus.core.errors import OrpheusError
@@ -33,8 +36,7 @@ _session_id = attrgetter("session_id")
 Answer = Callable[[PollAnswer | OrpheusError], None]
 
 
-@dataclass(slots=True)
-class Waiter:
+class Waiter(msgspec.Struct):
     """A poll that has not been answered. `until` is an instant of the monotonic clock."""
 
     seq: int
@@ -165,8 +167,7 @@ class Session:
             reported[run_id] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Round(NamedTuple):
     """What a new poll tells about the runs of its session."""
 
     missing: tuple[str, ...]
@@ -280,6 +281,8 @@ class Sessions:
 
     def waiting(self) -> list[Session]:
         """Return the sessions whose poll waits, the longest wait first."""
+        if not self._waiting:
+            return []
         return [self._sessions[session_id] for session_id in self._waiting]
 
     def answer(self, session: Session) -> None:

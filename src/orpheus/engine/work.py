@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -104,8 +103,7 @@ def may_go_ahead(effects: Sequence[Effect | Change | Created | Began | Completed
     return all(isinstance(effect, Change | Created | Began | Completed | MemoryOnly | Telling) for effect in effects)
 
 
-@dataclass(slots=True)
-class Work:
+class Work(msgspec.Struct):
     """What an operation may use while its transaction is open."""
 
     tx: Transaction
@@ -121,8 +119,8 @@ class Work:
     """Writes, in this transaction, who outside is to be told of a job's events (R28)."""
     intact: Intact
     """Looks at objects in the store, for results that are known already (R23)."""
-    effects: list[Effect | Change | Created | Began | Completed] = field(default_factory=list)
-    _follow: deque[Callable[[], None]] = field(default_factory=deque)
+    effects: list[Effect | Change | Created | Began | Completed] = msgspec.field(default_factory=list)
+    _follow: deque[Callable[[], None]] = msgspec.field(default_factory=deque)
 
     def after_commit(self, effect: Effect) -> None:
         """Have this done after the commit, in its place among the effects; earlier if it says that it may (`may_go_ahead`)."""

@@ -95,7 +95,7 @@ def job_insert(job_no: int, job: Job, result: str | int | None) -> Row:
         job.workflow,
         job.workflow_version,
         job.definition_id,
-        job.state.value,
+        job.state._value_,
         job.created_at,
         job.correlation_id,
         job.priority,
@@ -118,7 +118,7 @@ def job_insert(job_no: int, job: Job, result: str | int | None) -> Row:
         ABSENT_REAL if job.wake_at is None else job.wake_at,
         ABSENT_REAL if job.cancel_requested_at is None else job.cancel_requested_at,
         ABSENT if job.cancel_reason is None else job.cancel_reason,
-        ABSENT if job.closing is None else job.closing.value,
+        ABSENT if job.closing is None else job.closing._value_,
         job.nodes_open,
         job.runs_active,
         _encode(job.counts).decode() if job.counts else ABSENT,
@@ -153,7 +153,7 @@ def job_update(job: Job) -> Row:
         ABSENT_REAL if job.wake_at is None else job.wake_at,
         ABSENT_REAL if job.cancel_requested_at is None else job.cancel_requested_at,
         ABSENT if job.cancel_reason is None else job.cancel_reason,
-        ABSENT if job.closing is None else job.closing.value,
+        ABSENT if job.closing is None else job.closing._value_,
         job.nodes_open,
         job.runs_active,
         _encode(job.counts).decode() if job.counts else ABSENT,
@@ -250,7 +250,7 @@ def task_insert(job_no: int, task: Task, held: bool, result: str | None) -> Row:
         task.node,
         task.index,
         task.generation,
-        task.state.value,
+        task.state._value_,
         task.tenant,
         task.queue,
         task.handler,
@@ -288,7 +288,7 @@ def task_update(task: Task, held: bool) -> Row:
     """Return the changeable columns, for `update_task` and `update_task_result`."""
     check_task(task)
     return (
-        task.state.value,
+        task.state._value_,
         task.priority,
         ABSENT if task.concurrency_key is None else task.concurrency_key,
         task.unmet,
@@ -322,7 +322,7 @@ def task_usual_update(task: Task, held: bool) -> Row:
     """Return what usual facts change (core/usual.py, TASK_CHANGES)."""
     check_task(task)
     return (
-        task.state.value,
+        task.state._value_,
         task.unmet,
         task.attempt,
         ABSENT if task.run_id is None else task.run_id,

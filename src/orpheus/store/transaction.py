@@ -12,7 +12,7 @@ Later decisions of the same transaction see what earlier ones wrote. Nothing out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from orpheus.core.cache_key import owner_of, stored_parts
@@ -45,10 +45,29 @@ from orpheus.store.view import StoreView
 from orpheus.store.webhooks import WebhookRows
 
 _TIMEOUT = "timeout_"
+_PARTS: Mapping[str, Callable[[Unit], object]] = {
+    "ready": Ready,
+    "records": Records,
+    "known_results": KnownResults,
+    "pruning": Pruning,
+    "schedules": Schedules,
+    "limits": LimitRecords,
+    "access": Access,
+    "webhooks": WebhookRows,
+}
 
 
 class Transaction:
     """One SQLite transaction. Made by `Store.begin`, ended by `Store.commit` or `Store.rollback`."""
+
+    ready: Ready
+    records: Records
+    known_results: KnownResults
+    pruning: Pruning
+    schedules: Schedules
+    limits: LimitRecords
+    access: Access
+    webhooks: WebhookRows
 
     def __init__(self, unit: Unit, *, payloads: PayloadCache, graphs: GraphCache) -> None:
         self._unit = unit
@@ -56,14 +75,15 @@ class Transaction:
         self._graphs: dict[str, Graph] = {}
         """Of the jobs seen in this transaction: most are of a few graphs, and their ids need no second look."""
         self.definitions = Definitions(unit, graphs)
-        self.ready = Ready(unit)
-        self.records = Records(unit)
-        self.known_results = KnownResults(unit)
-        self.pruning = Pruning(unit)
-        self.schedules = Schedules(unit)
-        self.limits = LimitRecords(unit)
-        self.access = Access(unit)
-        self.webhooks = WebhookRows(unit)
+
+    def __getattr__(self, name: str) -> Any:
+        """Make the part of that name, when it is first asked for: most transactions need none of them."""
+        kind = _PARTS.get(name)
+        if kind is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        part = kind(self._unit)
+        setattr(self, name, part)
+        return part
 
     # One job
 

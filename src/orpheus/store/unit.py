@@ -13,10 +13,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from itertools import repeat
-from typing import Any, TypeVar
+from typing import Any
 
 from orpheus.core.decision import Event
-from orpheus.core.job import Job, JobState
+from orpheus.core.job import Job
 from orpheus.core.task import Task, TaskState
 from orpheus.store import rows, usual_rows, wide_inserts
 from orpheus.store.cache import JobEntry, RowCache, TaskEntry, TaskKey, TaskPlace
@@ -26,8 +26,6 @@ from orpheus.store.queries import is_question, query
 from orpheus.store.rows import EVENTS_PER_ROW, Row
 from orpheus.store.usual_rows import JobMove, TaskMove
 from orpheus.store.writer import Statement
-
-Move = TypeVar("Move", JobMove, TaskMove)
 
 READY_SEQ_BLOCK = 1_000_000
 """`ready_seq` numbers are reserved in `meta` this many at a time: their maximum in the rows would need a scan at start."""
@@ -399,9 +397,9 @@ class Unit:
                 )
                 guard = (entry.job_no, entry.stored_seq)
                 if entry.new_result is not None:
-                    name, row = name + "_result", (state.value, *row, entry.new_result, *guard)
+                    name, row = name + "_result", (state._value_, *row, entry.new_result, *guard)
                 elif before is not state:
-                    name, row = name + "_state", (state.value, *row, *guard)
+                    name, row = name + "_state", (state._value_, *row, *guard)
                 else:
                     row = (*row, *guard)
             if before is not state:
@@ -440,7 +438,7 @@ class Unit:
                     name, row = "update_task_usual", rows.task_usual_update(task, held)
                 else:
                     name, row = "update_task", rows.task_update(task, held)
-                place = (entry.job_no, task.node, task.index, task.generation, before.value, entry.stored_attempt)
+                place = (entry.job_no, task.node, task.index, task.generation, before._value_, entry.stored_attempt)
                 if entry.new_result is None:
                     row = (*row, *place)
                 else:
@@ -468,20 +466,8 @@ class Unit:
 
     def _flush_counts(self) -> None:
         """Move the counters by what moved between states since the last flush."""
-        jobs: dict[tuple[str, str, JobState], int] = {}
-        for (tenant, workflow, left, came), times in _times(self._job_moves):
-            if left is not None:
-                jobs[tenant, workflow, left] = jobs.get((tenant, workflow, left), 0) - times
-            if came is not None:
-                jobs[tenant, workflow, came] = jobs.get((tenant, workflow, came), 0) + times
-        tasks: dict[tuple[str, TaskState], int] = {}
-        for (queue, was, now), times in _times(self._task_moves):
-            if was is not None:
-                tasks[queue, was] = tasks.get((queue, was), 0) - times
-            if now is not None:
-                tasks[queue, now] = tasks.get((queue, now), 0) + times
-        self._many("move_job_count", [(*key[:2], key[2].value, by) for key, by in jobs.items() if by])
-        self._many("move_task_count", [(key[0], key[1].value, by) for key, by in tasks.items() if by])
+        self._many("move_job_count", _net(self._job_moves))
+        self._many("move_task_count", _net(self._task_moves))
         self._job_moves.clear()
         self._task_moves.clear()
 
@@ -491,7 +477,10 @@ class Unit:
         if self.apart is not None:
             self.apart.append((name, gathered))  # the list is nobody else's from here on
             return
-        met = wide_inserts.write(self.connection, name, gathered)
+        if len(gathered) < wide_inserts.LEAST:
+            met = self.connection.executemany(query(name), gathered).rowcount
+        else:
+            met = wide_inserts.write(self.connection, name, gathered)
         if met != len(gathered):
             raise GuardFailed(f"{name}: {len(gathered)} rows were decided on, {met} were as they had been read")
 
@@ -507,6 +496,20 @@ class Unit:
         self._cache.forget_ended(self.touched_jobs, self.touched_tasks)
 
 
-def _times(moves: list[Move]) -> Iterable[tuple[Move, int]]:
+def _net(moves: Sequence[tuple[Any, ...]]) -> list[Row]:
+    """Return by how much the number of those in each state has changed: `(whose …, state, by)`."""
+    changed: dict[Row, int] = {}
+    for move, times in _times(moves):
+        whose, left, came = move[:-2], move[-2], move[-1]
+        if left is not None:
+            key = (*whose, left._value_)
+            changed[key] = changed.get(key, 0) - times
+        if came is not None:
+            key = (*whose, came._value_)
+            changed[key] = changed.get(key, 0) + times
+    return [(*key, by) for key, by in changed.items() if by]
+
+
+def _times(moves: Sequence[tuple[Any, ...]]) -> Iterable[tuple[tuple[Any, ...], int]]:
     """Return the moves, and how often each of them was made."""
     return Counter(moves).items() if len(moves) > FEW else zip(moves, repeat(1), strict=False)

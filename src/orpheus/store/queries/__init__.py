@@ -7,6 +7,7 @@ Names are unique across all files, so that a search for one finds it. Loaded onc
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
@@ -14,8 +15,17 @@ _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
-@cache
-def _all() -> dict[str, str]:
+class _Statements(dict[str, str]):
+    """All statements by name; read from the files when one is first asked for."""
+
+    def __missing__(self, name: str) -> str:
+        self.update(_read())  # by two threads at once, maybe
+        if name not in self:
+            raise KeyError(name)
+        return self[name]
+
+
+def _read() -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in sorted(files(__package__).iterdir(), key=lambda one: one.name):
         if not entry.name.endswith(".sql"):
@@ -27,13 +37,11 @@ def _all() -> dict[str, str]:
     return found
 
 
-def query(name: str) -> str:
-    """Return the statement of that name.
+_statements = _Statements()
 
-    Raises:
-        KeyError: no file has it.
-    """
-    return _all()[name]
+query: Callable[[str], str] = _statements.__getitem__
+"""Returns the statement of that name. Raises KeyError when no file has it. No function of ours: it is asked a dozen times in each
+transaction, however small."""
 
 
 @cache
@@ -49,4 +57,5 @@ def with_events(statement: str) -> str:
 
 def names() -> tuple[str, ...]:
     """Return the names of all statements, for tests that look at each."""
-    return tuple(_all())
+    query("meta")  # loads them
+    return tuple(_statements)
