@@ -466,10 +466,10 @@ class Unit:
 
     def _flush_counts(self) -> None:
         """Move the counters by what moved between states since the last flush."""
-        self._many("move_job_count", _net(self._job_moves))
-        self._many("move_task_count", _net(self._task_moves))
-        self._job_moves.clear()
-        self._task_moves.clear()
+        for name, moves in (("move_job_count", self._job_moves), ("move_task_count", self._task_moves)):
+            if moves:
+                self._many(name, _net(moves))
+                moves.clear()
 
     def _many(self, name: str, gathered: list[Row]) -> None:
         if not gathered:
@@ -498,6 +498,9 @@ class Unit:
 
 def _net(moves: Sequence[tuple[Any, ...]]) -> list[Row]:
     """Return by how much the number of those in each state has changed: `(whose …, state, by)`."""
+    if len(moves) == 1:
+        *alone, left, came = moves[0]
+        return [(*alone, state._value_, by) for state, by in ((left, -1), (came, 1)) if state is not None]
     changed: dict[Row, int] = {}
     for move, times in _times(moves):
         whose, left, came = move[:-2], move[-2], move[-1]
