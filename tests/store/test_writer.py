@@ -177,6 +177,8 @@ def test_without_a_process_the_server_writes(
     hand.commit()
     assert writer.pid is None
     assert hand.sql("SELECT count(*) FROM jobs") == [(3,)]
+    writer.start()
+    assert writer.pid is None, "the next would end like this one"
     hand.store.close()
 
 

@@ -117,6 +117,8 @@ class Writer:
         self._path = path
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
+        self._fails = False
+        """One could not be started, or ended before it began to write: the next would too."""
         self._lock = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _take(self._lock, path)
@@ -132,7 +134,7 @@ class Writer:
 
     def start(self) -> None:
         """Begin the process, which takes a third of a second; nobody waits for it. One that cannot be started is done without."""
-        if self._process is None:
+        if self._process is None and not self._fails:
             try:
                 _take(self._lock, self._path)
                 self._process = subprocess.Popen(  # noqa: S603 (our own interpreter)
@@ -145,6 +147,7 @@ class Writer:
                     start_new_session=True,  # signals of the terminal are for the server, which still has something to write
                 )
             except (OSError, DataInUse) as error:
+                self._fails = True
                 log.warning("the process that writes large transactions could not be started: %s", error)
             else:
                 _widen(self._process.stdin)
@@ -155,6 +158,7 @@ class Writer:
             assert self._process.stdout is not None
             self._is_ready = receive(self._process.stdout) == READY
             if not self._is_ready:
+                self._fails = True
                 log.warning("the process that writes large transactions has ended before it began to")
                 self._end()
         return self._is_ready
