@@ -20,7 +20,8 @@ from orpheus.protocol.http import AnswerReader, BadAnswer, Endpoint, header_line
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Kept: yes\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
-ANNOUNCED = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + PLAIN
+ANNOUNCEMENT = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+ANNOUNCED = ANNOUNCEMENT + PLAIN
 CLOSING = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
 UNTIL_THE_END = b"HTTP/1.0 200 OK\r\nServer: old\r\n\r\nhello"
 
@@ -104,6 +105,49 @@ def test_answers_cut_anywhere(answer: bytes) -> None:
         assert reader.feed(answer[cut:])
         assert (reader.status, reader.body) == (200, b"hello")
         assert reader.keeps_alive == (answer is not CLOSING)
+        assert reader.headers == _headers_of(answer.removeprefix(ANNOUNCEMENT))
+
+
+def _headers_of(answer: bytes) -> dict[str, str]:
+    lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name.lower(): value for name, value in (line.split(": ") for line in lines)}
+
+
+def test_headers_are_of_the_answer_that_was_read() -> None:
+    """Not of the one before, nor of what came behind it."""
+    reader = AnswerReader()
+    reader.feed(CLOSING)
+    reader.begin()
+    assert not reader.has_begun
+    reader = AnswerReader()
+    assert reader.feed(PLAIN + b"HTTP/1.1 500 No\r\nX-Kept: no\r\n\r\n")
+    assert reader.headers == {"content-length": "5", "x-kept": "yes"}
+    assert not reader.keeps_alive
+
+
+def test_errors_come_with_their_headers(serve: Callable[..., Server]) -> None:
+    """They say when to come again; nobody looks at those of other answers. The same connection serves both."""
+    server = serve(PLAIN, PLAIN.replace(b"200 OK", b"429 Later"), PLAIN)
+    connections, endpoint = _connections(server)
+    request = endpoint.request("GET", "/x", {}, None)
+    replies = [connections.ask(request, 10.0, twice=True) for _ in range(3)]
+    assert [reply.headers.get("x-kept") for reply in replies] == [None, "yes", None]
+    assert [(reply.status, reply.body) for reply in replies] == [(200, b"hello"), (429, b"hello"), (200, b"hello")]
+    assert server.accepted == 1
+
+
+def test_what_requests_begin_with_is_kept_and_not_confused() -> None:
+    endpoint, other = Endpoint("http://a", {"x-key": "1"}), Endpoint("http://b", {})
+    for _ in range(2):
+        assert endpoint.request("GET", "/x", {}, None) == b"GET /x HTTP/1.1\r\nhost: a\r\nx-key: 1\r\n\r\n"
+        assert (
+            endpoint.request("GET", "/x", {"k": "v"}, None) == b"GET /x HTTP/1.1\r\nhost: a\r\nx-key: 1\r\nk: v\r\n\r\n"
+        )
+        assert other.request("POST", "/x", {}, None) == b"POST /x HTTP/1.1\r\nhost: b\r\ncontent-length: 0\r\n\r\n"
+        assert other.request("POST", "/x", {}, b"12") == b"POST /x HTTP/1.1\r\nhost: b\r\ncontent-length: 2\r\n\r\n12"
+        with pytest.raises(ValueError, match="line break"):
+            other.request("GET", "/x", {"k": "v\r\n"}, None)
+    assert endpoint._head.cache_info().hits == 2
 
 
 def test_an_answer_without_length_ends_with_its_connection() -> None:

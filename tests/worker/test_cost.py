@@ -10,12 +10,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Coroutine
+from random import Random
 from typing import Any
 
+import pytest
+
 from orpheus.authoring.task import task
+from orpheus.worker.outbox import Outbox
+from orpheus.worker.pace import Pace
 from orpheus.worker.threads import Homecoming, Threads
 
 ATTEMPTS = 200
+ALONE = 30
 
 
 @task
@@ -58,11 +64,46 @@ def test_a_short_attempt_is_one_task_of_the_loop_at_most_and_a_part_of_two_reque
                 told = len(server.report_batches) - reports
                 turns = made.pop("_turn", 0) + made.pop("_alone", 0)
                 assert turns <= ATTEMPTS / 4 if handler == "quick" else turns == ATTEMPTS, f"{turns} tasks"
-                assert sum(made.values()) <= asked + 5, made  # each poll is one, so that another may overtake it
+                assert sum(made.values()) <= asked + 5, made  # a poll that overtakes another is one
                 assert asked <= ATTEMPTS / 4, f"{asked} polls"
                 assert told <= ATTEMPTS / 2, f"{told} reports"
 
     run_async(body)
+
+
+def test_a_job_alone_is_one_task_of_the_loop(stage: Any, run_async: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question that brings it goes on to ask the next one, which takes its end along; the report loop sleeps on."""
+
+    async def body() -> None:
+        async with stage(quick, concurrency=8) as (server, _worker):
+            for n in range(3):
+                await server.end_of(await server.give("quick", args={"n": n}))
+            made = _count_tasks_of_the_worker()
+            woken = list[None]()  # whenever it wakes it asks what is due
+            monkeypatch.setattr(Outbox, "_due", lambda _: bool(woken.append(None)))
+            for n in range(ALONE):
+                await server.end_of(await server.give("quick", args={"n": n}))
+            # A machine that stands still for a moment has a question overtaken meanwhile, or an end reported by itself.
+            assert made["_turn"] == ALONE
+            assert made.total() <= ALONE * 1.2, made
+            assert len(woken) <= ALONE * 0.2
+
+    run_async(body)
+
+
+def test_the_longest_recent_task_is_looked_up_anew_when_it_may_have_changed() -> None:
+    """However often it is asked for in between."""
+    asked, fresh, random = Pace(), Pace(), Random(1)
+    for _ in range(300):
+        name = random.choice("abcd")
+        took_s = random.choice([None, random.random() / 20])
+        for pace in (asked, fresh):
+            if took_s is None:
+                pace.arrived(name)
+            else:
+                pace.took(name, took_s)
+        fresh._longest = None
+        assert asked.ahead(4) == fresh.ahead(4)
 
 
 def test_calls_that_block_are_made_side_by_side() -> None:

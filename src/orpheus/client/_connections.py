@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from urllib3.util import wait_for_read
 
+from orpheus.client.requests import Reply
 from orpheus.protocol.http import READ_BYTES, AnswerReader, BadAnswer, Endpoint
+
+_NOT_READ: Mapping[str, str] = {}
 
 
 class NotSent(OSError):
@@ -32,8 +35,8 @@ class Connections:
         self._kept = kept
         self._idle: list[_Connection] = []
 
-    def ask(self, request: bytes, read_s: float, *, twice: bool) -> AnswerReader:
-        """Send a whole request and return its answer.
+    def ask(self, request: bytes, read_s: float, *, twice: bool) -> Reply:
+        """Send a whole request and return its answer; headers only of an error, as nobody looks at others.
 
         Args:
             read_s: how long the server may be silent.
@@ -67,19 +70,20 @@ class Connections:
                 return connection
             connection.close()
 
-    def _exchange(self, connection: _Connection, request: bytes, read_s: float) -> AnswerReader:
+    def _exchange(self, connection: _Connection, request: bytes, read_s: float) -> Reply:
         try:
             connection.exchange(request, read_s)
         except BaseException:
             connection.close()
             raise
-        answer = connection.reader
-        if answer.keeps_alive and len(self._idle) < self._kept:
-            connection.reader = AnswerReader()  # the answer is the caller's now
+        reader = connection.reader
+        reply = Reply(reader.status, reader.headers if reader.status >= 400 else _NOT_READ, reader.body)
+        if reader.keeps_alive and len(self._idle) < self._kept:
+            reader.begin()  # before another thread may take it
             self._idle.append(connection)
         else:
             connection.close()
-        return answer
+        return reply
 
     def _open(self) -> _Connection:
         endpoint = self._endpoint

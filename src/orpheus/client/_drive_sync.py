@@ -30,8 +30,6 @@ from orpheus.protocol.http import BadAnswer, Endpoint
 
 T = TypeVar("T")
 
-_NOT_READ: dict[str, str] = {}
-"""The headers of an answer that is no error: nobody looks at them, and to turn them into text was a tenth of the client's work."""
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 
 
@@ -88,10 +86,9 @@ class SyncDriver:
                 return Reply(response.status, _lowered(response), response.read())
         whole = self._endpoint.request(request.method, _target(request), request.headers, request.body)
         try:
-            answer = self._connections.ask(whole, read_s, twice=request.repeatable)
+            return self._connections.ask(whole, read_s, twice=request.repeatable)
         except (OSError, BadAnswer) as error:
             raise _lost(self._address.url, error) from error
-        return Reply(answer.status, answer.headers if answer.status >= 400 else _NOT_READ, answer.body)
 
     def _pull(self, effect: Pull) -> Reply:
         with self._open(effect.request, self._timeout_s) as response:

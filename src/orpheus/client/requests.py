@@ -6,7 +6,7 @@ Nothing here does I/O: `operations.py` puts these together, `sync.py` and `aio.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
@@ -22,6 +22,7 @@ CHUNK_BYTES = 256 * 1024
 LONG_POLL_S = 20.0
 """How long one request waits at the server; longer waits are repeated. Most proxies cut at 30 s or more."""
 PAGE = 200
+_OF_JSON: Mapping[str, str] = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,13 @@ class Source:
         return end - start
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request. `path` is already quoted; the driver adds base URL, key and correlation id."""
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     body: bytes | Source | None = None
     repeatable: bool = True
     """Whether doing it twice is like doing it once, so that a lost answer may be followed by another try."""
@@ -73,8 +73,7 @@ class Request:
     """How long the server may take on purpose (long poll), on top of the ordinary time-out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     """Names in lower case; of an answer that is no error there may be none."""
@@ -121,8 +120,8 @@ def post(
     return Request(
         "POST",
         path,
-        pairs({"wait_s": round(wait_s, 3)}) if wait_s > 0 else (),
-        headers={"content-type": "application/json", **(headers or {})},
+        (("wait_s", str(round(wait_s, 3))),) if wait_s > 0 else (),
+        headers={**_OF_JSON, **headers} if headers else _OF_JSON,
         body=encode({} if body is None else body),
         repeatable=repeatable,
         extra_wait_s=wait_s,

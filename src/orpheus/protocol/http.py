@@ -8,13 +8,17 @@ and streams go through the general clients still.
 from __future__ import annotations
 
 import base64
+import contextlib
 import ssl
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 import httptools
 
 READ_BYTES = 256 * 1024
+HEADS_KEPT = 64
+"""Most requests begin like one before: a worker polls, a client submits."""
 
 
 class Endpoint:
@@ -44,6 +48,7 @@ class Endpoint:
             own["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         self._fixed = header_lines(own.items()) + header_lines(headers.items())
         self._tls: ssl.SSLContext | None = None
+        self._head = lru_cache(HEADS_KEPT)(self._make_head)
 
     @property
     def tls(self) -> ssl.SSLContext | None:
@@ -58,14 +63,16 @@ class Endpoint:
         Args:
             target: path and query below the address, quoted already.
         """
-        head = f"{method} {self._prefix}{target} HTTP/1.1\r\n{self._fixed}"
-        if headers:
-            head += header_lines(headers.items())
-        if body is None and method != "GET":
-            body = b""
+        head = self._head(method, target, tuple(headers.items()))
         if body is None:
-            return f"{head}\r\n".encode("latin-1")
-        return f"{head}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+            if method == "GET":
+                return head + b"\r\n"
+            body = b""
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    def _make_head(self, method: str, target: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+        """Return all that a request begins with but the length of its body."""
+        return f"{method} {self._prefix}{target} HTTP/1.1\r\n{self._fixed}{header_lines(headers)}".encode("latin-1")
 
 
 def header_lines(pairs: Iterable[tuple[str, str]]) -> str:
@@ -87,9 +94,13 @@ class BadAnswer(Exception):
 
 
 class AnswerReader:
-    """Reads answers one after the other, from bytes cut anywhere. llhttp (httptools) does the reading."""
+    """Reads answers one after the other, from bytes cut anywhere. llhttp (httptools) does the reading.
 
-    __slots__ = ("_body", "_headers", "_headers_done", "_parser", "is_complete", "keeps_alive", "status")
+    Hardly anybody looks at the headers of an answer, and a call for each was more work than all the rest: whoever does has
+    them read again (`headers`).
+    """
+
+    __slots__ = ("_begins_with", "_body", "_parser", "is_complete", "keeps_alive", "status")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -98,21 +109,22 @@ class AnswerReader:
     def begin(self) -> None:
         """Make ready for the next answer."""
         self.status = 0
+        """0 until the headers are there."""
         self.is_complete = False
         self.keeps_alive = False
         """Whether the connection may be used again."""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._headers_done = False
+        self._begins_with = b""
+        """What has come up to the end of the headers, and with it."""
         self._body: list[bytes] = []
 
     @property
     def has_begun(self) -> bool:
-        return self._headers_done or bool(self._headers)
+        return bool(self._begins_with)
 
     @property
     def headers(self) -> dict[str, str]:
         """Names in lower case."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+        return _Headers.read(self._begins_with)
 
     @property
     def body(self) -> bytes:
@@ -124,6 +136,8 @@ class AnswerReader:
         Raises:
             BadAnswer: they are not HTTP.
         """
+        if not self.status:
+            self._begins_with += data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as wrong:
@@ -140,29 +154,54 @@ class AnswerReader:
         """
         if self.is_complete:
             return
-        names = {name.lower() for name, _ in self._headers}
-        if not self._headers_done or names & {b"content-length", b"transfer-encoding"}:
+        if not self.status or self.headers.keys() & {"content-length", "transfer-encoding"}:
             raise BadAnswer("the server hung up" + (" in the middle of an answer" if self.has_begun else ""))
         self.is_complete = True  # an answer without a length ends with its connection
 
     # What the parser calls -------------------------------------------------------------------------------------------
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+    def on_message_begin(self) -> None:
+        self.keeps_alive = False  # nor is it when this is a second answer, that nobody asked for
 
     def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-        self._headers_done = True
+        if not self.is_complete:
+            self.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
 
     def on_message_complete(self) -> None:
         if self.status < 200:  # 100 Continue and 103 Early Hints announce the answer
-            self.begin()
+            self.status = 0
             return
         if self.is_complete:
-            self.keeps_alive = False  # a second answer that nobody asked for
             return
         self.is_complete = True
         self.keeps_alive = self._parser.should_keep_alive()
+
+
+class _Headers:
+    """Reads the headers of the answer that some bytes begin with."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+        self._parser = httptools.HttpResponseParser(self)
+        self._are_whole = False
+
+    @classmethod
+    def read(cls, data: bytes) -> dict[str, str]:
+        """Return them, names in lower case."""
+        reader = cls()
+        with contextlib.suppress(httptools.HttpParserError):  # after the headers: the first reading has told
+            reader._parser.feed_data(data)
+        return reader._found
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._are_whole:
+            self._found[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self._parser.get_status_code() >= 200:
+            self._are_whole = True
+        else:
+            self._found.clear()  # of an announcement

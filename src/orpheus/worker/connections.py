@@ -7,12 +7,13 @@ there are two or three. Why this is not a general HTTP client: docs/adr/0021.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from orpheus.protocol.http import AnswerReader, BadAnswer, Endpoint
 
 CONNECT_TIMEOUT_S = 10.0
+_NO_MORE_HEADERS: Mapping[str, str] = {}
 
 
 class Connections:
@@ -30,25 +31,31 @@ class Connections:
             OSError, BadAnswer: no answer, or a broken one; nobody knows whether the server acted. (A TimeoutError is an
                 OSError.)
         """
-        request = self._endpoint.request("POST", target, {}, body)
-        async with asyncio.timeout(timeout_s):
-            while self._idle:
-                connection = self._idle.pop()
-                try:
-                    return await self._exchange(connection, request)
-                except (ConnectionError, BadAnswer):
-                    if connection.reader.has_begun:
-                        raise
-                    # It has been idle, and the server closed it in this very moment: a fresh one will tell.
-            return await self._exchange(await self._open(), request)
+        request = self._endpoint.request("POST", target, _NO_MORE_HEADERS, body)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                return await self._exchange(connection, request, deadline)
+            except (ConnectionError, BadAnswer):
+                if connection.reader.has_begun:
+                    raise
+                # It has been idle, and the server closed it in this very moment: a fresh one will tell.
+        return await self._exchange(await self._open(deadline), request, deadline)
 
     def close(self) -> None:
         for connection in list(self._all):
             connection.abort()
 
-    async def _exchange(self, connection: _Connection, request: bytes) -> tuple[int, bytes]:
+    async def _exchange(self, connection: _Connection, request: bytes, deadline: float) -> tuple[int, bytes]:
         try:
-            await connection.exchange(request)
+            answered = connection.send(request)
+            # Not `asyncio.timeout`, which does as much again as everything else here.
+            overdue = asyncio.get_running_loop().call_at(deadline, _time_out, answered)
+            try:
+                await answered
+            finally:
+                overdue.cancel()
         except BaseException:
             connection.abort()
             raise
@@ -59,10 +66,11 @@ class Connections:
             connection.abort()
         return reader.status, reader.body
 
-    async def _open(self) -> _Connection:
+    async def _open(self, deadline: float) -> _Connection:
         endpoint = self._endpoint
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, connection = await asyncio.get_running_loop().create_connection(
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout_at(min(loop.time() + CONNECT_TIMEOUT_S, deadline)):
+            _, connection = await loop.create_connection(
                 lambda: _Connection(self._lost), endpoint.host, endpoint.port, ssl=endpoint.tls
             )
         self._all.add(connection)
@@ -72,6 +80,11 @@ class Connections:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+
+
+def _time_out(answered: asyncio.Future[None]) -> None:
+    if not answered.done():
+        answered.set_exception(TimeoutError())
 
 
 class _Connection(asyncio.Protocol):
@@ -84,17 +97,14 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answered: asyncio.Future[None] | None = None
 
-    async def exchange(self, request: bytes) -> None:
-        """Send a request and wait until `reader` has the answer."""
+    def send(self, request: bytes) -> asyncio.Future[None]:
+        """Send a request; what is returned is done once `reader` has the answer."""
         if self._transport is None or not self.is_open or self._transport.is_closing():
             raise ConnectionResetError("the server hung up")
         self.reader.begin()
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        try:
-            await self._answered
-        finally:
-            self._answered = None
+        return self._answered
 
     def abort(self) -> None:
         if self._transport is not None:

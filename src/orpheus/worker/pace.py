@@ -29,9 +29,12 @@ class Pace:
     def __init__(self) -> None:
         self._means: dict[str, float] = {}
         self._recent: deque[str] = deque(maxlen=RECENT)
+        self._longest: float | None = None
+        """Mean of the longest of the recent names, which is asked for more often than it changes; None when it may have."""
 
     def arrived(self, name: str) -> None:
         self._recent.append(name)
+        self._longest = None
 
     def took(self, name: str, length_s: float) -> None:
         """Note how long a handler held its slot."""
@@ -39,6 +42,7 @@ class Pace:
         if mean is None and len(self._means) >= NAMES_MAX:
             return
         self._means[name] = length_s if mean is None else mean + WEIGHT * (length_s - mean)
+        self._longest = None
 
     def is_quick(self, name: str) -> bool:
         """Tell whether a task of this name ends before a question would have reached the server."""
@@ -52,7 +56,10 @@ class Pace:
         """
         if slots <= 0 or not self._recent:
             return 0
-        longest = max(self._means.get(name, LONG_S) for name in set(self._recent))
+        longest = self._longest
+        if longest is None:
+            means = self._means
+            longest = self._longest = max([means.get(name, LONG_S) for name in set(self._recent)])
         if longest >= LONG_S:
             return 0
         return min(AHEAD_MAX, int(slots * AHEAD_S / max(longest, 1e-5)))

@@ -8,6 +8,9 @@ One question is open at any time, and it waits at the server. It says what is he
                           answered `superseded`. Were it already answered, both get the same answer, and tasks that are
                           already here are recognised by their run_id.
 
+Each question is a task while it waits. The one that brings the answer acts on it and goes on to ask the next: for a job
+alone nobody else is woken.
+
 A question takes along what there is to report when it goes out, and after a few quick tasks it waits a moment for their ends:
 a job alone, or each step of a chain, then costs one request instead of two. Its answer acknowledges them, also one that is
 `superseded`; what was not acknowledged is the report loop's again, or the next question's (docs/adr/0032).
@@ -69,8 +72,6 @@ class Poller:
         self._session = session
         self._runs = runs
         self._reporter = reporter
-        self._quick: list[Run] = []
-        """The tasks of the latest answer, when all of them will end in a moment: the next question waits for that."""
         self._resources_free = resources_free
         self._on_task = on_task
         self._on_cancel = on_cancel
@@ -78,71 +79,39 @@ class Poller:
         self._changed = asyncio.Event()
         self._must_ask = False
         self._backoff = Backoff("poll")
-        self._open: dict[asyncio.Task[None], tuple[int, float]] = {}
-        """Questions with the present seq, the newest last: the room they tell of, and when they were asked."""
+        self._open: dict[asyncio.Task[None], tuple[int, float] | None] = {}
+        """Questions with the present seq, the newest last: the room they tell of, and when they were asked. None for one that is
+        yet to go out, and will tell of everything then."""
+        self._paused = asyncio.Event()
+        self._listening: asyncio.Event | None = self._changed
+        """Who is to hear of changes: the loop, or the question that is yet to go out and pauses; nobody where that is a matter of a
+        moment."""
+        self._awaited: list[Run] = []
+        """The quick tasks whose ends the next question is to take along."""
+        self._ends_came: asyncio.Future[None] | None = None
+        """What it waits for, once that is worth it."""
         self._overtaken: set[asyncio.Task[None]] = set()
-        self._reply: PollReply | None = None
         self._failure: Exception | None = None
 
     def room_changed(self) -> None:
         """More tasks would be welcome than before, or none any more."""
-        self._changed.set()
+        if self._listening is not None:
+            self._listening.set()
 
     def held_changed(self) -> None:
         """Runs were given back, or resources: a question that names them has to follow, whatever the room."""
         self._must_ask = True
-        self._changed.set()
+        self.room_changed()
 
     def next_seq(self) -> int:
-        """Count on, for a poll that is asked outside this loop (the last one of a drain)."""
+        """Count on; from outside for the last poll of a drain, after which the question under way is not followed by another."""
         self._seq += 1
-        self._reply = None  # a second answer to the question before is none to this one
         return self._seq
 
     async def run(self) -> None:
-        """Poll for ever; cancel to end."""
-        while True:
-            self.next_seq()
-            reply = await self._answer()
-            self._take(reply)
-            if reply.tasks:
-                await self._work_off()
-
-    async def _work_off(self) -> None:
-        """Wait until the next question is worth its round trip: half of what was asked for ahead is done.
-
-        With room to spare it goes out before the handlers begin: the server takes it in while they work, and has it when
-        their reports make the next tasks ready.
-        """
-        overdue: asyncio.TimerHandle | None = None
-        until = time.monotonic() + LONGEST_PAUSE_S
-        while not (self._runs.room * 2 >= self._runs.ahead or self._must_ask or time.monotonic() >= until):
-            if overdue is None:
-                overdue = asyncio.get_running_loop().call_later(LONGEST_PAUSE_S, self._changed.set)
-            self._changed.clear()
-            await self._changed.wait()
-        if overdue is not None:
-            overdue.cancel()
-
-    def _take(self, reply: PollReply) -> None:
-        for run_id in reply.unknown:
-            self._session.disown(run_id)
-        begun: list[str] = []
-        for assignment in reply.tasks:
-            # A drain that began while the answer was under way: not held, so it goes back at the next poll, unspent.
-            if not self._runs.draining and self._runs.get(assignment.run_id) is None:
-                self._on_task(assignment)
-                begun.append(assignment.run_id)
-        self._quick = []
-        if len(begun) <= QUICK_TASKS_MAX:
-            held = [run for run_id in begun if (run := self._runs.get(run_id)) is not None]
-            if all(map(self._runs.is_quick, held)):
-                self._quick = held
-        for notice in reply.cancel:
-            self._on_cancel(notice)
-
-    async def _answer(self) -> PollReply:
-        """Ask until the question with this seq is answered, superseding it whenever the room changes enough."""
+        """Poll for ever; cancel to end. Questions follow each other by themselves: here they are superseded when the room
+        changes enough, and asked again when they came to nothing."""
+        self.next_seq()
         try:
             while True:
                 self._changed.clear()
@@ -153,72 +122,122 @@ class Poller:
                     timer.cancel()
                 if self._failure is not None:
                     raise self._failure
-                if self._reply is not None:
-                    reply, self._reply = self._reply, None
-                    return reply
-        except asyncio.CancelledError:
+        finally:
             for question in self._open:
                 question.cancel()
-            raise
+
+    async def _work_off(self) -> None:
+        """Wait until the next question is worth its round trip: half of what was asked for ahead is done.
+
+        With room to spare it goes out before the handlers begin: the server takes it in while they work, and has it when
+        their reports make the next tasks ready.
+        """
+        paused = self._listening = self._paused
+        overdue = asyncio.get_running_loop().call_later(LONGEST_PAUSE_S, paused.set)
+        until = time.monotonic() + LONGEST_PAUSE_S
+        try:
+            while not (self._runs.are_half_worked_off or self._must_ask or time.monotonic() >= until):
+                paused.clear()
+                await paused.wait()
         finally:
-            # Those that were overtaken are about to be answered `superseded`; letting them end keeps their connections.
-            self._overtaken.update(self._open)
-            self._open.clear()
+            overdue.cancel()
+            self._listening = self._changed
+
+    def _take(self, reply: PollReply) -> list[Run]:
+        """Act on an answer; return the tasks it brought if all of them will end in a moment."""
+        for run_id in reply.unknown:
+            self._session.disown(run_id)
+        begun: list[str] = []
+        runs = self._runs
+        for assignment in reply.tasks:
+            # A drain that began while the answer was under way: not held, so it goes back at the next poll, unspent.
+            if not runs.draining and runs.get(assignment.run_id) is None:
+                self._on_task(assignment)
+                begun.append(assignment.run_id)
+        for notice in reply.cancel:
+            self._on_cancel(notice)
+        if len(begun) > QUICK_TASKS_MAX:
+            return []
+        held = [run for run_id in begun if (run := runs.get(run_id)) is not None]
+        return held if all(map(runs.is_quick, held)) else []
 
     def _ask_if_worth_it(self) -> float | None:
         """Ask, unless a question that waits does as well. Return when to look again, if that is to be soon."""
-        room = self._runs.room
-        if self._open and not self._must_ask:
-            told, asked_at = next(reversed(self._open.values()))
-            if not (room >= max(1, told * WORTH_ASKING) and room > told) and not (room == 0 and told > 0):
+        if self._open:
+            newest = next(reversed(self._open.values()))
+            if newest is None:
                 return None
-            age_s = time.monotonic() - asked_at
-            if age_s < SUPERSEDE_AFTER_S:
-                return SUPERSEDE_AFTER_S - age_s
-        self._must_ask = False
-        quick, self._quick = self._quick, []
-        question = asyncio.create_task(self._question(self._seq, quick))
-        self._open[question] = (room, time.monotonic())
+            if not self._must_ask:
+                told, asked_at = newest
+                room = self._runs.room
+                if not (room >= max(1, told * WORTH_ASKING) and room > told) and not (room == 0 and told > 0):
+                    return None
+                age_s = time.monotonic() - asked_at
+                if age_s < SUPERSEDE_AFTER_S:
+                    return SUPERSEDE_AFTER_S - age_s
+        question = asyncio.create_task(self._question(self._seq))
+        self._open[question] = None
         return None
 
-    async def _question(self, seq: int, quick: list[Run]) -> None:
-        """Ask, and leave the answer for `_answer` unless the question has been overtaken."""
+    async def _question(self, seq: int) -> None:
+        """Ask, act on the answer, ask the next, and so on until another question brings the answer first, or there is none."""
+        task = asyncio.current_task()
+        assert task is not None, "it is one"
         try:
-            if quick and self._reporter.may_carry:
-                await self._ends_of(quick)
-            reply = await self._ask(seq)
-            if reply is not None and not reply.superseded and seq == self._seq and self._reply is None:
-                self._reply = reply
+            while True:
+                reply = await self._ask(task, seq)
+                if reply is None or reply.superseded or seq != self._seq:
+                    return
+                seq = self.next_seq()
+                self._open.pop(task, None)
+                if self._open:
+                    # They are about to be answered `superseded`; letting them end keeps their connections.
+                    self._overtaken.update(self._open)
+                    self._open.clear()
+                self._open[task] = None
+                quick = self._take(reply)
+                if reply.tasks and not self._runs.are_half_worked_off:
+                    await self._work_off()
+                if quick and self._reporter.may_carry:
+                    await self._ends_of(quick)
+                elif reply.tasks:
+                    await asyncio.sleep(0)  # their first steps: what ends with them makes room, and goes along
+                if seq != self._seq:  # one was asked outside this loop, the last
+                    self._reporter.leave_to(None)
+                    return
         except Exception as unforeseen:  # the loop ends by it, and with it the worker
             self._failure = unforeseen
         finally:
-            task = asyncio.current_task()
-            assert task is not None
             self._open.pop(task, None)
             self._overtaken.discard(task)
             self._changed.set()
 
     async def _ends_of(self, quick: list[Run]) -> None:
-        """Wait until these runs have ended, or a moment. Those whose handlers never waited have by now."""
-        if all(run.finished for run in quick):
-            return
-        over = asyncio.Event()
-
-        def look() -> None:
-            if all(run.finished for run in quick):
-                over.set()
-
-        timer = asyncio.get_running_loop().call_later(QUICK_WAIT_S, over.set)
-        self._reporter.leave_to(look)  # until `carry`
+        """Wait until these runs have ended, or a moment. Those whose handlers never wait have once the loop has come to them."""
+        self._awaited, self._listening = quick, None
+        self._reporter.leave_to(self._look)  # until `carry`
         try:
-            await over.wait()
+            await asyncio.sleep(0)
+            if not _have_ended(quick):
+                loop = asyncio.get_running_loop()
+                self._ends_came = came = loop.create_future()
+                timer = loop.call_later(QUICK_WAIT_S, _settle, came)
+                try:
+                    await came
+                finally:
+                    timer.cancel()
         except BaseException:
             self._reporter.leave_to(None)
             raise
         finally:
-            timer.cancel()
+            self._awaited, self._listening, self._ends_came = [], self._changed, None
 
-    async def _ask(self, seq: int) -> PollReply | None:
+    def _look(self) -> None:
+        """An attempt has ended."""
+        if self._ends_came is not None and _have_ended(self._awaited):
+            _settle(self._ends_came)
+
+    async def _ask(self, task: asyncio.Task[None], seq: int) -> PollReply | None:
         """Ask once. None: no answer this time, and it has been waited for a little."""
         welcome = self._session.welcome
         assert welcome is not None
@@ -226,7 +245,7 @@ class Poller:
         asked_at = time.monotonic()
         reports = self._reporter.carry()
         room = self._runs.room
-        task = asyncio.current_task()
+        self._must_ask = False
         if task in self._open:
             self._open[task] = (room, asked_at)
         poll = Poll(
@@ -255,3 +274,15 @@ class Poller:
         self._backoff.reset()
         self._session.contact.heard(asked_at)
         return reply
+
+
+def _settle(came: asyncio.Future[None]) -> None:
+    if not came.done():
+        came.set_result(None)
+
+
+def _have_ended(runs: list[Run]) -> bool:
+    for run in runs:  # noqa: SIM110 (a generator costs as much again, for each job alone)
+        if not run.finished:
+            return False
+    return True

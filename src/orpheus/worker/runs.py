@@ -198,13 +198,25 @@ class Runs:
     @property
     def room(self) -> int:
         """How many attempts could be taken now."""
-        return 0 if self.draining else max(0, self._slots + self.ahead - self._occupied)
+        if self.draining:
+            return 0
+        room = self._slots + self.ahead - self._occupied
+        return room if room > 0 else 0
+
+    @property
+    def are_half_worked_off(self) -> bool:
+        """Whether half of what is held beyond the slots could be taken anew."""
+        if self._occupied <= self._slots and not self.draining:
+            return True  # all of it could
+        return self.room * 2 >= self.ahead
 
     @property
     def ahead(self) -> int:
         """How many runs to hold beyond the slots."""
         if self._prefetch is not None:
             return self._prefetch
+        if not self._working:
+            return self._pace.ahead(self._slots)
         long_before = time.monotonic() - LONG_S
         long_runs = 0
         for since in self._working.values():
