@@ -61,9 +61,9 @@ def test_a_header_that_would_break_the_answer_is_refused(live: Any, monkeypatch:
     went: list[bool] = []
     send_whole = Exchange.send_whole
 
-    def broken(self: Exchange, status: int, headers: Any, body: bytes) -> bool:
-        went.append(send_whole(self, status, [*headers, (b"x-said", b"a\r\nset-cookie: b")], body))
-        return send_whole(self, status, headers, body)
+    def broken(self: Exchange, status: int, headers: Any, lines: bytes, body: bytes) -> bool:
+        went.append(send_whole(self, status, [*headers, (b"x-said", b"a\r\nset-cookie: b")], lines, body))
+        return send_whole(self, status, headers, lines, body)
 
     monkeypatch.setattr(Exchange, "send_whole", broken)
     assert b"set-cookie" not in ask(live.url, REQUESTS["one"][0], 1)

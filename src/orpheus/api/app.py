@@ -7,7 +7,7 @@ by one look-up, the rest by Starlette's router), decoded by what its route decla
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -128,16 +128,15 @@ class _Dispatch:
                 parts = path.split("/")
                 self._named.setdefault((len(parts), parts[1]), []).append((parts, mount))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             path: str = scope["path"]
             root = scope.get("root_path", "")
             path = path.removeprefix(root) if root else path
             mount = self._exact.get(path) or self._by_name(path, scope)
             if mount is not None:
-                await mount(scope, receive, send)
-                return
-        await self._router(scope, receive, send)
+                return mount(scope, receive, send)
+        return self._router(scope, receive, send)
 
     def _by_name(self, path: str, scope: Scope) -> Mounted | None:
         given = path.split("/")

@@ -28,8 +28,7 @@ class ClientGone(Exception):
     """The client hung up; there is nobody to answer."""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One request. `query` and `body` are what the route declared, decoded."""
 
     services: Services
@@ -82,44 +81,50 @@ class Call:
 class Stamping:
     """`send` as the gate hands it on: it puts the gate's headers on the answer, and remembers the answer's status."""
 
-    __slots__ = ("_send", "_stamp", "status")
+    __slots__ = ("_call", "_send", "status")
 
-    def __init__(self, send: Send, stamp: Headers) -> None:
+    def __init__(self, send: Send, call: Call) -> None:
         self._send = send
-        self._stamp = stamp
+        self._call = call
         self.status = 0
         """0 until the answer begins."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self._stamp]
+            message["headers"] = [*message["headers"], *stamp(self._call)]
         await self._send(message)
 
-    def whole(self, status: int, headers: Headers, body: bytes) -> bool:
+    def whole(self, answer: Answer) -> bool:
         """Send an answer by one call, where the server can (`http1.Exchange.send_whole`); tell whether it did."""
         send_whole = getattr(getattr(self._send, "__self__", None), "send_whole", None)
-        if send_whole is None or not send_whole(status, [*headers, *self._stamp], body):
+        if send_whole is None or answer.content_type != JSON:
             return False
-        self.status = status
+        call, body = self._call, answer.body
+        lines = (  # as `_headers` and `stamp` have them
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nx-correlation-id: {call.correlation_id}\r\n"
+            f"traceparent: {call.traceparent}\r\nx-content-type-options: nosniff\r\n"
+        )
+        if not send_whole(answer.status, answer.headers, lines.encode(), body):
+            return False
+        self.status = answer.status
         return True
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """A whole response in memory."""
 
     body: bytes = b""
     status: int = 200
     content_type: bytes | None = JSON
-    headers: Headers = field(default_factory=list)
+    headers: Headers = msgspec.field(default_factory=list)
 
     async def send(self, call: Call, send: Send) -> None:
         del call
-        headers = _headers(self.headers, self.content_type, len(self.body))
         # Whatever an application has put between the gate and here wants to see messages.
-        if isinstance(send, Stamping) and send.whole(self.status, headers, self.body):
+        if isinstance(send, Stamping) and send.whole(self):
             return
+        headers = _headers(self.headers, self.content_type, len(self.body))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -182,6 +187,15 @@ def _headers(extra: Headers, content_type: bytes | None, length: int | None) -> 
     if length is not None:
         headers.append((b"content-length", b"%d" % length))
     return headers
+
+
+def stamp(call: Call) -> Headers:
+    """Return what stands on every answer. Call's names of the request were made here or are of a form that cannot do harm."""
+    return [
+        (b"x-correlation-id", call.correlation_id.encode()),
+        (b"traceparent", call.traceparent.encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
 
 
 def json_answer(value: Any, *, status: int = 200, headers: Headers | None = None) -> Answer:

@@ -11,19 +11,23 @@ from collections.abc import Iterator
 
 from orpheus.api.calls import Call
 from orpheus.api.errors import Unauthorized
+from orpheus.core.access import ApiKey
+
+_WITHOUT_KEY = contextlib.nullcontext()
 
 
-@contextlib.contextmanager
-def ends_with_key(call: Call) -> Iterator[None]:
+def ends_with_key(call: Call) -> contextlib.AbstractContextManager[None]:
     """Run the body for as long as the caller's key is good.
 
     Raises:
         Unauthorized: the key came to its end meanwhile.
     """
     key = call.identity.key
-    if key is None:
-        yield
-        return
+    return _WITHOUT_KEY if key is None else _while_good(call, key)
+
+
+@contextlib.contextmanager
+def _while_good(call: Call, key: ApiKey) -> Iterator[None]:
     task = asyncio.current_task()
     assert task is not None, "requests are served by tasks"
     over = False

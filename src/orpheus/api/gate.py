@@ -17,13 +17,13 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orpheus.api.auth import identify
-from orpheus.api.calls import Call, ClientGone, Headers, Stamping
+from orpheus.api.calls import Call, ClientGone, Headers, Stamping, stamp
 from orpheus.api.errors import (
     Forbidden,
     MethodNotAllowed,
@@ -39,7 +39,7 @@ from orpheus.api.route import Endpoint
 from orpheus.api.services import Services
 from orpheus.core.errors import OrpheusError, QuotaExceeded
 from orpheus.core.suggest import did_you_mean
-from orpheus.telemetry import Span
+from orpheus.telemetry import Span, Tracing
 
 log = logging.getLogger("orpheus.api")
 
@@ -78,19 +78,19 @@ class Gate:
         """Headers that were found to name this server."""
         self._origins = frozenset(origin.lower().rstrip("/") for origin in options.allowed_origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._http(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._websocket(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         call = self._call(scope, receive)
-        span = self._begin_span(scope, call)
-        stamping = Stamping(send, _stamp(call))
+        tracing = self._services.options.tracing
+        span = None if tracing is None else _begin_span(tracing, scope, call)
+        stamping = Stamping(send, call)
         try:
             self._check_sender(scope, call)
             await self._app(scope, receive, stamping)
@@ -116,18 +116,6 @@ class Gate:
                 timed=(endpoint is None or endpoint.timed) and not call.waits,
             )
 
-    def _begin_span(self, scope: Scope, call: Call) -> Span | None:
-        """Begin the span of a request that changes something; a job it creates goes on from there."""
-        tracing = self._services.options.tracing
-        if tracing is None or scope["method"] in ("GET", "HEAD", "OPTIONS") or "/worker/" in scope["path"]:
-            return None
-        taken = call.headers.get(b"traceparent") == call.traceparent.encode()
-        given = call.traceparent if taken else None
-        about = {"http.request.method": scope["method"], "orpheus.correlation_id": call.correlation_id}
-        span = tracing.begin(f"{scope['method']}", "server", given, about)
-        call.traceparent = span.traceparent
-        return span
-
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self._call(scope, receive)
         try:
@@ -147,18 +135,22 @@ class Gate:
 
     def _call(self, scope: Scope, receive: Receive) -> Call:
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        correlation_id, traceparent = _new_names()
         given = headers.get(b"x-correlation-id")
         taken = given is not None and _CORRELATION.fullmatch(given) is not None
+        if given is not None and taken:
+            correlation_id = given.decode()
         trace = headers.get(b"traceparent")
-        new_id, new_trace = _new_names()
+        if trace is not None and _TRACEPARENT.fullmatch(trace):
+            traceparent = trace.decode()
         call = Call(
             services=self._services,
             scope=scope,
             receive=receive,
             headers=headers,
             identity=identify(self._services, scope, headers),
-            correlation_id=given.decode() if taken and given is not None else new_id,
-            traceparent=trace.decode() if trace is not None and _TRACEPARENT.fullmatch(trace) else new_trace,
+            correlation_id=correlation_id,
+            traceparent=traceparent,
             correlation_given=taken,
         )
         scope["orpheus.call"] = call
@@ -256,9 +248,21 @@ async def _refuse_socket(scope: Scope, send: Send, error: OrpheusError, call: Ca
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})
         return
     body = envelope(error, call.correlation_id)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_stamp(call)]
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *stamp(call)]
     await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _begin_span(tracing: Tracing, scope: Scope, call: Call) -> Span | None:
+    """Begin the span of a request that changes something; a job it creates goes on from there."""
+    if scope["method"] in ("GET", "HEAD", "OPTIONS") or "/worker/" in scope["path"]:
+        return None
+    taken = call.headers.get(b"traceparent") == call.traceparent.encode()
+    given = call.traceparent if taken else None
+    about = {"http.request.method": scope["method"], "orpheus.correlation_id": call.correlation_id}
+    span = tracing.begin(f"{scope['method']}", "server", given, about)
+    call.traceparent = span.traceparent
+    return span
 
 
 def _end_span(span: Span, scope: Scope, endpoint: Endpoint | None, status: int) -> None:
@@ -269,14 +273,6 @@ def _end_span(span: Span, scope: Scope, endpoint: Endpoint | None, status: int) 
     if status >= 500:
         span.fail(f"answered {status}")
     span.end()
-
-
-def _stamp(call: Call) -> Headers:
-    return [
-        (b"x-correlation-id", call.correlation_id.encode()),
-        (b"traceparent", call.traceparent.encode()),
-        (b"x-content-type-options", b"nosniff"),
-    ]
 
 
 def _where(scope: Scope, call: Call) -> dict[str, str]:

@@ -11,7 +11,6 @@ the hot path, and its documentation could then say something else than what msgs
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
@@ -88,11 +87,13 @@ class Endpoint:
     def operation_id(self) -> str:
         return f"{self.handler.__module__.rsplit('.', 1)[-1]}_{self.handler.__name__}"
 
-    async def run(self, call: Call, send: Send) -> None:
+    def run(self, call: Call, send: Send) -> Awaitable[None]:
         """Serve a request; one that may take long ends with its caller's key."""
         if self.timed or call.identity.key is None:
-            await self._run(call, send)
-            return
+            return self._run(call, send)
+        return self._run_with_key(call, send)
+
+    async def _run_with_key(self, call: Call, send: Send) -> None:
         with ends_with_key(call):
             await self._run(call, send)
 
@@ -101,18 +102,26 @@ class Endpoint:
         authorise(call.identity, self.role, shared=self.shared)
         if not self.hidden:
             call.query = self.query.decode(call.scope["query_string"])
-        if self.body is not None and not self._read_by_handler(call):
+        if self.body is not None:
             limit = call.services.options.max_body_bytes if self.max_body_bytes is None else self.max_body_bytes
-            bodies.check_length(call, limit)
-            if b"content-type" in call.headers or not self.body_optional:
-                bodies.check_json(call)
-            raw = await bodies.read(call, limit)
-            if raw or not self.body_optional:
-                if b"content-type" not in call.headers:
-                    bodies.check_json(call)
+            raw = bodies.plain_json(call, limit)
+            if raw:
                 call.body = bodies.decode(self.body, raw)
+            elif not self._read_by_handler(call):
+                await self._read_body(call, limit)
         answer = await self.handler(call)
         await answer.send(call, send)
+
+    async def _read_body(self, call: Call, limit: int) -> None:
+        bodies.check_length(call, limit)
+        if b"content-type" in call.headers or not self.body_optional:
+            bodies.check_json(call)
+        raw = await bodies.read(call, limit)
+        if raw or not self.body_optional:
+            if b"content-type" not in call.headers:
+                bodies.check_json(call)
+            assert self.body is not None, "asked where there is one"
+            call.body = bodies.decode(self.body, raw)
 
     def _read_by_handler(self, call: Call) -> bool:
         if not self.raw_body:
@@ -131,7 +140,7 @@ class Mounted:
             self.endpoints.setdefault("HEAD", self.endpoints["GET"])
         self.allow = ", ".join(sorted(self.endpoints))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         del receive
         call: Call = scope["orpheus.call"]
         endpoint = self.endpoints.get(scope["method"])
@@ -140,9 +149,7 @@ class Mounted:
                 f"{scope['method']} is not possible at {self.path}", allow=self.allow, hint=f"possible: {self.allow}"
             )
         scope["orpheus.endpoint"] = endpoint
-        began = time.perf_counter()
-        scope["orpheus.began"] = began
-        await endpoint.run(call, send)
+        return endpoint.run(call, send)
 
 
 class Routes:

@@ -158,13 +158,13 @@ async def _until_end(call: Call, job_id: str, end: asyncio.Future[Ended], wait_s
     """Return the job at its end, or as it stands when the time is over; None when the server goes down or the caller's key
     comes to its end."""
     call.waits = True
-    task = asyncio.current_task()
-    assert task is not None, "requests are served by tasks"
     timer = asyncio.get_running_loop().call_later(wait_s, end.cancel)
     try:
         with ends_with_key(call):
             return await call.services.unless_stopping(end)
     except asyncio.CancelledError:
+        task = asyncio.current_task()
+        assert task is not None, "requests are served by tasks"
         if task.cancelling():
             raise
         job = await call.services.engine.reads.job(job_id)  # it was the timer
