@@ -1,10 +1,11 @@
 """What does the memory do with a batch's decisions? Everything that follows from them, in the order in which they were made.
 
-    follow   for each effect of the batch: a `Change` is followed here, and so are `Created`, `Began` and `Completed`; anything else is
-             called. The memory that decisions look at
-    tell     for all changes together: what was counted, the stream, who waits for a job's end. What is seen from outside
+    follow          for each effect of the batch: a `Change` is followed here, and so are `Created`, `Began` and `Completed`;
+                    anything else is called. The memory that decisions look at
+    tell_who_waits  the effects that tell somebody, and who waits for a job's end
+    tell            for all changes together: what was counted, the stream
 
-`tell` comes after the commit; `follow` too, or before it when the next batch is to be decided meanwhile (ADR 0035).
+The tellings come after the commit; `follow` too, or before it when the next batch is to be decided meanwhile (ADR 0035).
 
 This runs for every decision there is, so nothing is asked here that most decisions can be seen not to need.
 """
@@ -87,22 +88,13 @@ class Aftermath:
             machine.logs.forget(over)
         return untold
 
-    def tell(self, untold: Untold) -> bool:
-        """The batch is on the disk: tell of it; tells whether there were events in it."""
-        machine = self._machine
+    def tell_who_waits(self, untold: Untold) -> None:
+        """The batch is on the disk: do what was left of its effects, and tell who waits for the end of a job."""
         for telling in untold.tellings:
             telling()
-        machine.meter.changed([change.applied for change in untold.changes if isinstance(change, Change)])
-        told = untold.told
-        if told:
-            machine.meter.told(map(_events, told))
-            machine.stream.publish(told)
-        if machine.ended:
-            self._tell_of_ends(untold)
-        return bool(told)
-
-    def _tell_of_ends(self, untold: Untold) -> None:
         ended = self._machine.ended
+        if not ended:
+            return
         ends: list[Decision] = []
         for change in untold.changes:
             if isinstance(change, Change):
@@ -116,6 +108,16 @@ class Aftermath:
             if job.job_id in ended and job.state in TERMINAL:
                 for heard in list(ended.pop(job.job_id)):
                     heard(decision)
+
+    def tell(self, untold: Untold) -> bool:
+        """The batch is on the disk: tell the stream and the meters; tells whether there were events in it."""
+        machine = self._machine
+        machine.meter.changed([change.applied for change in untold.changes if isinstance(change, Change)])
+        told = untold.told
+        if told:
+            machine.meter.told(map(_events, told))
+            machine.stream.publish(told)
+        return bool(told)
 
     def _changed(self, change: Change, over: list[str]) -> None:
         """Follow one decision; runs that it ended are added to `over`."""

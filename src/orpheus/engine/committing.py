@@ -53,7 +53,7 @@ class Committing:
             self._listen(machine)
 
     async def commit(self, machine: Machine, batch: Batch) -> None:
-        """Commit and finish; or hand over, then it is finished when it was answered.
+        """Commit and answer, the rest of finishing it is `note_answered`'s; or hand over, then it is finished when it was answered.
 
         Raises:
             CommitFailed: what is on the disk is unknown; the process must end.
@@ -69,7 +69,7 @@ class Committing:
             took_s = self._timed(machine)
         if batch.wrote:
             self._commit_s += COMMIT_WEIGHT * (took_s - self._commit_s)
-        machine.finish(batch)
+        machine.answer(batch)
 
     def _timed(self, machine: Machine) -> float:
         began = self._clock.monotonic()

@@ -231,7 +231,8 @@ class EmbeddedEngine:
                     await self._committing.commit(machine, batch)
                     self._begin_deliveries()
                     await asyncio.sleep(0)  # answers go out, and requests that came meanwhile join the next batch
-                # Only now, so that what woke us does not wait for it.
+                    machine.note_answered()
+                # Only now, so that what woke us does not wait for them.
                 now = self._clock.monotonic()
                 due_in = None
                 if now >= self._look_at:

@@ -105,6 +105,8 @@ class Machine:
         self.sessions = Sessions(self.once_durable)
         self._on_the_way: deque[Batch] = deque()
         """Handed over and not yet finished, oldest first."""
+        self._answered: tuple[Batch, Untold, float] | None = None
+        """Answered, and not yet told of and counted; with the instant of its commit."""
         self.progress = ProgressBook(self.options.progress_every_s)
         self.logs = LogBooks(max_bytes=self.options.log_max_bytes, max_lines=self.options.log_max_lines)
         self.feed = Feed(dispatcher or Dispatcher(window=self.options.window, ageing_s=self.options.ageing_s))
@@ -248,16 +250,29 @@ class Machine:
         self.store.commit()
 
     def finish(self, batch: Batch) -> None:
-        """After the commit: change the memory, if it was not ahead, answer, and queue what follows."""
+        """After the commit: change the memory, if it was not ahead, answer, queue what follows, tell and count."""
+        self.answer(batch)
+        self.note_answered()
+
+    def answer(self, batch: Batch) -> None:
+        """Do the part of `finish` that somebody waits for. The rest is `note_answered`'s, when the answers are on their way."""
+        self.note_answered()  # events are published in the order of their commits
         committed_at = self.clock.monotonic()
-        untold = batch.untold or self._memory_follows(batch)
-        events_came = self.aftermath.tell(untold)
+        batch.untold = untold = batch.untold or self._memory_follows(batch)
+        self.aftermath.tell_who_waits(untold)
         for say in batch.sayings:
             say()
         for entry, outcome in batch.done:
             if entry.reply is not None:
                 entry.reply(outcome)
-        if events_came:
+        self._answered = (batch, untold, committed_at)
+
+    def note_answered(self) -> None:
+        """Tell the stream of the batch that was answered last, and count it."""
+        if self._answered is None:
+            return
+        (batch, untold, committed_at), self._answered = self._answered, None
+        if self.aftermath.tell(untold):
             self.stream.tell()
         self.meter.batch(batch.done, began=batch.began, ran=batch.ran, committed=committed_at)
 

@@ -144,6 +144,7 @@ class SimServer:
             crash: "before" or "after" its COMMIT.
         """
         machine = self._machine()
+        machine.note_answered()
         self._finish_answered(machine)
         if machine.is_on_the_way and (not machine.may_run or not machine.has_work() or self.rng.random() < 0.3):
             if crash == "before":
@@ -175,7 +176,7 @@ class SimServer:
         if crash == "after":
             self.crash()
             return True
-        machine.finish(batch)
+        machine.answer(batch)  # the rest follows when the answers are on their way
         return True
 
     def _finish_answered(self, machine: Machine) -> None:
