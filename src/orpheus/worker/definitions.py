@@ -19,8 +19,8 @@ from orpheus.protocol.worker import TaskSpec
 from orpheus.worker.failures import AttemptError, bounded_traceback
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-_SCALARS = frozenset({str, int, bool, type(None)})
-"""Results that are JSON as they are."""
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+"""Results that are JSON as they are (NaN becomes null, as anywhere in a result)."""
 
 
 class LoadFailed(Exception):

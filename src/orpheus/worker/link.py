@@ -10,7 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -85,11 +86,11 @@ class Link:
     async def hello(self, hello: Hello) -> Welcome:
         return await self._call("/worker/hello", hello, _WELCOME, ANSWER_TIMEOUT_S)
 
-    async def poll(self, poll: Poll, *, wait_s: float) -> PollReply:
-        return await self._call("/worker/poll", poll, _POLLED, wait_s + ANSWER_TIMEOUT_S)
+    def poll(self, poll: Poll, *, wait_s: float) -> Coroutine[Any, Any, PollReply]:
+        return self._call("/worker/poll", poll, _POLLED, wait_s + ANSWER_TIMEOUT_S)
 
-    async def report(self, report: Report) -> ReportReply:
-        return await self._call("/worker/report", report, _REPORTED, ANSWER_TIMEOUT_S)
+    def report(self, report: Report) -> Coroutine[Any, Any, ReportReply]:
+        return self._call("/worker/report", report, _REPORTED, ANSWER_TIMEOUT_S)
 
     async def bye(self, bye: Bye) -> None:
         await self._call("/worker/bye", bye, _NOTHING, 5.0)
