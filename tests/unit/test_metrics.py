@@ -68,6 +68,21 @@ def families() -> dict[str, Any]:
     return {family.name: family for family in found}
 
 
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
+def test_answers_are_counted_by_route_and_status(accept: str) -> None:
+    http = Metrics()
+    for status in (200, 200, 404):
+        http.answered("GET", "/jobs/{job_id}", status, 0.01, timed=False)
+    encode, _ = choose_encoder(accept)
+    text = encode(Everything(http.registry)).decode()
+    assert "# TYPE orpheus_http_requests" in text
+    counted = [line for line in text.splitlines() if line.startswith("orpheus_http_requests")]
+    assert counted == [
+        f'orpheus_http_requests_total{{method="GET",route="/jobs/{{job_id}}",status="{status}"}} {count}'
+        for status, count in ((200, 2.0), (404, 1.0))
+    ]
+
+
 def test_every_metric_is_scraped_and_has_samples() -> None:
     found = families()
     for shown in METRICS:

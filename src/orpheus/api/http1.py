@@ -237,8 +237,14 @@ class Http1(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is whole: it goes out before anything else is done, since somebody waits for it."""
-        cast("WritesTogether", self.transport).flush()
-        super().on_response_complete()
+        transport = cast("WritesTogether", self.transport)
+        transport.flush()
+        if self.pipeline or self.flow.read_paused or self.timeout_keep_alive_task is not None or transport.is_closing():
+            super().on_response_complete()
+            return
+        # As uvicorn, where nothing else is left to do than to wait for the next request.
+        self.server_state.total_requests += 1
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and hang up: where the next request begins is not known."""
