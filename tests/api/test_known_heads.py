@@ -153,6 +153,32 @@ def test_a_body_that_was_told_is_not_told_again(monkeypatch: pytest.MonkeyPatch)
     assert told == ["http.request", "http.disconnect", "http.disconnect"]
 
 
+def test_a_connection_is_kept_while_it_asks_and_closed_when_it_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = Heard(monkeypatch, knows=True)
+    state = ServerState()
+    idle_s = 0.4
+
+    async def asked() -> float:
+        config = uvicorn.Config(heard, http=Http1, lifespan="off", log_config=None, timeout_keep_alive=idle_s)  # type: ignore[arg-type]
+        config.load()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Http1(config, state, {}), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for _ in range(4):
+            writer.write(FIRST)
+            assert (await reader.read(65536)).endswith(b"%d" % len(heard.told))
+            answered = loop.time()
+            await asyncio.sleep(idle_s / 2)
+        async with asyncio.timeout(10):
+            assert await reader.read(65536) == b""
+        writer.close()
+        server.close()
+        return loop.time() - answered
+
+    assert uvloop.run(asked()) >= idle_s - 0.05
+    assert (len(heard.told), heard.known, state.total_requests) == (4, 3, 4)
+
+
 def test_a_connection_that_asks_ever_other_things_is_not_remembered_without_end() -> None:
     heads = KnownHeads()
     for number in range(1000):

@@ -64,8 +64,7 @@ def keys_on(services: Services) -> bool:
 
 def identify(services: Services, scope: Scope, headers: Mapping[bytes, bytes]) -> Identity:
     """Return who sent a request with these headers (names in lower case)."""
-    wanted = services.options.require_keys  # as `keys_on`, which is a call more for every request
-    if not (services.engine.keyring.any if wanted is None else wanted):
+    if not keys_on(services):
         return LOCAL
     now, keyring = services.now(), services.engine.keyring
     given = headers.get(b"authorization")
