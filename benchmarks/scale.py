@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -105,6 +106,7 @@ def main() -> None:
         template(full)
         begin = time.monotonic()
         clone(full / "orpheus.db", queued=options.queued, finished=options.finished)
+        os.sync()  # gigabytes that the system has yet to write would be in the way of every commit
         size = (full / "orpheus.db").stat().st_size
         jobs = options.queued + options.finished
         say(filled=jobs, seconds=time.monotonic() - begin, database_mb=size / 1e6, bytes_per_job=size / max(1, jobs))
