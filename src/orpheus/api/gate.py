@@ -58,6 +58,12 @@ _NAME_BITS = 128 + 128 + 64
 _NOT_ZERO = 1 | 1 << 64 | 1 << 192
 
 
+def _let_go(scope: Scope) -> None:
+    """The request is over: part it from its call, which knows it too. Else the two, and all that the body held, would be kept until the
+    garbage collector comes, which it does rarely (engine/collector.py)."""
+    scope.pop("orpheus.call", None)
+
+
 def _new_names() -> tuple[str, str]:
     """Return a correlation id and a traceparent; none of their three numbers is zero."""
     digits = f"{_names.getrandbits(_NAME_BITS) | _NOT_ZERO:080x}"
@@ -104,6 +110,7 @@ class Gate:
                     log.exception("failed in the middle of an answer", extra=_where(scope, call))
                 raise
             await self._answer_error(error, scope, call, stamping)
+            error.__traceback__ = None  # a frame of it may know the error, by way of what it waited for
         finally:
             endpoint: Endpoint | None = scope.get("orpheus.endpoint")
             if span is not None:
@@ -115,6 +122,7 @@ class Gate:
                 time.perf_counter() - began,
                 timed=(endpoint is None or endpoint.timed) and not call.waits,
             )
+            _let_go(scope)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self._call(scope, receive)
@@ -132,6 +140,8 @@ class Gate:
             await _refuse_socket(scope, send, NotFound(f"there is no socket at {scope['path']}"), call)
         except OrpheusError as error:
             await _refuse_socket(scope, send, error, call)
+        finally:
+            _let_go(scope)
 
     def _call(self, scope: Scope, receive: Receive) -> Call:
         headers: dict[bytes, bytes] = dict(scope["headers"])
