@@ -335,6 +335,29 @@ def test_one_lane_is_picked_in_one_go() -> None:
     assert len(asked) == 1
 
 
+def test_tenants_take_turns_in_one_go() -> None:
+    """Also where it is always another's turn: each tenant's gates are looked at once, not at each of its turns."""
+    dispatcher = Dispatcher()
+    for seq in range(120):
+        dispatcher.add(ref(seq, TENANTS[seq % 3], priority=1 + seq // 60))
+    asked = looks_at_gates(dispatcher)
+    assert [one.ready_seq for one in dispatcher.pick(offer(100), 0.0)] == list(range(100))
+    assert len(asked) == 6
+
+
+def test_tenants_that_are_gone_are_forgotten() -> None:
+    """A tag that says nothing any more is not kept, whichever way its tenant was served."""
+    dispatcher = Dispatcher()
+    for first in range(0, 20_000, 100):
+        for seq in range(first, first + 100):
+            dispatcher.add(ref(seq, "ada" if seq % 2 else f"tenant {seq}"))
+        picked = dispatcher.pick(offer(100), 0.0)
+        dispatcher.all_released(one.key for one in picked)
+        assert len(picked) == 100
+    (pool,) = dispatcher._pools.values()
+    assert len(pool.levels[3].tags) <= 4200
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(1, 3), min_size=2, max_size=5),

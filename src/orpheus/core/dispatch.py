@@ -18,9 +18,10 @@ import math
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
-from orpheus.core.dispatch_fair import Lane, Level, Pool
+from orpheus.core.dispatch_fair import FairHeap, Lane, Level, Pool
 from orpheus.core.dispatch_gates import Gates
 from orpheus.core.dispatch_limits import Gate, Rate
+from orpheus.core.dispatch_turns import take_turns
 from orpheus.core.dispatch_types import NO_NEEDS, Capacity, Key, Needs, Offer, ReadyRef, Reason, Refill, Source
 from orpheus.core.dispatch_why import why_no_worker
 
@@ -352,12 +353,21 @@ class Dispatcher:
     def _pick_at(self, level: Level, free: dict[str, int], now: float, most: int, picked: list[ReadyRef]) -> bool:
         """Pick up to so many of this level, each when it is its turn, into `picked`; tell whether there was any.
 
-        Those of a lane that are surely next, since nobody else can go before them and no gate closes, are taken together.
+        Those of a lane that are surely next, since nobody else can go before them and no gate closes, are taken together; those of
+        tenants who take turns, by way of `dispatch_turns.py`.
         """
-        gates, where, held, before_any = self.gates, self._where, self._held, len(picked)
+        gates, before_any = self.gates, len(picked)
         turn = level.best(free)
         while turn is not None:
             shelf, heap, seq, lane, alone = turn
+            if alone and most > 1 and len(heap.flows) > 1 and not lane.resources:
+                count = self._pick_in_turn(heap, most, now, picked)
+                most -= count
+                if most <= 0:
+                    break
+                if count:
+                    turn = heap.turn()
+                    continue
             refs = lane.refs
             first: ReadyRef = refs[0]
             blocked = gates.blocked(first.source, first.needs, now)
@@ -376,25 +386,44 @@ class Dispatcher:
                 for name, amount in lane.resources:
                     count = min(count, free[name] // amount)
             taken: list[ReadyRef] = lane.take(count, before)
-            for ref in taken:
-                key = ref.key
-                del where[key]
-                held[key] = ref
             picked += taken
             count = len(taken)
             level.serve(lane.tenant, self._weights.get(lane.tenant, 1.0), count)
-            gates.take_alike(taken)
+            self._hold(lane, taken)
             for name, amount in lane.resources:
                 free[name] -= amount * count
-            window: _Window = lane.window
-            if window.more or not window.refs:
-                self._look_for_thirst(window)
             most -= count
             if most <= 0:
                 break
             # Other heaps get nothing more to give in the course of an answer; this shelf may come to be too large.
             turn = heap.turn() if alone and not lane.resources else level.best(free)
         return len(picked) > before_any
+
+    def _pick_in_turn(self, heap: FairHeap, most: int, now: float, picked: list[ReadyRef]) -> int:
+        """Pick of tenants who take turns, until one comes that some gate may stop; tell how many."""
+        gates = self.gates
+
+        def admits(first: ReadyRef) -> bool:
+            source, needs = first.source, first.needs
+            return gates.blocked(source, needs, now) is None and gates.room(source, needs) >= most
+
+        taken, by_lane = take_turns(heap, most, self._weights, admits)
+        picked += taken
+        for lane, refs in by_lane.items():
+            self._hold(lane, refs)
+        return len(taken)
+
+    def _hold(self, lane: Lane, taken: Sequence[ReadyRef]) -> None:
+        """Count what these hold, which were taken from the lane."""
+        where, held = self._where, self._held
+        for ref in taken:
+            key = ref.key
+            del where[key]
+            held[key] = ref
+        self.gates.take_alike(taken)
+        window: _Window = lane.window
+        if window.more or not window.refs:
+            self._look_for_thirst(window)
 
     def _pool(self, offer: Offer) -> Pool:
         name = (offer.queues, offer.handlers)

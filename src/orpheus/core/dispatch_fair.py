@@ -98,7 +98,7 @@ class Lane:
             self.refs = deque(ref for ref in self.refs if self.window.refs.get(ref.key) is ref)
 
 
-class _Flow:
+class Flow:
     """One tenant within a heap: its lanes by their heads, and its one valid entry."""
 
     __slots__ = ("entry", "lanes")
@@ -106,6 +106,11 @@ class _Flow:
     def __init__(self) -> None:
         self.lanes: list[tuple[int, int, Lane]] = []
         self.entry: tuple[float, int, str] = (0.0, 0, "")
+
+    @property
+    def others_from(self) -> float:
+        """The place in time before which none of its lanes but the first can be next."""
+        return min((seq for seq, _, _ in self.lanes[1:3]), default=math.inf)  # a heap's second stands in one of these
 
 
 class FairHeap:
@@ -117,7 +122,7 @@ class FairHeap:
         self.shelf = shelf
         self.gate = gate
         self.name = name
-        self.flows: dict[str, _Flow] = {}
+        self.flows: dict[str, Flow] = {}
         self.heap: list[tuple[float, int, str]] = []
         self.count = 0
         """Lanes whose place is here."""
@@ -131,10 +136,10 @@ class FairHeap:
                 old.heap.count -= 1
             self.count += 1
         pool.serial += 1
-        pool.places[lane] = _Place(self, seq, pool.serial)
+        pool.places[lane] = Place(self, seq, pool.serial)
         flow = self.flows.get(lane.tenant)
         if flow is None:
-            flow = self.flows[lane.tenant] = _Flow()
+            flow = self.flows[lane.tenant] = Flow()
             heappush(flow.lanes, (seq, pool.serial, lane))
             self._enter(flow, lane.tenant, seq)
             return
@@ -142,7 +147,7 @@ class FairHeap:
         if seq < flow.entry[1]:
             self._enter(flow, lane.tenant, seq)
 
-    def _enter(self, flow: _Flow, tenant: str, seq: int) -> None:
+    def _enter(self, flow: Flow, tenant: str, seq: int) -> None:
         flow.entry = (self.shelf.level.tags.get(tenant, 0.0), seq, tenant)
         heappush(self.heap, flow.entry)
 
@@ -194,10 +199,7 @@ class FairHeap:
     def only_before(self, lane: Lane) -> float:
         """Return the place in time before which nothing but this lane, whose turn it is here, can be next here: `-inf` when there
         are other tenants, who take turns."""
-        if len(self.flows) > 1:
-            return -math.inf
-        others = self.flows[lane.tenant].lanes[1:3]  # a heap's second stands in one of these
-        return min((seq for seq, _, _ in others), default=math.inf)
+        return -math.inf if len(self.flows) > 1 else self.flows[lane.tenant].others_from
 
     def opened(self) -> None:
         """The gate may have opened: stand where the next pick looks (or go back to the heap, when short)."""
@@ -221,7 +223,7 @@ class FairHeap:
 
 
 @dataclass(slots=True)
-class _Place:
+class Place:
     heap: FairHeap
     seq: int
     serial: int
@@ -311,8 +313,12 @@ class Level:
             start += step
         self.virtual = start
         self.tags[tenant] = start + step
+        self.drop_past_tags()
+
+    def drop_past_tags(self) -> None:
+        """Forget tenants whose tags lie behind the virtual time, where there are many: they start at it in any case."""
         if len(self.tags) > 4096 and len(self.tags) > 4 * len(self.pool.places):
-            self.tags = {name: tag for name, tag in self.tags.items() if tag > start}
+            self.tags = {name: tag for name, tag in self.tags.items() if tag > self.virtual}
 
 
 class Pool:
@@ -325,7 +331,7 @@ class Pool:
         self._handlers = dict.fromkeys(handlers)
         self.levels: dict[int, Level] = {}
         """By priority, ascending."""
-        self.places: dict[Lane, _Place] = {}
+        self.places: dict[Lane, Place] = {}
         self.serial = 0
 
     def serves(self, queue: str, handler: str) -> bool:
