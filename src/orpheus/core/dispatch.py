@@ -53,15 +53,23 @@ class Dispatcher:
 
     Args:
         window: most refs kept of one source (and of one kind of needs in it).
+        refill: most rows asked for at a time, when so many, or half of the window, are left.
         max_refs: most refs kept in all; many sources get smaller windows.
         max_sources: most sources known at a time (a key of its own for each of a million jobs is a million sources).
         ageing_s: a priority that had something to give and was passed over for this long goes first once; None is off.
     """
 
     def __init__(
-        self, *, window: int = 512, max_refs: int = 65_536, max_sources: int = 50_000, ageing_s: float | None = None
+        self,
+        *,
+        window: int = 512,
+        refill: int = 512,
+        max_refs: int = 65_536,
+        max_sources: int = 50_000,
+        ageing_s: float | None = None,
     ) -> None:
         self._window = window
+        self._refill = refill
         self._max_refs = max_refs
         self._max_sources = max_sources
         self._ageing_s = ageing_s
@@ -192,7 +200,7 @@ class Dispatcher:
             if window is None or not window.more:
                 del self._thirsty[source]
                 continue
-            wanted.append(Refill(source, window.tail, self._share))
+            wanted.append(Refill(source, window.tail, min(self._share, self._refill)))
             if len(wanted) == limit:
                 break
         return wanted
@@ -288,9 +296,9 @@ class Dispatcher:
                 self._thirsty.pop(window.source, None)
                 self._share_out()
             return
-        share = self._share
+        share, low = self._share, min(self._share // 2, self._refill)
         if len(window.refs) < 8 * share and (
-            not window.refs or any(lane.live <= share // 2 for lane in window.lanes.values())
+            not window.refs or any(lane.live <= low for lane in window.lanes.values())
         ):
             self._thirsty[window.source] = None
 

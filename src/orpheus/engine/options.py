@@ -48,8 +48,9 @@ class EngineOptions:
     never."""
     due_limit: int = 500
     """Timers of rows looked at per operation."""
-    window: int = 256
-    """Ready tasks kept in memory per lane; the rest are rows (promise 5)."""
+    window: int = 4096
+    """Ready tasks kept in memory per lane; the rest are rows (promise 5). What a client submits at a time finds room, and is not read from
+    the file again: a third of a kilobyte each."""
     ageing_s: float | None = None
     """A priority that was passed over for so long goes first once (R25); None is off."""
     tick_s: float = 1.0
