@@ -107,7 +107,7 @@ def test_approvals_are_decided_on_the_page(page, hand, server):
     page.wait_for_selector(".tile h2:text('Is this what we want?')")
     assert httpx.get(f"{server}/jobs/{job}").json()["params"]["title"] == "Morning"
     page.goto(f"{server}/#/jobs/{job}")
-    page.get_by_role("button", name="Review and approve …").click()
+    page.locator(".box.ask").get_by_role("button", name="Review and approve …").click()  # not that of the inbox's tile
     page.locator("dialog textarea").first.fill('{"kind": "sunrise"}')
     page.locator("dialog").get_by_role("button", name="Approve", exact=True).click()
     page.wait_for_selector(".job-head .pill.completed")

@@ -8,16 +8,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
-from orpheus.testing.simulation.world import simulate
+from orpheus.testing.simulation.world import Outcome, simulate
+
+SEEDS = range(12)
+TICKS = 150
 
 
-@pytest.mark.parametrize("seed", range(12))
+@cache
+def outcome_of(seed: int) -> Outcome:
+    """Simulate once what several tests look at."""
+    return simulate(seed, TICKS)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_promises_hold(seed: int) -> None:
     """Whatever the weather of this seed, every promise holds after every commit, and in the end everything has ended."""
-    outcome = simulate(seed, ticks=150)
+    outcome = outcome_of(seed)
     assert sum(outcome.states.values()) == outcome.jobs
 
 
@@ -36,12 +46,12 @@ def test_seeds_that_found_something(seed: int, ticks: int) -> None:
 
 def test_a_seed_replays_exactly() -> None:
     """The same seed gives the same events to the last one, in another process with other string hashes too."""
-    first = simulate(5, ticks=120)
-    assert first.trace_hash == simulate(5, ticks=120).trace_hash
-    assert first.trace_hash != simulate(6, ticks=120).trace_hash
+    first = outcome_of(11)
+    assert first.trace_hash == simulate(11, TICKS).trace_hash
+    assert first.trace_hash != outcome_of(6).trace_hash
     for hash_seed in ("1", "2"):
         told = subprocess.run(
-            [sys.executable, "-m", "orpheus.testing.simulation", "--seed", "5", "--ticks", "120"],
+            [sys.executable, "-m", "orpheus.testing.simulation", "--seed", "11", "--ticks", str(TICKS)],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
@@ -55,8 +65,8 @@ def test_bad_weather_really_comes() -> None:
     """The seeds above meet what they are for: crashes, rescues, grants taken back, retries, rewinds, conflicts."""
     starts, refused, fired = 0, set(), 0
     kinds: set[str] = set()
-    for seed in (3, 12, 33, 38, 72, 119):
-        outcome = simulate(seed, ticks=200)
+    for seed in SEEDS:
+        outcome = outcome_of(seed)
         starts += outcome.starts
         fired += outcome.fired
         kinds |= outcome.events.keys()
