@@ -48,8 +48,8 @@ fmt: env ## Put the code in order
 sim: env ## Replay a simulated cluster: make sim SEED=42
 	$(BIN)/python -m orpheus.testing.simulation --seed $(SEED) $(ARGS)
 
-crash: env ## Kill the real server and a real worker under load, and count
-	$(BIN)/pytest tests/crash -p no:randomly $(ARGS)
+crash: env ## Kill the real server and real workers under load for a minute, and count
+	ORPHEUS_TEST_UNDER_FIRE_S=60 $(BIN)/pytest tests/crash -p no:randomly $(ARGS)
 
 browser: env ## Test the pages in a real browser
 	$(BIN)/pytest tests/browser $(ARGS)
