@@ -38,8 +38,7 @@ imports: env ## Check who imports whom
 	$(BIN)/lint-imports --no-cache
 
 unit: env ## Run the tests (ARGS="-k name" for some)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore tests/property/test_cron.py $(ARGS)
-	$(BIN)/pytest tests/property/test_cron.py # on its own: in a process that ran a thousand others it took minutes
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 fmt: env ## Put the code in order
 	$(BIN)/ruff check --fix $(CODE)

@@ -10,8 +10,9 @@ cron's rules where clocks change:
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from math import floor
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -30,6 +31,7 @@ ALIASES = {
     "@hourly": "0 * * * *",
 }
 FIELDS = "minute hour day-of-month month day-of-week"
+DAY_S = 86_400
 TRIES = 200
 """Slots of one local time looked at until one lies after the instant; a change of clocks holds at most some dozens back."""
 
@@ -76,22 +78,68 @@ def check_cron(expression: str) -> None:
 def cron_slots(expression: str, timezone: str) -> NextSlot:
     """Return the instants that a checked expression names."""
     fields, where = _fields(expression.strip()), zone(timezone)
+    minute, hour, *_ = fields.split()
+    look = _by_elapsed_time if minute.startswith("*") or hour.startswith("*") else _by_fixed_times
 
     def next_slot(at: float) -> float | None:
         try:
-            found = CronSim(fields, datetime.fromtimestamp(at, where))
-            for _ in range(TRIES):
-                moment = next(found, None)
-                if moment is None:
-                    return None
-                # After clocks were set back, local time is earlier than the instant: such slots are past.
-                if (slot := moment.timestamp()) > at:
-                    return slot
+            return look(fields, where, at)
         except (OverflowError, ValueError, OSError):  # beyond the years that have a form
             return None
-        return None
 
     return next_slot
+
+
+def _by_fixed_times(fields: str, where: tzinfo, at: float) -> float | None:
+    found = CronSim(fields, datetime.fromtimestamp(at, where))
+    for _ in range(TRIES):
+        moment = next(found, None)
+        if moment is None:
+            return None
+        # After clocks were set back, local time is earlier than the instant: such slots are past.
+        if (slot := moment.timestamp()) > at:
+            return slot
+    return None
+
+
+def _by_elapsed_time(fields: str, where: tzinfo, at: float) -> float | None:
+    """Step through local time as if clocks stayed as they are, and begin anew where they change.
+
+    Given the zone, cronsim steps by an hour of elapsed time, and by midnights that there may not be: it misses slots where clocks
+    change by half an hour, or at midnight.
+    """
+    begin = floor(at) + 1
+    while True:
+        shift = _shift(where, begin)
+        local = datetime.fromtimestamp(begin - 1, UTC).replace(tzinfo=None) + shift
+        moment = next(CronSim(fields, local), None)
+        if moment is None:
+            return None
+        slot = int((moment - shift).replace(tzinfo=UTC).timestamp())
+        # A change further off matters only if it comes shortly before the slot: no time in between has the right form.
+        near = min(slot, begin + DAY_S)
+        if _shift(where, near) != shift:
+            begin = _change(where, begin, near)
+        elif near == slot:
+            return float(slot)
+        else:
+            begin = slot - DAY_S
+
+
+def _shift(where: tzinfo, at: float) -> timedelta:
+    return datetime.fromtimestamp(at, where).utcoffset() or timedelta()
+
+
+def _change(where: tzinfo, before: int, after: int) -> int:
+    """Return the first second at which clocks are no longer those of `before`; `after` is one such."""
+    shift = _shift(where, before)
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _shift(where, middle) == shift:
+            before = middle
+        else:
+            after = middle
+    return after
 
 
 @lru_cache(maxsize=1024)
