@@ -234,6 +234,7 @@ class World:
                 self.schedules.check()
                 self.inspector.check_published(self.server.published)
             if worked and how is not None and not self._is_up():
+                self.inspector.look()  # what had been handed over may be on the disk: it is of before the next start
                 self.log.append(f"{self.clock.monotonic():.2f} the server ended {how} a COMMIT")
                 return
             if not worked:
