@@ -77,4 +77,4 @@ def test_plain_rows_are_read_by_the_short_way(backlog: Hand) -> None:
     window = backlog.tx.ready_window(COUNTS, 0, 2)
     backlog.tx.foresee([row[:4] for row in window])
     backlog.store.connection.set_trace_callback(None)
-    assert not [one for one in said if "heartbeat, items_total" in one or "cancel_reason, closing" in one]
+    assert not [one for one in said if "heartbeat, tasks.items_total" in one or "cancel_reason, closing" in one]

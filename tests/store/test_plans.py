@@ -61,7 +61,6 @@ READY_PLACE = "tasks_ready (queue=? AND priority=? AND tenant=? AND handler=? AN
     [
         ("ready_window", READY_PLACE),
         ("ready_rows", READY_PLACE),
-        ("plain_ready_rows", READY_PLACE[:-1] + " AND ready_seq<?)"),
         ("plain_jobs_by_no", "INTEGER PRIMARY KEY (rowid=?)"),
         ("jobs_by_no", "INTEGER PRIMARY KEY (rowid=?)"),
         ("next_lane", "tasks_ready ((queue,priority,tenant,handler,concurrency_key)>(?,?,?,?,?))"),

@@ -342,7 +342,7 @@ def test_numbers_go_on_after_a_reopening(hand: Any, one_task_graph: GraphOf) -> 
     again.close()
 
 
-def test_a_window_reads_the_rows_that_are_not_remembered(hand: Any, one_task_graph: GraphOf) -> None:
+def test_a_window_brings_the_rows_that_are_not_remembered(hand: Any, one_task_graph: GraphOf) -> None:
     """Those of a short backlog are; turning each into a row anew was a twentieth of what a job cost the server."""
     graph = hand.publish(one_task_graph())
     for number in range(3):
@@ -357,7 +357,7 @@ def test_a_window_reads_the_rows_that_are_not_remembered(hand: Any, one_task_gra
     asked.clear()
     assert hand.tx.ready_window(source, 0, 9) == known
     assert hand.tx.ready_window(source, 0, 9) == known
-    assert len(asked) == 3
+    assert len(asked) == 2, "what a plain row holds comes with its place"
     before = len(asked)
     assert [hand.tx.view(row.job_id).task("count").ready_seq for row in known] == [row.ready_seq for row in known]
     assert not [one for one in asked[before:] if "FROM tasks" in one]

@@ -23,6 +23,12 @@ class ReadyRow(NamedTuple):
     generation: int
     ready_seq: int
     definition_id: str
+    job_no: int
+    unmet: int
+    ready_at: float | None
+    first_ready_at: float | None
+    is_plain: int
+    """1: what stands here and in its source is all that its row holds."""
 
 
 _ready_row = partial(tuple.__new__, ReadyRow)
@@ -59,11 +65,11 @@ class Ready:
         if window is None:
             window = list(map(_ready_row, self._unit.execute("ready_window", place)))
         unit, known = self._unit, self._unit.tasks
-        if any(row[:4] not in known for row in window):
-            for row in unit.connection.execute(query("plain_ready_rows"), (*source, after_seq, window[-1].ready_seq)):
-                if (row[0], row[2], row[3], row[4]) not in known:
-                    unit.remember(row[1], rows.plain_ready_task(row, source))
-        if any(row[:4] not in known for row in window):
+        new = [row for row in window if row[:4] not in known]
+        for row in new:
+            if row.is_plain:
+                unit.remember_new(row.job_no, rows.plain_ready_task(row, source))
+        if not all(row.is_plain for row in new):
             for job_id, job_no, *columns in unit.connection.execute(query("ready_rows"), place):
                 if (job_id, columns[0], columns[1], columns[2]) not in known:
                     unit.remember(job_no, rows.task_from_row(job_id, (job_no, *columns)))

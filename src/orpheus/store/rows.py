@@ -364,12 +364,14 @@ def task_from_row(job_id: str, row: Row) -> Task:
 
 
 def plain_ready_task(row: Row, source: Row) -> Task:
-    """Do as `task_from_row` for a row of `plain_ready_rows`, whose other columns are the same for all of a source."""
-    job_id, _job_no, node, index, generation, unmet, ready_seq, *since = row
+    """Do as `task_from_row` for a plain row of `ready_window`, whose other columns are the same for all of a source."""
+    job_id, node, index, generation, ready_seq, _definition_id, _job_no, unmet, ready_at, first_ready_at, _is_plain = (
+        row
+    )
     queue, priority, tenant, handler, key = source
     assert handler and generation >= 1 and unmet >= 0, f"{job_id}/{node}/{index}: a bad row"
     place = (job_id, node, index, generation, TaskState.READY, tenant, queue, handler, priority, key)
-    return Task(*place, unmet, 0, None, None, ready_seq, *since)
+    return Task(*place, unmet, 0, None, None, ready_seq, ready_at, first_ready_at)
 
 
 # Events

@@ -163,6 +163,10 @@ class Unit:
         self._cache.add_task(entry, current=not entry.task.superseded)
         return entry
 
+    def remember_new(self, job_no: int, task: Task) -> None:
+        """Do as `remember` for a current row that is not remembered."""
+        self._cache.add_task(TaskEntry.stored(job_no, task), current=True)
+
     def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:
         found = self.created_with.get((tenant, key))
         if found is None and self._in_flight:

@@ -18,31 +18,23 @@ SELECT queue, priority, tenant, handler, concurrency_key, min(ready_seq) FROM ta
 WHERE job_no = ? AND +state = 'ready' AND +held = 0
 GROUP BY queue, priority, tenant, handler, concurrency_key;
 
--- The next tasks of one source, first in first out: their places only, as their rows are mostly remembered.
+-- The next tasks of one source, first in first out. `is_plain`: the row holds nothing but what a task has that became ready and was
+-- never begun, so what its source says and these few columns are all of it (rows.py: plain_ready_task).
 -- name: ready_window
-SELECT jobs.job_id, tasks.node, tasks."index", tasks.generation, tasks.ready_seq, jobs.definition_id
+SELECT jobs.job_id, tasks.node, tasks."index", tasks.generation, tasks.ready_seq, jobs.definition_id, tasks.job_no, tasks.unmet,
+  tasks.ready_at, tasks.first_ready_at,
+  tasks.attempt = 0 AND tasks.run_id IS NULL AND tasks.worker IS NULL AND tasks.started_at IS NULL
+  AND tasks.finished_at IS NULL AND tasks.wake_at IS NULL AND tasks.error IS NULL AND tasks.progress = 0.0
+  AND tasks.stage IS NULL AND tasks.cached = 0 AND tasks.heartbeat IS NULL AND tasks.items_total = 0
+  AND tasks.items_released = 0 AND tasks.items_settled = 0 AND tasks.items_failed = 0 AND tasks.items_skipped = 0
+  AND tasks.stagger_until IS NULL AND tasks.superseded = 0 AND tasks.extra IS NULL AS is_plain
 FROM tasks INDEXED BY tasks_ready JOIN jobs ON jobs.job_no = tasks.job_no
 WHERE tasks.state = 'ready' AND tasks.held = 0
   AND tasks.queue = ? AND tasks.priority = ? AND tasks.tenant = ? AND tasks.handler = ? AND tasks.concurrency_key IS ?
   AND tasks.ready_seq > ?
 ORDER BY tasks.ready_seq LIMIT ?;
 
--- Those of their rows that hold nothing but what a task has that became ready and was never begun, up to the window's end: what its
--- source says and these few columns are all of it (rows.py: plain_ready_task).
--- name: plain_ready_rows
-SELECT jobs.job_id, tasks.job_no, tasks.node, tasks."index", tasks.generation, tasks.unmet, tasks.ready_seq, tasks.ready_at,
-  tasks.first_ready_at
-FROM tasks INDEXED BY tasks_ready JOIN jobs ON jobs.job_no = tasks.job_no
-WHERE tasks.state = 'ready' AND tasks.held = 0
-  AND tasks.queue = ? AND tasks.priority = ? AND tasks.tenant = ? AND tasks.handler = ? AND tasks.concurrency_key IS ?
-  AND tasks.ready_seq > ? AND tasks.ready_seq <= ?
-  AND tasks.attempt = 0 AND tasks.run_id IS NULL AND tasks.worker IS NULL AND tasks.started_at IS NULL
-  AND tasks.finished_at IS NULL AND tasks.wake_at IS NULL AND tasks.error IS NULL AND tasks.progress = 0.0
-  AND tasks.stage IS NULL AND tasks.cached = 0 AND tasks.heartbeat IS NULL AND tasks.items_total = 0
-  AND tasks.items_released = 0 AND tasks.items_settled = 0 AND tasks.items_failed = 0 AND tasks.items_skipped = 0
-  AND tasks.stagger_until IS NULL AND tasks.superseded = 0 AND tasks.extra IS NULL;
-
--- All of their rows.
+-- All columns of their rows.
 -- name: ready_rows
 SELECT jobs.job_id, tasks.job_no,
   tasks.node, tasks."index", tasks.generation, tasks.state, tasks.tenant, tasks.queue, tasks.handler, tasks.priority,
