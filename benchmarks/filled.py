@@ -22,7 +22,7 @@ def template(folder: Path) -> None:
 
 
 def clone(path: Path, *, queued: int, finished: int) -> None:
-    """Fill the database with copies of its two jobs, in several tenants, workflows and states."""
+    """Fill the database with copies of its two jobs, in several tenants, workflows and states; few have a label."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA synchronous = OFF")
     db.execute("PRAGMA journal_mode = MEMORY")
@@ -42,6 +42,7 @@ def clone(path: Path, *, queued: int, finished: int) -> None:
             "workflow": "CASE n.i % 3 WHEN 0 THEN 'media' WHEN 1 THEN 'talk' ELSE t.workflow END",
             "created_at": f"{begin} + n.i * {step}",
             "state": states if template_no == 1 else "t.state",
+            "labels": 'CASE n.i % 101 WHEN 0 THEN \'{"batch":"rare"}\' END',
         }
         _copy(db, "jobs", template_no, count, special)
         _copy(db, "job_params", template_no, count, {"job_no": special["job_no"]})
@@ -51,6 +52,10 @@ def clone(path: Path, *, queued: int, finished: int) -> None:
         per_job = db.execute("SELECT max(seq) FROM event_groups WHERE job_no = ?", (template_no,)).fetchone()[0]
         place = f"{cursor} + (n.i - 1) * {per_job} + t.seq"
         _copy(db, "event_groups", template_no, count, {"job_no": special["job_no"], "cursor": place})
+        db.execute(
+            "INSERT INTO labels SELECT 'batch', 'rare', created_at, job_no FROM jobs WHERE job_no > ? AND labels IS NOT NULL",
+            (first,),
+        )
         db.execute("COMMIT")
         first += count
     db.execute("DELETE FROM job_counts")

@@ -59,6 +59,8 @@ def lists(client: Client, when: str) -> None:
         "workflow": [None, "one", "media", "nothing"],
         "tenant": [None, "acme"],
         "created_after": [None, "2026-01-01T00:00:00Z"],
+        "label": [None, "batch:rare"],
+        "q": [None, "nothing like this"],
     }
     times: list[tuple[float, str]] = []
     for values in product(*choices.values()):

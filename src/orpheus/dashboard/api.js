@@ -26,6 +26,19 @@ export async function ask(path, options = {}) {
   return body;
 }
 
+/** Ask for so many jobs of a list, the newest. A page may be short, or empty, and still have a cursor: some of them are followed, as long as `wanted` says so. */
+export async function jobs(query, most, { pages = 5, wanted = () => true } = {}) {
+  const items = [];
+  let cursor = null;
+  do {
+    const page = await ask(`jobs?${query}&limit=${most - items.length}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    items.push(...page.items);
+    cursor = page.next_cursor;
+    pages -= 1;
+  } while (cursor !== null && items.length < most && pages > 0 && wanted());
+  return { items, next_cursor: cursor };
+}
+
 function send(method) {
   return (path, body = {}) =>
     ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });

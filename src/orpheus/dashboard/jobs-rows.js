@@ -1,5 +1,6 @@
 // The rows behind the list: a page at a time from the API, kept slim, corrected by events the moment they come.
-// What is scrolled to is fetched, from the nearest known cursor on: the rows between may be missing.
+// What is scrolled to is fetched, from the nearest known cursor on: the rows between may be missing. A page may be short, or empty, and
+// still have a cursor: where little fits, the server gives up in time, and what was fetched before such a page is kept.
 
 import { ask } from "./api.js";
 import { local } from "./format.js";
@@ -36,6 +37,12 @@ export class Rows {
     this.stepwise = false; // the server does not skip with this filter
     this.fresh = 0; // jobs that are newer than the first row while the reader is further down
     this.loaded = false;
+    this.moved = 0; // rows that have come on top
+    this.anew();
+  }
+
+  // From now on places mean other rows: what is being fetched belongs to none.
+  anew() {
     this.turn = (this.turn ?? 0) + 1;
     this.loading = false;
   }
@@ -56,6 +63,7 @@ export class Rows {
   moveDown(count) {
     this.cursors = new Map([...this.cursors].map(([place, cursor]) => [place + count, cursor]));
     if (this.end !== null) this.end += count;
+    this.moved += count;
   }
 
   /** Fetch the newest again. Without `atTop` nothing moves: rows are corrected in their places and newer ones counted. */
@@ -74,27 +82,40 @@ export class Rows {
       }
       return;
     }
-    const last = items.at(-1);
-    const place = page.next_cursor === null || !last || this.byId.size > MOST ? -1 : this.items.findIndex((each) => each?.job_id === last.job_id);
-    if (place >= 0) {
-      this.moveDown(items.length - place - 1);
-      this.items = items.concat(this.items.slice(place + 1));
+    const kept = page.next_cursor === null ? -1 : this.kept(items, query.getAll("state"));
+    if (kept >= 0) {
+      this.moveDown(items.length - kept);
+      this.items = items.concat(this.items.slice(kept));
     } else {
+      this.anew();
       this.items = items;
       this.cursors.clear();
       this.end = page.next_cursor === null ? items.length : null;
     }
-    if (page.next_cursor !== null) this.cursors.set(items.length, page.next_cursor);
+    if (page.next_cursor !== null && !this.cursors.has(items.length)) this.cursors.set(items.length, page.next_cursor); // else one that has come further
     this.byId.clear();
     this.items.forEach((each) => this.byId.set(each.job_id, each));
     this.fresh = 0;
     this.loaded = true;
   }
 
+  /** The place of the first row that stays, below a first page that was fetched again and is not all; -1 for none. */
+  kept(items, states) {
+    if (!this.loaded || this.byId.size > MOST) return -1;
+    const last = items.at(-1);
+    const known = last ? this.items.findIndex((each) => each?.job_id === last.job_id) : -1;
+    if (items.length === TOP) return known + 1 || -1; // without it, unknown rows may stand between
+    const again = new Set(items.map((each) => each.job_id));
+    const older = this.items.findIndex((each) => !again.has(each?.job_id) && (!last || each?.created_at <= last.created_at));
+    const place = known >= 0 ? known + 1 : older >= 0 ? older : this.items.length;
+    const left = states.length > 0 && this.items.slice(place).some((each) => !states.includes(each.state)); // the page does not tell how far it has looked
+    return left ? -1 : place;
+  }
+
   /** Fetch what is missing around a place. Returns whether there is something new. */
   async more(query, at) {
     if (this.loading) return false;
-    const mine = this.turn;
+    const [mine, moved] = [this.turn, this.moved];
     let [from, to] = [at, at + 1];
     while (to - from < PAGE && !(to in this.items)) to += 1;
     while (to - from < PAGE && from > 0 && !(from - 1 in this.items)) from -= 1;
@@ -107,8 +128,9 @@ export class Rows {
       if (skip > 0) query.set("skip", String(skip));
       const page = await ask(`jobs?${query}`);
       if (mine !== this.turn) return false;
-      page.items.forEach((item, place) => this.put(base + skip + place, slim(item)));
-      const next = base + skip + page.items.length;
+      const begin = base + skip + this.moved - moved;
+      page.items.forEach((item, place) => this.put(begin + place, slim(item)));
+      const next = begin + page.items.length;
       if (page.next_cursor === null) this.end = next;
       else this.cursors.set(next, page.next_cursor);
       return true;

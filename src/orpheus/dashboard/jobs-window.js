@@ -53,7 +53,7 @@ export class VirtualList {
   }
 
   fail(message) {
-    fill(this.none, h("p", { class: "empty" }, message));
+    this.tell("empty", message);
   }
 
   paint() {
@@ -61,17 +61,19 @@ export class VirtualList {
     if (!rows.loaded) {
       this.forget();
       this.space.style.height = "0px";
-      fill(this.none, h("p", { class: "empty" }, "Loading …"));
+      this.tell("empty", "Loading …");
       return;
     }
     if (rows.length === 0) {
       this.forget();
       this.space.style.height = "0px";
-      if (this.anew || this.none.childElementCount === 0 || this.none.textContent === "Loading …") fill(this.none, this.makeEmpty());
+      if (rows.end === null) {
+        this.tell("empty", "Searching …"); // nothing yet
+        this.more(0);
+      } else if (this.anew || !this.none.querySelector("h2")) fill(this.none, this.makeEmpty());
       this.anew = false;
       return;
     }
-    if (this.none.childElementCount) fill(this.none);
     this.anew = false;
     const { height, whole, room, ratio } = this.measures();
     const above = this.element.scrollTop * ratio;
@@ -101,6 +103,13 @@ export class VirtualList {
     for (const made of free) made.element.remove();
     const hole = rows.missing(Math.max(0, from - AHEAD), to + AHEAD);
     if (hole !== null) this.more(hole);
+    if (hole !== null && hole >= rows.length) this.tell("hint searching", "Searching …");
+    else if (this.none.childElementCount) fill(this.none);
+  }
+
+  // In place of rows, or below them.
+  tell(kind, text) {
+    if (this.none.firstChild?.className !== kind || this.none.textContent !== text) fill(this.none, h("p", { class: kind }, text));
   }
 
   forget() {
@@ -172,7 +181,7 @@ export class VirtualList {
   }
 
   tick() {
-    if (this.made.size) this.draw();
+    if (this.rows.loaded) this.draw();
   }
 
   pick(jobId, on) {

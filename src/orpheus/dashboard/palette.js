@@ -1,6 +1,6 @@
 // Ctrl-K: go to a view, a workflow, a job by its id or words; act on the job that is shown.
 
-import { ask } from "./api.js";
+import { ask, jobs } from "./api.js";
 import { fill, h } from "./dom.js";
 import { remember } from "./keep.js";
 import { short } from "./format.js";
@@ -9,6 +9,9 @@ import { applyTheme } from "./theme.js";
 
 const VIEWS = [["jobs", "Jobs"], ["submit", "New job"], ["approvals", "Approvals"], ["failures", "Failures"], ["workflows", "Workflows"],
   ["queues", "Queues & workers"], ["schedules", "Schedules"], ["settings", "Settings"]];
+
+const JOBS = 8;
+const PAGES = 20; // of a search; who wants to know more looks at the list
 
 let open = false;
 
@@ -46,15 +49,16 @@ export function openPalette() {
     const fits = (text) => text.toLowerCase().includes(words.toLowerCase());
     items = [...actions(), ...VIEWS.map(([name, title]) => ({ kind: "view", title, href: address(name) }))].filter((each) => fits(each.title));
     draw();
-    const [workflows, jobs] = await Promise.all([
+    const [workflows, found] = await Promise.all([
       ask("workflows").catch(() => ({ items: [] })),
-      words.length > 1 ? ask(`jobs?limit=8&q=${encodeURIComponent(words)}`).catch(() => ({ items: [] })) : { items: [] },
+      words.length > 1 ? jobs(`q=${encodeURIComponent(words)}`, JOBS, { pages: PAGES, wanted: () => mine === turn }).catch(() => ({ items: [] })) : { items: [] },
     ]);
     if (mine !== turn) return;
     items.push(...workflows.items.filter((each) => fits(each.name)).slice(0, 8).flatMap((each) => [
       { kind: "workflow", title: each.name, href: address("workflows", [each.name]) },
       { kind: "new job", title: `New ${each.name}`, href: address("submit", [each.name]) }]));
-    items.push(...jobs.items.map((job) => ({ kind: job.state, title: `${job.workflow} ${short(job.job_id)}`, href: address("jobs", [job.job_id]) })));
+    items.push(...found.items.map((job) => ({ kind: job.state, title: `${job.workflow} ${short(job.job_id)}`, href: address("jobs", [job.job_id]) })));
+    if (found.next_cursor) items.push({ kind: "search", title: `All jobs with “${words}”`, href: address("jobs", [], new URLSearchParams({ q: words })) });
     draw();
   }
 
@@ -66,7 +70,7 @@ export function openPalette() {
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   const back = remember();
-  dialog.addEventListener("close", () => { open = false; dialog.remove(); back(); });
+  dialog.addEventListener("close", () => { open = false; turn += 1; dialog.remove(); back(); });
   document.body.append(dialog);
   dialog.showModal();
   input.focus();

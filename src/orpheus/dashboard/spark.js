@@ -1,10 +1,11 @@
 // How much came through lately: completed and failed jobs of the last half hour, a bar per half minute.
 
-import { ask } from "./api.js";
+import { jobs } from "./api.js";
 import { fill, h, s, say } from "./dom.js";
 
 const BARS = 60;
 const SPAN_S = 30;
+const MOST = 500;
 const LONGEST_MS = 86_400_000; // jobs that took longer than this are not looked for
 const [W, H] = [240, 36];
 
@@ -49,9 +50,9 @@ export function sparkline() {
 
   async function seed() {
     const now = Date.now();
-    const page = await ask(`jobs?state=completed&state=failed&limit=500&created_after=${new Date(now - LONGEST_MS).toISOString()}`).catch(() => ({ items: [] }));
+    const page = await jobs(`state=completed&state=failed&created_after=${new Date(now - LONGEST_MS).toISOString()}`, MOST).catch(() => ({ items: [] }));
     for (const job of page.items) if (job.finished_at) count(job.job_id, job.finished_at, job.state === "failed");
-    more = page.next_cursor && Date.parse(page.items.at(-1)?.created_at) > now - BARS * SPAN_S * 1000;
+    more = page.next_cursor && (page.items.length < MOST || Date.parse(page.items.at(-1)?.created_at) > now - BARS * SPAN_S * 1000);
     draw();
   }
 

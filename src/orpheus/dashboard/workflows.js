@@ -1,6 +1,6 @@
 // What may be submitted: each workflow with its graph, its schema, its versions, and how its jobs have fared.
 
-import { ask, ofJob, post } from "./api.js";
+import { ask, jobs, ofJob, post } from "./api.js";
 import { empty, fill, h, heading, prose, say, table } from "./dom.js";
 import { duration } from "./format.js";
 import { instant } from "./instant.js";
@@ -76,7 +76,7 @@ function draw(root, workflow) {
   let sign = null;
 
   return async () => {
-    const ended = (await ask(`jobs?workflow=${encodeURIComponent(name)}&state=completed&state=failed&limit=200`)).items;
+    const ended = (await jobs(`workflow=${encodeURIComponent(name)}&state=completed&state=failed`, 200)).items;
     const next = JSON.stringify(ended.map((job) => [job.job_id, job.finished_at]));
     if (next === sign) return;
     sign = next;

@@ -29,6 +29,8 @@ AT_A_TIME = 20
 SAMPLE = 20
 MOST = 10_000
 """Most jobs of one request."""
+PAGES = 200
+"""Pages read for one request, some of which may be short: a filter that meets little takes some seconds, then the caller asks on."""
 
 _OPEN = (JobState.PENDING.value, JobState.QUEUED.value, JobState.RUNNING.value)
 DONE, UNCHANGED, SKIPPED = "done", "unchanged", "skipped"
@@ -135,7 +137,7 @@ async def carry_out(order: BulkOrder, reads: Reads, do: Callable[[Operation], Aw
                 errors.append((job.job_id, error.code, error.message))
             return error.code
 
-    while True:
+    for _ in range(PAGES):
         jobs, cursor = await reads.jobs(filters, limit=min(PAGE, order.limit - matched), cursor=cursor)
         matched += len(jobs)
         told = [job for job in jobs if predict(job) == DONE]

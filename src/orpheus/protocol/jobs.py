@@ -290,7 +290,7 @@ class JobPage(msgspec.Struct, kw_only=True):
 
     items: list[JobInfo]
     next_cursor: str | None = None
-    """For the next page; null on the last."""
+    """For the next page; null on the last. A page may be short, or empty, and still have one."""
 
 
 class JobList(msgspec.Struct, kw_only=True):

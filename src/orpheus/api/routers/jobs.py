@@ -289,7 +289,10 @@ class JobsQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 @routes.get("/jobs", role="read", query=JobsQuery, answers={200: JobPage}, errors=(InvalidRequest,))
 async def list_jobs(call: Call) -> Answer:
-    """List jobs, newest first."""
+    """List jobs, newest first.
+
+    Where little fits, a page is short, or empty, and still has a `next_cursor`: follow it to the end.
+    """
     query: JobsQuery = call.query
     bound = call.identity.tenant
     if bound is not None and query.tenant not in (None, bound):
