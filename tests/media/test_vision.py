@@ -143,11 +143,11 @@ def test_a_service_that_stays_away_costs_no_job(
 ) -> None:
     service.answers = [answer]
     done = run_job(workflow, {"source": photo}, folder=tmp_path / "out")
+    told = json.dumps([event.data for event in done.events], default=str)
     assert done.state == "completed"
-    assert len(service.asked) == calls
+    assert len(service.asked) == calls, told
     assert done.result.notes == ["Nothing looked at the picture: the task analyse_image says why."]
     assert "thumbnails/160.webp" in done.artifacts
-    told = json.dumps([event.data for event in done.events], default=str)
     assert "sk-very-secret" not in told
 
 
