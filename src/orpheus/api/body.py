@@ -61,9 +61,8 @@ def plain_json(call: Call, limit: int) -> bytes | None:
     than the limit or needs another look, nothing has been taken."""
     if call.headers.get(b"content-type") != JSON:
         return None
-    exchange: Any = getattr(
-        call.receive, "__self__", None
-    )  # of http1.py, if no application has put something before it
+    # Of http1.py, if no application has put something before it.
+    exchange: Any = getattr(call.receive, "__self__", None)
     body = getattr(exchange, "whole_body", None)
     if not body or len(body) > limit:
         return None

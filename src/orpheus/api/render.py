@@ -80,7 +80,6 @@ def job_info(
     """Show a job. What is left out is not on the wire."""
     counts = {state: count for state, count in job.counts.items() if count}
     counts["total"] = sum(counts.values())
-    started_at, finished_at, updated_at = job.started_at, job.finished_at, job.updated_at
     extra = job.extra
     return wire.JobInfo(
         job_id=job.job_id,
@@ -96,21 +95,21 @@ def job_info(
         error=None if job.error is None else error_info(job.error),
         progress_percentage=job.progress_percentage,
         current_stage=job.current_stage,
-        waiting_for=waiting(waiting_for) if waiting_for else [],
+        waiting_for=waiting(waiting_for),
         tasks=counts,
         artifacts=artifacts,
         generation=job.generation,
         correlation_id=job.correlation_id,
         idempotency_key=job.idempotency_key,
         created_at=_instant(job.created_at),
-        started_at=None if started_at is None else _instant(started_at),
-        finished_at=None if finished_at is None else _instant(finished_at),
-        updated_at=_instant(updated_at or job.created_at),
-        run_at=None if job.run_at is None else _instant(job.run_at),
+        started_at=instant(job.started_at),
+        finished_at=instant(job.finished_at),
+        updated_at=_instant(job.updated_at or job.created_at),
+        run_at=instant(job.run_at),
         schedule=extra.get("schedule") if extra else None,
         scheduled_for=instant(extra.get("scheduled_for")) if extra else None,
         requires_approval=job.requires_approval,
-        cancel_requested_at=None if job.cancel_requested_at is None else _instant(job.cancel_requested_at),
+        cancel_requested_at=instant(job.cancel_requested_at),
         estimate=extra.get("estimate") if extra else None,
         budget=extra.get("budget") if extra else None,
         cost=extra.get("cost", 0.0) if extra else 0.0,

@@ -45,7 +45,7 @@ class Services:
 
     async def unless_stopping(self, waiting: Awaitable[T]) -> T | None:
         """Wait for something, but return None when the server goes down first. What was waited for is cancelled."""
-        task = waiting if isinstance(waiting, asyncio.Future) else asyncio.ensure_future(waiting)
+        task = asyncio.ensure_future(waiting)
         self.waits.add(task)
         if self.stopping.is_set():
             task.cancel()

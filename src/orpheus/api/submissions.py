@@ -64,9 +64,7 @@ def tenant_of(call: Call, asked: str | None, *, where: str = "body") -> str:
 async def to_submission(call: Call, body: SubmitJob, *, in_batch: bool = False) -> Submission:
     """Make a submission of a decoded body."""
     tenant = tenant_of(call, body.tenant)
-    params = body.params
-    if not stands_for_itself(params):
-        params = await _resolved(call, body, tenant)
+    params = await _resolved(call, body, tenant)
     return build(call, body, params, tenant, key=None if in_batch else call.header(b"idempotency-key"))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, TypedDict
 
 import msgspec
@@ -127,7 +127,7 @@ def rfc3339(when: datetime, name: str) -> str:
 def new_key() -> str:
     """Return a key that nobody else makes. It begins with the time: jobs that come one after the other are neighbours in the server's
     index, where random keys change a page of the file each, and in a long history read it first."""
-    return f"auto-{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    return f"auto-{time.time_ns() // 1_000_000:012x}{token_hex(10)}"
 
 
 def submit(job: NewJob | SubmitJob | Mapping[str, Any], patience: Patience) -> Operation[JobInfo]:

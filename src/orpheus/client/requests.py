@@ -120,7 +120,7 @@ def post(
     return Request(
         "POST",
         path,
-        (("wait_s", str(round(wait_s, 3))),) if wait_s > 0 else (),
+        pairs({"wait_s": round(wait_s, 3)}) if wait_s > 0 else (),
         headers={**_OF_JSON, **headers} if headers else _OF_JSON,
         body=encode({} if body is None else body),
         repeatable=repeatable,

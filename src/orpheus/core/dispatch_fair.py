@@ -313,12 +313,8 @@ class Level:
             start += step
         self.virtual = start
         self.tags[tenant] = start + step
-        self.drop_past_tags()
-
-    def drop_past_tags(self) -> None:
-        """Forget tenants whose tags lie behind the virtual time, where there are many: they start at it in any case."""
         if len(self.tags) > 4096 and len(self.tags) > 4 * len(self.pool.places):
-            self.tags = {name: tag for name, tag in self.tags.items() if tag > self.virtual}
+            self.tags = {name: tag for name, tag in self.tags.items() if tag > start}
 
 
 class Pool:

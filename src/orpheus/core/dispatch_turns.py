@@ -3,7 +3,7 @@ changed (R25).
 
 Where only one heap of a level has something to give, nothing but the picks themselves moves tags and heads in the course of an answer.
 So after each pick the tenant's new entry is known at once, and a tenant that was looked at is not looked at again: a pick of two tenants in
-turn costs a third of what it costs by way of `FairHeap.peek` and the gates (`benchmarks/bytecodes.py`). The order and what is left behind
+turn costs half of what it costs by way of `FairHeap.peek` and the gates (`benchmarks/bytecodes.py`). The order and what is left behind
 are the same; `tests/property/test_dispatch.py` compares them.
 """
 
@@ -24,8 +24,7 @@ class _Turns(NamedTuple):
     place: Place
     before: float
     """The place in time from which on another of its lanes may be first."""
-    step: float
-    """What one task adds to its tag."""
+    weight: float
     taken: list[Any]
 
 
@@ -43,7 +42,7 @@ def take_turns(
         What was taken, in order; and the same by lane.
     """
     level = heap.shelf.level
-    tags, places, flows, entries = level.tags, level.pool.places, heap.flows, heap.heap
+    places, flows, entries = level.pool.places, heap.flows, heap.heap
     turns: dict[str, _Turns] = {}
     by_lane: dict[Lane, list[Any]] = {}
     picked: list[Any] = []
@@ -62,24 +61,19 @@ def take_turns(
                 if not admits(lane.refs[0]):
                     break
                 flow = flows[tenant]
-                step, taken = 1.0 / weights.get(tenant, 1.0), by_lane.setdefault(lane, [])
-                its = turns[tenant] = _Turns(flow, lane, places[lane], flow.others_from, step, taken)
-        flow, lane, place, before, step, taken = its
-        ref = lane.refs.popleft()
-        del lane.window.refs[ref.key]
-        lane.live -= 1
+                weight, taken = weights.get(tenant, 1.0), by_lane.setdefault(lane, [])
+                its = turns[tenant] = _Turns(flow, lane, places[lane], flow.others_from, weight, taken)
+        flow, lane, place, before, weight, taken = its
+        [ref] = lane.take(1, before)
         picked.append(ref)
         taken.append(ref)
-        start = tags.get(tenant, 0.0)
-        level.virtual = max(level.virtual, start)
-        tag = tags[tenant] = level.virtual + step
+        level.serve(tenant, weight, 1)
         head = lane.head()
         if head is None or head >= before:
             del turns[tenant]  # its entry is out of date now, which `peek` sees
             continue
         place.seq = head
         heapreplace(flow.lanes, (head, place.serial, lane))
-        flow.entry = (tag, head, tenant)
+        flow.entry = (level.tags[tenant], head, tenant)
         heapreplace(entries, flow.entry)
-    level.drop_past_tags()
     return picked, by_lane

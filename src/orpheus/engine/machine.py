@@ -258,7 +258,7 @@ class Machine:
         """Do the part of `finish` that somebody waits for. The rest is `note_answered`'s, when the answers are on their way."""
         self.note_answered()  # events are published in the order of their commits
         committed_at = self.clock.monotonic()
-        batch.untold = untold = batch.untold or self._memory_follows(batch)
+        untold = batch.untold or self._memory_follows(batch)
         self.aftermath.tell_who_waits(untold)
         for say in batch.sayings:
             say()

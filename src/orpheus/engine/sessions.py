@@ -281,8 +281,6 @@ class Sessions:
 
     def waiting(self) -> list[Session]:
         """Return the sessions whose poll waits, the longest wait first."""
-        if not self._waiting:
-            return []
         return [self._sessions[session_id] for session_id in self._waiting]
 
     def answer(self, session: Session) -> None:

@@ -207,8 +207,8 @@ class Meter:
     def batch(self, done: Sequence[tuple[Entry, Any]], *, began: float, ran: float, committed: float) -> None:
         """Count one committed batch; instants are of the monotonic clock."""
         self.commits += 1
-        self.run.waiting.append(ran - began)
-        self.commit.waiting.append(committed - ran)
+        self.run.add(ran - began)
+        self.commit.add(committed - ran)
         operations = 0
         for entry, outcome in done:
             count, refused = entry.operation.tally(outcome)

@@ -68,7 +68,7 @@ class Ready:
         new = [row for row in window if row[:4] not in known]
         for row in new:
             if row.is_plain:
-                unit.remember_new(row.job_no, rows.plain_ready_task(row, source))
+                unit.remember(row.job_no, rows.plain_ready_task(row, source))
         if not all(row.is_plain for row in new):
             for job_id, job_no, *columns in unit.connection.execute(query("ready_rows"), place):
                 if (job_id, columns[0], columns[1], columns[2]) not in known:

@@ -163,10 +163,6 @@ class Unit:
         self._cache.add_task(entry, current=not entry.task.superseded)
         return entry
 
-    def remember_new(self, job_no: int, task: Task) -> None:
-        """Do as `remember` for a current row that is not remembered."""
-        self._cache.add_task(TaskEntry.stored(job_no, task), current=True)
-
     def idempotent(self, tenant: str, key: str) -> tuple[str, str | None] | None:
         found = self.created_with.get((tenant, key))
         if found is None and self._in_flight:
@@ -481,10 +477,7 @@ class Unit:
         if self.apart is not None:
             self.apart.append((name, gathered))  # the list is nobody else's from here on
             return
-        if len(gathered) < wide_inserts.LEAST:
-            met = self.connection.executemany(query(name), gathered).rowcount
-        else:
-            met = wide_inserts.write(self.connection, name, gathered)
+        met = wide_inserts.write(self.connection, name, gathered)
         if met != len(gathered):
             raise GuardFailed(f"{name}: {len(gathered)} rows were decided on, {met} were as they had been read")
 
@@ -502,9 +495,6 @@ class Unit:
 
 def _net(moves: Sequence[tuple[Any, ...]]) -> list[Row]:
     """Return by how much the number of those in each state has changed: `(whose …, state, by)`."""
-    if len(moves) == 1:
-        *alone, left, came = moves[0]
-        return [(*alone, state._value_, by) for state, by in ((left, -1), (came, 1)) if state is not None]
     changed: dict[Row, int] = {}
     for move, times in _times(moves):
         whose, left, came = move[:-2], move[-2], move[-1]

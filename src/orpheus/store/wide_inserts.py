@@ -21,12 +21,11 @@ WIDE = frozenset(
 """What batches insert; each is a plain `INSERT … VALUES (…)`."""
 WIDTHS = (32, 8)
 """Rows in a statement, the most first. What is left over goes one by one."""
-LEAST = WIDTHS[-1]
 
 
 def write(connection: sqlite3.Connection, name: str, rows: Sequence[Row]) -> int:
     """Run the statement of that name for each row, in their order; return how many rows of the file it met."""
-    if name not in WIDE or len(rows) < LEAST:
+    if name not in WIDE or len(rows) < WIDTHS[-1]:
         return connection.executemany(query(name), rows).rowcount
     met = done = 0
     for width in WIDTHS:

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from operator import attrgetter
 
 import msgspec
 
@@ -18,7 +17,6 @@ from orpheus.protocol.worker import ReportItem
 from orpheus.worker.runs import PROGRESS_EVERY_S, Run
 
 _Raw = msgspec.Raw
-_files_of = attrgetter("artifacts")
 ITEMS_MAX = 500
 BYTES_MAX = 2 * 1024 * 1024
 """Of results and log lines in one report (`_size` of each item); one item may exceed it alone."""
@@ -130,7 +128,7 @@ class Outbox:
         server looks for them, so their ends go by themselves."""
         self._carrier = None
         ends = list(self._ends)
-        if len(ends) > ITEMS_MAX or self._ends_bytes > CARRIED_BYTES_MAX or any(map(_files_of, ends)):
+        if len(ends) > ITEMS_MAX or self._ends_bytes > CARRIED_BYTES_MAX or any(item.artifacts for item in ends):
             self._wake.set()
             return []
         self._forget_ends()

@@ -198,10 +198,7 @@ class Runs:
     @property
     def room(self) -> int:
         """How many attempts could be taken now."""
-        if self.draining:
-            return 0
-        room = self._slots + self.ahead - self._occupied
-        return room if room > 0 else 0
+        return 0 if self.draining else max(0, self._slots + self.ahead - self._occupied)
 
     @property
     def are_half_worked_off(self) -> bool:
